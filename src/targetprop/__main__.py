@@ -1,0 +1,5 @@
+"""`python -m targetprop`."""
+
+from .cli import main
+
+raise SystemExit(main())

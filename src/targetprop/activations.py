@@ -1,0 +1,250 @@
+"""Element-wise nonlinearities with the displacement algebra that target propagation needs.
+
+Each activation `s` gives its value, its slope, its inverse where one exists, and the two *differences*
+
+    difference(a, d)         = s(a + d) - s(a)
+    inverse_difference(h, d) = s^{-1}(h + d) - s^{-1}(h)
+
+in forms that do not cancel: the relative error stays at the rounding level for every `a` and `d`, however small the
+displacement and however saturated the activation. Subtracting two float32 activations loses a displacement
+below 1e-7; these do not. The derivative of a difference is written in slopes (`s'(a + d)(da + dd) - s'(a) da`), so
+differentiating one is as cheap and as stable as evaluating it, and never yields a NaN.
+"""
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Values = Float[Array, "..."]
+
+
+class NotInvertibleError(ValueError):
+    """An inverse was asked of an activation that has none."""
+
+
+class Activation(eqx.Module):
+    """An element-wise nonlinearity `s`. Implement `__call__`, `slope` and `difference`; the inverses where they exist."""
+
+    @abc.abstractmethod
+    def __call__(self, a: Values) -> Values:
+        """`s(a)`, same shape as `a`."""
+
+    @abc.abstractmethod
+    def slope(self, a: Values) -> Values:
+        """`s'(a)`, same shape as `a`."""
+
+    @abc.abstractmethod
+    def difference(self, a: Values, d: Values) -> Values:
+        """`s(a + d) - s(a)` without cancellation; `a` and `d` broadcast."""
+
+    @abc.abstractmethod
+    def inverse(self, h: Values) -> Values:
+        """`s^{-1}(h)`. Raises `NotInvertibleError` where `s` has no inverse."""
+
+    @abc.abstractmethod
+    def inverse_difference(self, h: Values, d: Values) -> Values:
+        """`s^{-1}(h + d) - s^{-1}(h)` without cancellation. Raises `NotInvertibleError` where `s` has no inverse."""
+
+
+def _with_slope(difference: Callable, slope: Callable) -> Callable:
+    """Give a difference its exact derivative, `s'(a + d)(da + dd) - s'(a) da`."""
+    difference = jax.custom_jvp(difference)
+
+    @difference.defjvp
+    def _jvp(primals, tangents):
+        (a, d), (da, dd) = primals, tangents
+        return difference(a, d), slope(a + d) * (da + dd) - slope(a) * da
+
+    return difference
+
+
+# --- tanh -----------------------------------------------------------------------------------------------------------
+
+
+def _tanh_complement(a: Values) -> Values:
+    """`1 - tanh|a|`, to relative precision also where tanh saturates."""
+    u = jnp.exp(-2 * jnp.abs(a))
+    return 2 * u / (1 + u)
+
+
+def _tanh_slope(a: Values) -> Values:
+    c = _tanh_complement(a)
+    return c * (2 - c)
+
+
+def _tanh_difference(a: Values, d: Values) -> Values:
+    # tanh(a+d) - tanh(a) = tanh(d) (1 - tanh(a) tanh(a+d)), the bracket from the complements of both factors
+    c, c_moved = _tanh_complement(a), _tanh_complement(a + d)
+    same_side = c + c_moved - c * c_moved
+    return jnp.tanh(d) * jnp.where((a > 0) == (a + d > 0), same_side, 2 - same_side)
+
+
+_tanh_difference = _with_slope(_tanh_difference, _tanh_slope)
+
+
+# --- logistic sigmoid -----------------------------------------------------------------------------------------------
+
+
+def _sigmoid_slope(a: Values) -> Values:
+    return jax.nn.sigmoid(a) * jax.nn.sigmoid(-a)
+
+
+def _sigmoid_difference(a: Values, d: Values) -> Values:
+    # sigma(a+d) - sigma(a) = sigma(high) sigma(-low) (1 - exp(-|d|)) sign(d)
+    low, high = jnp.minimum(a, a + d), jnp.maximum(a, a + d)
+    return jnp.sign(d) * jax.nn.sigmoid(high) * jax.nn.sigmoid(-low) * -jnp.expm1(-jnp.abs(d))
+
+
+_sigmoid_difference = _with_slope(_sigmoid_difference, _sigmoid_slope)
+
+
+# --- softplus -------------------------------------------------------------------------------------------------------
+
+_SOFTPLUS_FAR = 30.0  # beyond this |d| the two values differ so much that subtracting them is exact
+
+
+def _softplus_difference(a: Values, d: Values) -> Values:
+    low, size = jnp.minimum(a, a + d), jnp.abs(d)
+    near = jnp.minimum(size, _SOFTPLUS_FAR)
+    rising = jnp.log1p(jax.nn.sigmoid(low) * jnp.expm1(near))
+    far = jax.nn.softplus(low + size) - jax.nn.softplus(low)
+    above = size + jnp.log1p(jax.nn.sigmoid(-low) * jnp.expm1(-size))
+    return jnp.sign(d) * jnp.where(low > 0, above, jnp.where(size > _SOFTPLUS_FAR, far, rising))
+
+
+_softplus_difference = _with_slope(_softplus_difference, jax.nn.sigmoid)
+
+
+# --- the classes ----------------------------------------------------------------------------------------------------
+
+
+class Identity(Activation):
+    """`s(a) = a`."""
+
+    def __call__(self, a: Values) -> Values:
+        return a
+
+    def slope(self, a: Values) -> Values:
+        return jnp.ones_like(a)
+
+    def difference(self, a: Values, d: Values) -> Values:
+        return jnp.broadcast_to(d, jnp.broadcast_shapes(jnp.shape(a), jnp.shape(d)))
+
+    def inverse(self, h: Values) -> Values:
+        return h
+
+    def inverse_difference(self, h: Values, d: Values) -> Values:
+        return self.difference(h, d)
+
+
+class Tanh(Activation):
+    """`s(a) = tanh(a)`, with image (-1, 1)."""
+
+    def __call__(self, a: Values) -> Values:
+        return jnp.tanh(a)
+
+    def slope(self, a: Values) -> Values:
+        return _tanh_slope(a)
+
+    def difference(self, a: Values, d: Values) -> Values:
+        return _tanh_difference(a, d)
+
+    def inverse(self, h: Values) -> Values:
+        return jnp.arctanh(h)
+
+    def inverse_difference(self, h: Values, d: Values) -> Values:
+        return (jnp.log1p(d / (1 + h)) - jnp.log1p(-d / (1 - h))) / 2
+
+
+class Sigmoid(Activation):
+    """`s(a) = 1 / (1 + exp(-a))`, with image (0, 1)."""
+
+    def __call__(self, a: Values) -> Values:
+        return jax.nn.sigmoid(a)
+
+    def slope(self, a: Values) -> Values:
+        return _sigmoid_slope(a)
+
+    def difference(self, a: Values, d: Values) -> Values:
+        return _sigmoid_difference(a, d)
+
+    def inverse(self, h: Values) -> Values:
+        return jnp.log(h) - jnp.log1p(-h)
+
+    def inverse_difference(self, h: Values, d: Values) -> Values:
+        return jnp.log1p(d / h) - jnp.log1p(-d / (1 - h))
+
+
+class Softplus(Activation):
+    """`s(a) = log(1 + exp(a))`, with image (0, inf)."""
+
+    def __call__(self, a: Values) -> Values:
+        return jax.nn.softplus(a)
+
+    def slope(self, a: Values) -> Values:
+        return jax.nn.sigmoid(a)
+
+    def difference(self, a: Values, d: Values) -> Values:
+        return _softplus_difference(a, d)
+
+    def inverse(self, h: Values) -> Values:
+        return h + jnp.log(-jnp.expm1(-h))
+
+    def inverse_difference(self, h: Values, d: Values) -> Values:
+        size = jnp.abs(d)
+        return jnp.sign(d) * (size + jnp.log1p(-jnp.expm1(-size) / jnp.expm1(jnp.minimum(h, h + d))))
+
+
+def _kinked_difference(negative_slope: float, a: Values, d: Values) -> Values:
+    """Difference of `max(a, 0) + negative_slope min(a, 0)`: linear on either side, no cancellation across the kink."""
+    moved = a + d
+    value, moved_value = (jnp.where(v > 0, v, negative_slope * v) for v in (a, moved))
+    return jnp.where((a > 0) == (moved > 0), jnp.where(a > 0, d, negative_slope * d), moved_value - value)
+
+
+class ReLU(Activation):
+    """`s(a) = max(a, 0)`. Not invertible."""
+
+    def __call__(self, a: Values) -> Values:
+        return jnp.maximum(a, 0)
+
+    def slope(self, a: Values) -> Values:
+        return (a > 0).astype(jnp.result_type(a))
+
+    def difference(self, a: Values, d: Values) -> Values:
+        return _kinked_difference(0.0, a, d)
+
+    def inverse(self, h: Values) -> Values:
+        raise NotInvertibleError("ReLU has no inverse: use LeakyReLU, Tanh, Sigmoid, Softplus or Identity instead.")
+
+    def inverse_difference(self, h: Values, d: Values) -> Values:
+        return self.inverse(h)
+
+
+class LeakyReLU(Activation):
+    """`s(a) = a` for `a > 0`, `negative_slope * a` otherwise. Raises `ValueError` unless the slope is positive."""
+
+    negative_slope: float = eqx.field(static=True, default=0.2)
+
+    def __check_init__(self):
+        if not self.negative_slope > 0:
+            raise ValueError(f"LeakyReLU needs a positive slope, not {self.negative_slope}: for slope 0 use ReLU.")
+
+    def __call__(self, a: Values) -> Values:
+        return jnp.where(a > 0, a, self.negative_slope * a)
+
+    def slope(self, a: Values) -> Values:
+        return jnp.where(a > 0, 1.0, self.negative_slope).astype(jnp.result_type(a))
+
+    def difference(self, a: Values, d: Values) -> Values:
+        return _kinked_difference(self.negative_slope, a, d)
+
+    def inverse(self, h: Values) -> Values:
+        return jnp.where(h > 0, h, h / self.negative_slope)
+
+    def inverse_difference(self, h: Values, d: Values) -> Values:
+        return _kinked_difference(1 / self.negative_slope, h, d)

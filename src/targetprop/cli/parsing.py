@@ -1,0 +1,69 @@
+"""How the objects of a recipe are written on the command line, for example `leaky-relu:0.1` or `output-noise:0.01`."""
+
+from typing import Any
+
+import tyro
+
+from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from ..feedback.reconstruction import OutputNoise, Regulariser, WeightDecay
+from ..losses import Loss, SoftmaxCrossEntropy, SquaredError
+
+WORDS: dict[Any, dict[str, type]] = {
+    Activation: {
+        "tanh": Tanh,
+        "sigmoid": Sigmoid,
+        "relu": ReLU,
+        "leaky-relu": LeakyReLU,
+        "softplus": Softplus,
+        "identity": Identity,
+    },
+    Regulariser: {"weight-decay": WeightDecay, "output-noise": OutputNoise},
+    Loss | None: {"auto": type(None), "cross-entropy": SoftmaxCrossEntropy, "squared-error": SquaredError},
+}
+
+registry = tyro.constructors.ConstructorRegistry()
+
+
+@registry.primitive_rule
+def _named_object(
+    info: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec | None:
+    """`NAME` or `NAME:NUMBER`, the number being the object's only field."""
+    words = next((words for kind, words in WORDS.items() if info.type == kind), None)
+    if words is None:
+        return None
+    names = {cls: name for name, cls in words.items()}
+
+    def parse(args: list[str]) -> Any:
+        name, _, number = args[0].partition(":")
+        if name not in words:
+            raise ValueError(f"{name!r} is not one of {', '.join(words)}")
+        if words[name] is type(None):
+            return None
+        return words[name](float(number)) if number else words[name]()
+
+    def write(value: Any) -> list[str]:
+        fields = [str(field) for field in vars(value).values()] if value is not None else []
+        return [":".join([names[type(value)], *fields])]
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="{" + ",".join(words) + "}",
+        instance_from_str=parse,
+        is_instance=lambda value: type(value) in names,
+        str_from_instance=write,
+    )
+
+
+def parse(kind: type, *, default: Any = None, args: list[str], verb: str, description: str) -> Any:
+    """Read a dataclass from the arguments of a verb; exits with status 2 and a message where they do not fit."""
+    options = {} if default is None else {"default": default}
+    with registry:
+        return tyro.cli(
+            kind,
+            args=args,
+            prog=f"targetprop {verb}",
+            description=description,
+            config=(tyro.conf.AvoidSubcommands,),
+            **options,
+        )

@@ -1,0 +1,26 @@
+"""`targetprop rules`."""
+
+import dataclasses
+
+from ..rules import RULES
+from .output import print_json, print_table
+from .parsing import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class RulesOptions:
+    """What `targetprop rules` takes."""
+
+    json: bool = False
+    """Print one JSON document on standard output, and nothing else there."""
+
+
+def run(args: list[str]) -> int:
+    """List every rule with its equation and source."""
+    options = parse(RulesOptions, args=args, verb="rules", description="Every rule: name, equation, source.")
+    if options.json:
+        print_json([{"name": r.name, "equation": r.equation, "source": r.source} for r in RULES.values()])
+    else:
+        rows = [(r.name, r.equation, r.source) for r in RULES.values()]
+        print_table("Rules", ("name", "equation", "source"), rows)
+    return 0

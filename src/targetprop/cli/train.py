@@ -1,0 +1,83 @@
+"""`targetprop train`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+from ..recipes import Recipe, recipe
+from ..recipes._base import Flattened
+from ..train.result import Result
+from ..train.run import train
+from .output import flag_value, print_json, print_table, split_name
+from .parsing import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """What `targetprop train` takes besides the recipe's own settings."""
+
+    recipe: Annotated[Recipe, Flattened]
+    seeds: int = 1
+    """Number of seeds, trained as one program."""
+    first_seed: int = 0
+    """The first seed; the others follow it."""
+    out: Path | None = None
+    """Folder for configuration, metrics, TensorBoard events and checkpoints."""
+    resume: bool = False
+    """Continue from the checkpoint in the folder."""
+    checkpoint_every: int = 1
+    """Epochs between checkpoints."""
+    json: bool = False
+    """Print one JSON document on standard output, and nothing else there."""
+
+
+def run(args: list[str]) -> int:
+    """Train one rule; 0 if every seed finished."""
+    name, rest = split_name(args, "train", "RULE or RECIPE, for example ddtp-linear or meulemans2020/mnist/ddtp-linear")
+    default = TrainOptions(recipe(name, flag_value(rest, "--dataset")))
+    options = parse(
+        TrainOptions,
+        default=default,
+        args=rest,
+        verb=f"train {name}",
+        description=default.recipe.rule.equation,
+    )
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    result = train(
+        options.recipe,
+        seeds=seeds,
+        out=options.out,
+        resume=options.resume,
+        checkpoint_every=options.checkpoint_every,
+    )
+    if options.json:
+        print_json(result.to_json())
+    else:
+        _print(result)
+    return 0 if result.finished else 1
+
+
+def _print(result: Result) -> None:
+    rows = [
+        (
+            str(seed.seed),
+            *(
+                "-" if value is None else f"{value:.4g}"
+                for value in (seed.test_error, seed.last_test_error, seed.train_loss)
+            ),
+            str(seed.best_epoch or "-"),
+            seed.status,
+        )
+        for seed in result.seeds
+    ]
+    unit = result.unit
+    columns = (
+        "seed",
+        f"test error ({unit})",
+        f"last test error ({unit})",
+        "training loss",
+        "best epoch",
+        "status",
+    )
+    print_table(f"{result.rule} on {result.dataset}", columns, rows)
+    print(f"test error {result.test_error} {unit}, {result.seconds_per_epoch:.3g} s per epoch and seed")

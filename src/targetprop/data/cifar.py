@@ -1,0 +1,55 @@
+"""Readers of CIFAR-10's batch files: the binary layout and, restricted, the pickled one.
+
+Both give the same arrays. An image is 1,024 red, 1,024 green, then 1,024 blue bytes, each plane row by row,
+so a flattened image has the order (channel, row, column).
+Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and its data page.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from targetprop.data.errors import DataError
+from targetprop.data.unpickle import read_pickle
+
+SHAPE = (3, 32, 32)
+CLASSES = 10
+_PIXELS = 3072
+
+
+def read_binary_batch(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` images (uint8, `(count, 3072)`) and labels (int32) of a .bin file, where each record is one
+    label byte and the image. Raises `DataError` for another length or a label that is no class."""
+    size = count * (1 + _PIXELS)
+    try:
+        with path.open("rb") as file:
+            content = file.read(size + 1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}), expected a CIFAR-10 batch") from error
+    if len(content) != size:
+        found = "more than that" if len(content) > size else f"truncated after {len(content)}"
+        raise DataError(f"{path}: expected {size} bytes ({count} records of {1 + _PIXELS}), found {found}")
+    records = np.frombuffer(content, np.uint8).reshape(count, 1 + _PIXELS)
+    return records[:, 1:], _checked_labels(path, records[:, 0])
+
+
+def read_pickled_batch(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """As `read_binary_batch`, from a pickle of the Python layout. Raises `DataError` also for a pickle that
+    names anything but byte arrays and plain containers."""
+    batch = read_pickle(path)
+    images, labels = batch.get(b"data"), batch.get(b"labels")
+    if not isinstance(images, np.ndarray) or images.shape != (count, _PIXELS):
+        found = f"an array {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
+        raise DataError(f"{path}: its 'data' is {found}, expected a byte array {(count, _PIXELS)}")
+    if not isinstance(labels, list) or len(labels) != count or any(type(label) is not int for label in labels):
+        raise DataError(f"{path}: expected 'labels' to be a list of {count} whole numbers")
+    return images, _checked_labels(path, np.array(labels))
+
+
+def _checked_labels(path: Path, labels: np.ndarray) -> np.ndarray:
+    wrong = np.flatnonzero((labels < 0) | (labels >= CLASSES))
+    if wrong.size:
+        raise DataError(f"{path}: label {labels[wrong[0]]} at place {wrong[0]}, expected labels 0 to {CLASSES - 1}")
+    return labels.astype(np.int32)

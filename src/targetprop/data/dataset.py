@@ -1,0 +1,79 @@
+"""A data set in memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from targetprop.data.errors import DataError
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test examples, inputs flattened to rows.
+
+    - `name`: what the set is called.
+    - `train_x`, `test_x`: inputs, float32, shape `(N, n_0)`.
+    - `train_y`, `test_y`: labels, int32, shape `(N,)`, from 0 to `classes - 1`; or regression targets,
+      float32, shape `(N, n_L)`.
+    - `shape`: the shape of one input before flattening, for images `(channels, rows, columns)`.
+    - `classes`: the number of classes, or None for regression.
+
+    Raises `DataError` if the arrays do not fit each other.
+    """
+
+    name: str
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+    shape: tuple[int, ...]
+    classes: int | None
+
+    def __post_init__(self) -> None:
+        for part, x, y in (("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)):
+            expected = (len(y), math.prod(self.shape))
+            if x.dtype != np.float32 or x.shape != expected:
+                raise DataError(
+                    f"{self.name}: {part}_x is {x.dtype} {x.shape}, expected float32 {expected}: "
+                    f"flatten each input of shape {self.shape} to one row, one row for each of {part}_y"
+                )
+            if self.classes is None:
+                self._check_targets(part, y)
+            else:
+                self._check_labels(part, y, self.classes)
+        if self.classes is None and self.train_y.shape[1] != self.test_y.shape[1]:
+            raise DataError(
+                f"{self.name}: train_y is {self.train_y.shape} and test_y {self.test_y.shape}, "
+                f"expected equal numbers of outputs"
+            )
+
+    def _check_targets(self, part: str, y: np.ndarray) -> None:
+        if y.dtype != np.float32 or y.ndim != 2:
+            raise DataError(
+                f"{self.name}: {part}_y is {y.dtype} {y.shape}, expected float32 (N, n_L) for regression; "
+                f"for classification give the number of classes"
+            )
+
+    def _check_labels(self, part: str, y: np.ndarray, classes: int) -> None:
+        if y.dtype != np.int32 or y.ndim != 1:
+            raise DataError(
+                f"{self.name}: {part}_y is {y.dtype} {y.shape}, expected int32 labels (N,); "
+                f"for regression set classes to None"
+            )
+        if len(y) and not (y.min() >= 0 and y.max() < classes):
+            raise DataError(f"{self.name}: {part}_y runs from {y.min()} to {y.max()}, expected labels 0 to {classes - 1}")
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs, n_0."""
+        return math.prod(self.shape)
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs, n_L: the classes, or the width of the regression targets."""
+        return self.train_y.shape[1] if self.classes is None else self.classes

@@ -1,0 +1,10 @@
+"""The one error type of the data room."""
+
+from __future__ import annotations
+
+from typing import final
+
+
+@final
+class DataError(Exception):
+    """A data set cannot be had: the message names the file, what was expected, and what mends it."""

@@ -1,0 +1,1 @@
+"""Feedback mappings and the losses that train them."""

@@ -1,0 +1,113 @@
+"""Output losses `l(h_L, target)`: value, output error, Hessian-vector product, prediction and score, all per sample.
+
+The output error `e_L = dl/dh_L` is never divided by the batch size; averaging happens once, in `updates`.
+Targets are integer labels of shape `(batch,)` or real vectors of shape `(batch, n_L)`.
+"""
+
+import abc
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+Output = Float[Array, "batch n_L"]
+Target = Int[Array, " batch"] | Float[Array, "batch n_L"]
+
+
+class Loss(eqx.Module):
+    """An output loss."""
+
+    @abc.abstractmethod
+    def value(self, h: Output, target: Target) -> Float[Array, " batch"]:
+        """The loss of each sample."""
+
+    @abc.abstractmethod
+    def error(self, h: Output, target: Target) -> Output:
+        """The output error `e_L = dl/dh_L` of each sample."""
+
+    @abc.abstractmethod
+    def hessian_product(self, h: Output, target: Target, v: Output) -> Output:
+        """`H_L v` with `H_L = d^2 l / dh_L^2`, per sample."""
+
+    @abc.abstractmethod
+    def prediction(self, h: Output) -> Array:
+        """What the network says: class labels `(batch,)`, or the output itself for regression."""
+
+
+class SquaredError(Loss):
+    """`l = 1/2 ||h_L - target||^2`, so that `e_L = h_L - target`. Integer labels are read as one-hot vectors."""
+
+    def _target(self, h: Output, target: Target) -> Output:
+        if jnp.issubdtype(target.dtype, jnp.integer):
+            return jax.nn.one_hot(target, h.shape[-1], dtype=h.dtype)
+        return target
+
+    def value(self, h: Output, target: Target) -> Float[Array, " batch"]:
+        return jnp.sum((h - self._target(h, target)) ** 2, axis=-1) / 2
+
+    def error(self, h: Output, target: Target) -> Output:
+        return h - self._target(h, target)
+
+    def hessian_product(self, h: Output, target: Target, v: Output) -> Output:
+        return v
+
+    def prediction(self, h: Output) -> Array:
+        return h
+
+
+class SoftmaxCrossEntropy(Loss):
+    """Softmax and cross-entropy as one loss on a linear output (Meulemans et al. 2020, supplement B.1, equation 161).
+
+    `e_L = softmax(h_L) - onehot(label)`. The entry of the true class and the loss itself are computed from the
+    probability of the *other* classes, so both keep their relative precision when the network is nearly certain.
+    """
+
+    def value(self, h: Output, target: Target) -> Float[Array, " batch"]:
+        true = jnp.take_along_axis(h, target[:, None], axis=-1)
+        others = jnp.where(self._is_true(h, target), -jnp.inf, h - true)
+        return jax.nn.softplus(jax.nn.logsumexp(others, axis=-1))
+
+    def error(self, h: Output, target: Target) -> Output:
+        is_true = self._is_true(h, target)
+        others = jnp.where(is_true, 0, jax.nn.softmax(h, axis=-1))
+        return jnp.where(is_true, -jnp.sum(others, axis=-1, keepdims=True), others)
+
+    def hessian_product(self, h: Output, target: Target, v: Output) -> Output:
+        p = jax.nn.softmax(h, axis=-1)
+        return p * (v - jnp.sum(p * v, axis=-1, keepdims=True))
+
+    def prediction(self, h: Output) -> Array:
+        return jnp.argmax(h, axis=-1)
+
+    def _is_true(self, h: Output, target: Target) -> Array:
+        return jnp.arange(h.shape[-1]) == target[:, None]
+
+
+class Score(eqx.Module):
+    """How a test set is scored: a number per sample, the lower the better, whose mean is reported."""
+
+    unit: ClassVar[str]
+
+    @abc.abstractmethod
+    def __call__(self, h: Output, target: Target) -> Float[Array, " batch"]:
+        """The score of each sample, in `unit`."""
+
+
+class ErrorRate(Score):
+    """Misclassified samples, in percent."""
+
+    unit: ClassVar[str] = "%"
+
+    def __call__(self, h: Output, target: Target) -> Float[Array, " batch"]:
+        return 100.0 * (jnp.argmax(h, axis=-1) != target).astype(h.dtype)
+
+
+class MeanSquaredError(Score):
+    """Squared distance to the target, averaged over the outputs."""
+
+    unit: ClassVar[str] = "MSE"
+
+    def __call__(self, h: Output, target: Target) -> Float[Array, " batch"]:
+        return jnp.mean((h - target) ** 2, axis=-1)

@@ -1,0 +1,246 @@
+"""Layers, networks, and the record of a forward pass.
+
+    h_i = f_i(h_{i-1}) = s_i(a_i),    a_i = W_i h_{i-1} + b_i,    i = 1 .. L
+
+Everything works on batches: the first axis of every activity is the sample.
+"""
+
+import abc
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .activations import Activation, Identity, Tanh
+from .initializers import Initializer, xavier_normal
+
+Activity = Float[Array, "batch ..."]
+
+
+class Point(NamedTuple):
+    """Where a layer was evaluated: input `x`, pre-activation `a` and output `h`, each with a leading batch axis."""
+
+    x: Activity
+    a: Activity
+    h: Activity
+
+
+class Layer(eqx.Module):
+    """A layer that knows its pre-activation and how its output moves with its input, without cancellation.
+
+    A plain callable pytree from a batch to a batch serves as a layer too; it is then its own pre-activation and moves
+    by subtraction (see `evaluate` and `difference`).
+    """
+
+    @abc.abstractmethod
+    def at(self, x: Activity) -> Point:
+        """Evaluate the layer on a batch."""
+
+    @abc.abstractmethod
+    def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
+        """`f(x + dx) - f(x)` at `point`; `dx` may carry further axes in front of the batch axis."""
+
+
+class Dense(Layer):
+    """`f(x) = s(W x + b)` with `W` of shape `(outputs, inputs)`; `bias` is `None` for a layer without one."""
+
+    weight: Float[Array, "outputs inputs"]
+    bias: Float[Array, " outputs"] | None
+    activation: Activation
+
+    @classmethod
+    def create(
+        cls,
+        inputs: int,
+        outputs: int,
+        activation: Activation,
+        *,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+        key: PRNGKeyArray,
+        dtype: Any = None,
+    ) -> "Dense":
+        """A layer with random weights (Xavier normal unless an `initializer` is given) and zero bias."""
+        dtype = jnp.dtype(dtype or jnp.result_type(float))
+        weight = (initializer or xavier_normal())(key, (outputs, inputs), dtype)
+        return cls(weight, jnp.zeros(outputs, dtype) if bias else None, activation)
+
+    def at(self, x: Activity) -> Point:
+        a = x @ self.weight.T
+        if self.bias is not None:
+            a = a + self.bias
+        return Point(x, a, self.activation(a))
+
+    def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
+        return self.activation.difference(point.a, dx @ self.weight.T)
+
+
+LayerLike = Layer | Callable[[Array], Array]
+
+
+def evaluate(layer: LayerLike, x: Activity) -> Point:
+    """Evaluate any layer on a batch; a layer that names no pre-activation is taken to be its own."""
+    if isinstance(layer, Layer):
+        return layer.at(x)
+    h = layer(x)
+    return Point(x, h, h)
+
+
+def difference(layer: LayerLike, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
+    """`f(x + dx) - f(x)` for any layer: the layer's own stable form, or subtraction for a plain callable."""
+    if isinstance(layer, Layer):
+        return layer.difference(point, dx)
+    moved = point.x + dx
+    flat = jnp.reshape(moved, (-1, *point.x.shape[1:]))
+    return jnp.reshape(layer(flat), (*moved.shape[: moved.ndim - point.x.ndim + 1], *point.h.shape[1:])) - point.h
+
+
+class Trace(NamedTuple):
+    """A forward pass: where each layer was evaluated, and its reverse-mode derivative there.
+
+    `points[i - 1]` belongs to layer `i`; `pullbacks[i - 1]` maps a cotangent of `h_i` to those of the layer's
+    parameters and of `h_{i-1}`.
+    """
+
+    points: tuple[Point, ...]
+    pullbacks: tuple[Callable[[Array], tuple[Any, Array]], ...]
+
+    @property
+    def h(self) -> tuple[Activity, ...]:
+        """The activities `h_0 .. h_L`."""
+        return (self.points[0].x, *(point.h for point in self.points))
+
+    @property
+    def output(self) -> Activity:
+        """`h_L`."""
+        return self.points[-1].h
+
+
+class Network(eqx.Module):
+    """A feed-forward network `f_L ∘ .. ∘ f_1`.
+
+    **Arguments:** `layers`, the maps `f_1 .. f_L`; `input_shape`, the shape of one input (without the batch axis).
+    Raises `ValueError` naming the layer where the shapes do not fit.
+    """
+
+    layers: tuple[LayerLike, ...]
+    input_shape: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, layers: Sequence[LayerLike], input_shape: int | tuple[int, ...]):
+        self.layers = tuple(layers)
+        self.input_shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+
+    def __check_init__(self):
+        if not self.layers:
+            raise ValueError("A network needs at least one layer.")
+        shape = self.input_shape
+        for i, layer in enumerate(self.layers, start=1):
+            if isinstance(layer, Dense) and layer.weight.shape[1:] != shape:
+                raise ValueError(
+                    f"Layer {i} takes {layer.weight.shape[1]} inputs but layer {i - 1} gives activities of shape {shape}: "
+                    f"make the weight of layer {i} of shape ({layer.weight.shape[0]}, {math.prod(shape)})."
+                )
+            shape = _output_shape(layer, shape)
+
+    def __call__(self, x: Activity) -> Activity:
+        """The output `h_L` for a batch of inputs."""
+        for layer in self.layers:
+            x = evaluate(layer, x).h
+        return x
+
+    def trace(self, x: Activity) -> Trace:
+        """Run a batch forward and keep what the rules need. Raises `ValueError` for inputs of the wrong shape."""
+        if x.shape[1:] != self.input_shape:
+            raise ValueError(
+                f"The network takes inputs of shape {self.input_shape} but the batch holds {x.shape[1:]}: "
+                f"pass an array of shape (batch, {', '.join(map(str, self.input_shape))})."
+            )
+        points, pullbacks = [], []
+        for layer in self.layers:
+            point, pullback = _linearise(layer, x)
+            points.append(point)
+            pullbacks.append(pullback)
+            x = point.h
+        return Trace(tuple(points), tuple(pullbacks))
+
+    @property
+    def depth(self) -> int:
+        """The number of layers `L`."""
+        return len(self.layers)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of one sample's activities `h_0 .. h_L`."""
+        shapes = [self.input_shape]
+        for layer in self.layers:
+            shapes.append(_output_shape(layer, shapes[-1]))
+        return tuple(shapes)
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """The floating-point type of the parameters."""
+        return _dtype(self)
+
+
+def _output_shape(layer: LayerLike, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if isinstance(layer, Dense):
+        return layer.weight.shape[:1]
+    x = jax.ShapeDtypeStruct((1, *shape), _dtype(layer))
+    return eqx.filter_eval_shape(lambda layer, x: evaluate(layer, x).h, layer, x).shape[1:]
+
+
+def _dtype(tree: Any) -> jnp.dtype:
+    leaves = jax.tree.leaves(parameters(tree))
+    return jnp.result_type(*leaves) if leaves else jnp.result_type(float)
+
+
+def parameters(tree: Any) -> Any:
+    """The trainable part of a network or of its feedback: the floating-point arrays, `None` elsewhere."""
+    return eqx.filter(tree, eqx.is_inexact_array)
+
+
+def _linearise(layer: LayerLike, x: Activity) -> tuple[Point, Callable[[Array], tuple[Any, Array]]]:
+    trainable, rest = eqx.partition(layer, eqx.is_inexact_array)
+
+    def forward(trainable, x):
+        point = evaluate(eqx.combine(trainable, rest), x)
+        return point.h, point
+
+    _, pullback, point = jax.vjp(forward, trainable, x, has_aux=True)
+    return point, pullback
+
+
+def mlp(
+    sizes: Sequence[int],
+    activation: Activation | None = None,
+    *,
+    output_activation: Activation | None = None,
+    bias: bool = True,
+    initializer: Initializer | None = None,
+    key: PRNGKeyArray,
+    dtype: Any = None,
+) -> Network:
+    """A dense network of the given `sizes` (`n_0, n_1, .., n_L`).
+
+    Hidden layers are tanh and the output is linear unless told otherwise; weights are Xavier normal, biases zero.
+    """
+    activation, output_activation = activation or Tanh(), output_activation or Identity()
+    depth = len(sizes) - 1
+    layers = [
+        Dense.create(
+            inputs,
+            outputs,
+            output_activation if i == depth else activation,
+            bias=bias,
+            initializer=initializer,
+            key=jax.random.fold_in(key, i),
+            dtype=dtype,
+        )
+        for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes), start=1)
+    ]
+    return Network(layers, sizes[0])

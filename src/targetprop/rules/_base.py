@@ -1,0 +1,42 @@
+"""The contract of a credit-assignment rule.
+
+A rule answers one question: how should the activity of each layer have been different? All else (the forward pass,
+the local updates, the optimisers, the schedule, the diagnostics) is the same for every rule.
+"""
+
+import abc
+from typing import Any, ClassVar
+
+import equinox as eqx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..feedback.reconstruction import FeedbackStep
+from ..network import Network, Trace
+
+Updates = tuple[Float[Array, "batch ..."], ...]
+
+
+class Rule(eqx.Module):
+    """A credit-assignment rule: pure functions of the network, the feedback parameters and a forward pass.
+
+    A new rule implements `target_updates`. One with feedback parameters implements `init` too, and one that trains
+    them `feedback_gradients`. Numeric fields are hyperparameters; they may be arrays, so no value is compiled in.
+    """
+
+    name: ClassVar[str]
+    equation: ClassVar[str]
+    source: ClassVar[str]
+
+    def init(self, network: Network, *, key: PRNGKeyArray) -> Any:
+        """Feedback parameters for `network`, a pytree; `None` where the rule has none."""
+        return None
+
+    @abc.abstractmethod
+    def target_updates(
+        self, network: Network, feedback: Any, trace: Trace, output_update: Float[Array, "batch n_L"]
+    ) -> Updates:
+        """The target updates `dh_1 .. dh_L`, each shaped like its activity; the last is `output_update` itself."""
+
+    def feedback_gradients(self, network: Network, feedback: Any, trace: Trace, *, key: PRNGKeyArray) -> FeedbackStep | None:
+        """Gradients of the feedback losses on this batch; `None` for a rule whose feedback stays as it is."""
+        return None

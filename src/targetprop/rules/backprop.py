@@ -1,0 +1,19 @@
+"""Backpropagation, as the rule that every other one is measured against."""
+
+from typing import ClassVar
+
+from ._base import Rule
+
+
+class Backprop(Rule):
+    """`dh_i = J_{f,i+1}^T dh_{i+1}`. With an output stepsize of 1 the local gradients are the gradients of the loss."""
+
+    name: ClassVar[str] = "bp"
+    equation: ClassVar[str] = "dh_i = J_{i+1}^T dh_{i+1}"
+    source: ClassVar[str] = "Rumelhart, Hinton and Williams 1986"
+
+    def target_updates(self, network, feedback, trace, output_update):
+        updates = [output_update]
+        for pullback in reversed(trace.pullbacks[1:]):
+            updates.append(pullback(updates[-1])[1])
+        return tuple(reversed(updates))

@@ -1,0 +1,125 @@
+"""Target propagation through layer-wise feedback mappings: TP, DTP and DTPDRL."""
+
+from typing import ClassVar
+
+import equinox as eqx
+
+from ..activations import Activation, Tanh
+from ..feedback.maps import layerwise_maps
+from ..feedback.reconstruction import (
+    Regulariser,
+    WeightDecay,
+    average_over_noise,
+    chained_reconstruction,
+    layer_noise,
+    layerwise_reconstruction,
+    noise_loop,
+)
+from ._base import Rule
+
+
+def propagate_differences(maps, trace, output_update):
+    """`dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})` from the output down (difference target propagation)."""
+    updates = [output_update]
+    for g, above in zip(reversed(maps), reversed(trace.h[2:]), strict=True):
+        updates.append(g.difference(g.at(above), updates[-1]))
+    return tuple(reversed(updates))
+
+
+def layerwise_step(rule, network, feedback, trace, key):
+    """One step on the layer-wise noisy reconstruction loss, the training of TP and of DTP."""
+
+    def step(key):
+        return layerwise_reconstruction(network, feedback, trace, layer_noise(trace, rule.sigma, key))
+
+    return average_over_noise(step, rule.samples, key)
+
+
+def difference_step(rule, reconstruction, network, feedback, trace, key):
+    """One step on the difference reconstruction loss, for the kind of mapping that `reconstruction` is written for."""
+
+    def step(key):
+        loop = noise_loop(network, trace, rule.sigma, rule.regulariser, key)
+        return reconstruction(feedback, trace, loop, rule.sigma, rule.regulariser)
+
+    return average_over_noise(step, rule.samples, key)
+
+
+class TP(Rule):
+    """Target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i`, with the reconstruction error left in.
+
+    `g_i(h) = t(Q_i h + c_i)` is trained on the layer-wise reconstruction loss of activities perturbed by noise of standard
+    deviation `sigma`, averaged over `samples` draws; `feedback_activation` is `t`.
+    """
+
+    sigma: float = 0.1
+    samples: int = eqx.field(static=True, default=1)
+    feedback_activation: Activation = Tanh()
+
+    name: ClassVar[str] = "tp"
+    equation: ClassVar[str] = "dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i"
+    source: ClassVar[str] = "Bengio 2014; Meulemans et al. 2020, eq. 3"
+
+    def init(self, network, *, key):
+        return layerwise_maps(network, self.feedback_activation, key=key)
+
+    def target_updates(self, network, feedback, trace, output_update):
+        updates = [output_update]
+        for g, below, above in zip(feedback[::-1], trace.h[-2:0:-1], trace.h[:1:-1], strict=True):
+            point = g.at(above)
+            updates.append(g.difference(point, updates[-1]) + (point.h - below))
+        return tuple(reversed(updates))
+
+    def feedback_gradients(self, network, feedback, trace, *, key):
+        return layerwise_step(self, network, feedback, trace, key)
+
+
+class DTP(Rule):
+    """Difference target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})` (Meulemans et al. 2020, Algorithm 1).
+
+    Hyperparameters as in `TP`.
+    """
+
+    sigma: float = 0.1
+    samples: int = eqx.field(static=True, default=1)
+    feedback_activation: Activation = Tanh()
+
+    name: ClassVar[str] = "dtp"
+    equation: ClassVar[str] = "dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})"
+    source: ClassVar[str] = "Lee et al. 2015; Meulemans et al. 2020, Algorithm 1"
+
+    def init(self, network, *, key):
+        return layerwise_maps(network, self.feedback_activation, key=key)
+
+    def target_updates(self, network, feedback, trace, output_update):
+        return propagate_differences(feedback, trace, output_update)
+
+    def feedback_gradients(self, network, feedback, trace, *, key):
+        return layerwise_step(self, network, feedback, trace, key)
+
+
+class DTPDRL(Rule):
+    """DTP whose layer-wise mappings are trained by the difference reconstruction loss, in a loop through the output
+    (Meulemans et al. 2020, equation 9 and Algorithm 2).
+
+    `sigma` is the noise level, `regulariser` the second term of the loss (`WeightDecay` or `OutputNoise`), `samples` the
+    number of noise draws per step, `feedback_activation` the nonlinearity of the mappings.
+    """
+
+    sigma: float = 0.05
+    regulariser: Regulariser = WeightDecay()
+    samples: int = eqx.field(static=True, default=1)
+    feedback_activation: Activation = Tanh()
+
+    name: ClassVar[str] = "dtpdrl"
+    equation: ClassVar[str] = "dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1}), g trained through the output"
+    source: ClassVar[str] = "Meulemans et al. 2020, Algorithm 2"
+
+    def init(self, network, *, key):
+        return layerwise_maps(network, self.feedback_activation, key=key)
+
+    def target_updates(self, network, feedback, trace, output_update):
+        return propagate_differences(feedback, trace, output_update)
+
+    def feedback_gradients(self, network, feedback, trace, *, key):
+        return difference_step(self, chained_reconstruction, network, feedback, trace, key)

@@ -1,0 +1,1 @@
+"""Training: optimisers, schedule, the compiled program, checkpoints, logs."""

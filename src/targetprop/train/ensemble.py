@@ -1,0 +1,158 @@
+"""An ensemble on the device: its members, and the host's view of what the compiled program does to them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..data import Dataset, default_validation
+from ..losses import ErrorRate, MeanSquaredError, SoftmaxCrossEntropy, SquaredError
+from ..recipes._base import Architecture, Recipe
+from . import program
+from .schedule import Pass
+from .state import (
+    NETWORK,
+    SPLIT,
+    Data,
+    Hyperparameters,
+    Member,
+    Split,
+    Task,
+    count_trained_maps,
+    initial_state,
+    stream,
+)
+
+
+class Ensemble:
+    """Runs of one recipe that differ in seed, or in seed and numeric hyperparameters, trained as one program.
+
+    **Arguments:** `recipes`, one per member, alike but for their numbers; `seeds`, one per member.
+    Raises `ValueError` where the batch is larger than the training set.
+    """
+
+    def __init__(self, recipes: Sequence[Recipe], seeds: Sequence[int], dataset: Dataset):
+        recipe = recipes[0]
+        dtype = jnp.dtype(recipe.dtype)
+        classify = dataset.classes is not None
+        loss = recipe.loss or (SoftmaxCrossEntropy() if classify else SquaredError())
+        score = ErrorRate() if classify else MeanSquaredError()
+        self.task = Task(loss, score, recipe.batch_size)
+        targets = None if classify else dtype
+        self.data = Data(
+            jnp.asarray(dataset.train_x, dtype),
+            jnp.asarray(dataset.train_y, targets),
+            jnp.asarray(dataset.test_x, dtype),
+            jnp.asarray(dataset.test_y, targets),
+        )
+        samples = len(dataset.train_x)
+        validation = validation_size(recipe, dataset)
+        self.steps = (samples - validation) // recipe.batch_size
+        if self.steps < 1:
+            raise ValueError(
+                f"A batch of {recipe.batch_size} is larger than the {samples - validation} training samples: use a smaller "
+                "--batch-size or a smaller --validation."
+            )
+        self.members = _stack(
+            [
+                _member(
+                    r.architecture,
+                    _numbers(r, dtype),
+                    dataset.inputs,
+                    dataset.outputs,
+                    samples,
+                    validation,
+                    dtype,
+                    seed,
+                )
+                for r, seed in zip(recipes, np.asarray(seeds, np.uint32), strict=True)
+            ]
+        )
+        one = self.member(0)
+        self.trained_maps = count_trained_maps(one.hyperparameters.rule, one.state.network, one.state.feedback)
+        self.alive = np.ones(len(seeds), bool)
+
+    def member(self, index: int) -> Member:
+        """One member, without the ensemble axis."""
+        return jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, self.members)
+
+    def compile(self, joint: bool) -> None:
+        """Compile the program of a kind of pass, running no step."""
+        self._advance(self.members, Pass(0, 0, joint, False), 0, 0)
+
+    def advance(self, at: Pass, start: int, stop: int) -> program.Checkup:
+        """Run steps `start .. stop - 1` of a pass; the arrays of the result have the member as leading axis."""
+        states, health = self._advance(self.members, at, start, stop)
+        self.members = self.members._replace(state=states)
+        return jax.tree.map(np.asarray, health)
+
+    def locate(self, before: Member, at: Pass, start: int, stop: int, index: int) -> tuple[int, program.Checkup]:
+        """The first step after which member `index` is not finite, found by bisection from its state `before` the run."""
+        good, bad = start, stop
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            health = self._advance(before, at, start, middle)[1]
+            good, bad = (middle, bad) if healthy(health, index) else (good, middle)
+        return bad - 1, jax.tree.map(lambda leaf: np.asarray(leaf)[index], self._advance(before, at, start, bad)[1])
+
+    def restore(self, saved: Member, index: int) -> None:
+        """Put member `index` back to where it stood in `saved`, and train it no further."""
+
+        def pick(now, then):
+            return now.at[index].set(then[index]) if eqx.is_array(now) else now
+
+        self.members = jax.tree.map(pick, self.members, saved)
+        self.alive[index] = False
+
+    def assess(self) -> tuple[program.Evaluation | None, program.Evaluation]:
+        """Validation (or `None`) and test evaluation; arrays of shape `(members,)`."""
+        return jax.tree.map(np.asarray, program.assess(self.task, self.members, self.data))
+
+    def _advance(self, members: Member, at: Pass, start: int, stop: int):
+        numbers = (jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop))
+        return jax.block_until_ready(
+            program.advance(self.task, members, jnp.asarray(self.alive), self.data, *numbers, at.joint)
+        )
+
+
+def validation_size(recipe: Recipe, dataset: Dataset) -> int:
+    """How many training samples a recipe keeps for validation."""
+    size = default_validation(dataset.name) if recipe.validation is None else recipe.validation
+    if not 0 <= size < len(dataset.train_x):
+        raise ValueError(f"--validation {size} does not fit a training set of {len(dataset.train_x)} samples.")
+    return size
+
+
+def healthy(health: program.Checkup, index: int) -> bool:
+    """Whether all of member `index` is finite."""
+    return all(bool(np.all(np.asarray(leaf)[index])) for leaf in health)
+
+
+def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:
+    """The numeric hyperparameters of a recipe as arrays, so that none of them is compiled in."""
+    tree = Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
+
+
+@eqx.filter_jit
+def _member(
+    architecture: Architecture,
+    hyperparameters: Hyperparameters,
+    inputs: int,
+    outputs: int,
+    samples: int,
+    validation: int,
+    dtype: Any,
+    seed: jax.Array,
+) -> Member:
+    network = architecture.build((inputs,), outputs, key=stream(seed, NETWORK), dtype=dtype)
+    order = jax.random.permutation(stream(seed, SPLIT), samples)
+    split = Split(order[validation:], order[:validation])
+    return Member(initial_state(network, hyperparameters, seed), hyperparameters, split, seed)
+
+
+def _stack(members: Sequence[Member]) -> Member:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *members)

@@ -1,0 +1,102 @@
+"""Where metrics go: a crash-safe JSONL file, TensorBoard event files, a progress bar."""
+
+import abc
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+
+class Logger(abc.ABC):
+    """Takes the metrics of each seed and epoch."""
+
+    @abc.abstractmethod
+    def log(self, record: dict) -> None:
+        """Take one record: `seed`, `epoch` and named numbers (lists for one number per layer)."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Finish writing."""
+
+
+class JsonlLogger(Logger):
+    """One JSON object a line, flushed to disk line by line.
+
+    The first `keep` lines of an existing file stay and the rest is dropped, a half-written last line included, so the file
+    of a resumed run reads like that of an unbroken one.
+    """
+
+    def __init__(self, path: Path, keep: int = 0):
+        kept = path.read_text().splitlines(keepends=True)[:keep] if path.exists() else []
+        partial = path.with_name(path.name + ".part")
+        partial.write_text("".join(kept))
+        os.replace(partial, path)
+        self._file = open(path, "a")
+
+    def log(self, record: dict) -> None:
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class TensorBoardLogger(Logger):
+    """TensorBoard event files, one folder per seed; what older files hold beyond epoch `last` is purged."""
+
+    def __init__(self, folder: Path, seeds: list[int], last: int = 0):
+        purge = last + 1 if last else None
+        self._writers = {seed: SummaryWriter(str(folder / f"seed{seed}"), purge_step=purge) for seed in seeds}
+
+    def log(self, record: dict) -> None:
+        writer = self._writers[record["seed"]]
+        for name, value in record.items():
+            if isinstance(value, list):
+                for i, entry in enumerate(value, start=1):
+                    writer.add_scalar(f"{name}/{i}", entry, record["epoch"])
+            elif name not in ("seed", "epoch") and value is not None:
+                writer.add_scalar(name, value, record["epoch"])
+        writer.flush()
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+
+class ProgressBar:
+    """A bar on standard error with the time left; silent when `shown` is false."""
+
+    def __init__(self, title: str, total: int, done: int = 0, shown: bool = True):
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            disable=not shown,
+            transient=True,
+        )
+        self._task = self._progress.add_task(title, total=total, completed=done, note="")
+
+    def __enter__(self) -> "ProgressBar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def advance(self, steps: int) -> None:
+        """Report steps done."""
+        self._progress.advance(self._task, steps)
+
+    def note(self, text: str) -> None:
+        """Show a few words beside the bar."""
+        self._progress.update(self._task, note=text)

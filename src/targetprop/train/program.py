@@ -1,0 +1,188 @@
+"""The compiled part of training: one step, a run of steps, and evaluation.
+
+A run of steps is one program with the first and last step as arguments, so a pass may be cut anywhere without compiling
+anew and without changing a number: randomness is a function of (seed, epoch, pass, step) alone.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from ..network import Network, parameters
+from ..updates import local_gradients, output_update
+from .state import NOISE, ORDER, Data, Hyperparameters, Member, State, Task, stream
+
+EVALUATION_BATCH = 1000
+
+
+def step(
+    task: Task,
+    hyperparameters: Hyperparameters,
+    state: State,
+    x: Array,
+    y: Array,
+    key: PRNGKeyArray,
+    joint: bool,
+) -> State:
+    """One minibatch. Forward and feedback gradients are taken at the same parameters, then both are updated; with
+    `joint=False` the feedback alone is."""
+    rule, network, feedback = hyperparameters.rule, state.network, state.feedback
+    trace = network.trace(x)
+    totals = state.totals
+    learned = rule.feedback_gradients(network, feedback, trace, key=key)
+    if joint:
+        error = output_update(task.loss, trace.output, y, hyperparameters.stepsize)
+        updates = rule.target_updates(network, feedback, trace, error)
+        network, optimizer = _apply(
+            hyperparameters.optimizer, local_gradients(network, trace, updates), state.optimizer, network
+        )
+        state = eqx.tree_at(lambda s: (s.network, s.optimizer), state, (network, optimizer))
+        totals = totals._replace(
+            loss=totals.loss + jnp.mean(task.loss.value(trace.output, y)),
+            score=totals.score + jnp.mean(task.score(trace.output, y)),
+        )
+    if learned is not None:
+        feedback, optimizer = _apply(
+            hyperparameters.feedback_optimizer, learned.gradients, state.feedback_optimizer, feedback
+        )
+        state = eqx.tree_at(lambda s: (s.feedback, s.feedback_optimizer), state, (feedback, optimizer))
+        totals = totals._replace(feedback_loss=totals.feedback_loss + learned.losses)
+    return eqx.tree_at(lambda s: s.totals, state, totals)
+
+
+def _apply(optimizer, gradients, state, tree):
+    updates, state = optimizer.transform().update(gradients, state, parameters(tree))
+    return eqx.apply_updates(tree, updates), state
+
+
+class Checkup(NamedTuple):
+    """Whether the parameters of each layer and of each feedback mapping, and the loss, are finite."""
+
+    layers: Bool[Array, " L"]
+    feedback: Bool[Array, " mappings"]
+    loss: Bool[Array, ""]
+
+
+def run_steps(
+    task: Task, member: Member, data: Data, epoch: Array, index: Array, start: Array, stop: Array, joint: bool
+) -> tuple[State, Checkup]:
+    """Steps `start` to `stop - 1` of pass `index` of an epoch, for one member. The samples come in an order drawn anew for each pass; the
+    remainder of the last, incomplete minibatch is left out of that pass."""
+    state, hyperparameters, split, seed = member
+    order_key, noise_key = (
+        jax.random.fold_in(jax.random.fold_in(stream(seed, purpose), epoch), index) for purpose in (ORDER, NOISE)
+    )
+    order = jax.random.permutation(order_key, split.train)
+    totals = jax.tree.map(lambda total: jnp.where(start == 0, jnp.zeros_like(total), total), state.totals)
+    state = eqx.tree_at(lambda s: s.totals, state, totals)
+    dynamic, static = eqx.partition(state, eqx.is_array)
+
+    def body(i, dynamic):
+        picked = lax.dynamic_slice_in_dim(order, i * task.batch_size, task.batch_size)
+        x, y = data.x[picked], data.y[picked]
+        state = eqx.combine(dynamic, static)
+        state = step(task, hyperparameters, state, x, y, jax.random.fold_in(noise_key, i), joint)
+        return eqx.filter(state, eqx.is_array)
+
+    state = eqx.combine(lax.fori_loop(start, stop, body, dynamic), static)
+    return state, checkup(state)
+
+
+def checkup(state: State) -> Checkup:
+    """Which layers, feedback mappings and losses are finite."""
+    feedback = state.feedback if isinstance(state.feedback, tuple) else (state.feedback,)
+    return Checkup(
+        jnp.array([_finite(layer) for layer in state.network.layers]),
+        jnp.array([_finite(g) for g in feedback]),
+        _finite(state.totals),
+    )
+
+
+def _finite(tree: Any) -> Array:
+    flags = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(parameters(tree))]
+    return jnp.all(jnp.array(flags)) if flags else jnp.array(True)
+
+
+class Evaluation(NamedTuple):
+    """Mean loss and mean score over a set of samples."""
+
+    loss: Float[Array, ""]
+    score: Float[Array, ""]
+
+
+def evaluate(task: Task, network: Network, x: Array, y: Array, indices: Int[Array, " n"]) -> Evaluation:
+    """Mean loss and score over the samples at `indices`, in batches; nothing but the forward pass sees them."""
+    n = indices.shape[0]
+    batch = min(n, EVALUATION_BATCH)
+    padding = -n % batch
+    indices = jnp.concatenate([indices, jnp.zeros(padding, indices.dtype)]).reshape(-1, batch)
+    counted = (jnp.arange(n + padding) < n).reshape(-1, batch)
+
+    def one(batch):
+        picked, counted = batch
+        h, target = network(x[picked]), y[picked]
+        values = jnp.stack([task.loss.value(h, target), task.score(h, target)])
+        return jnp.sum(jnp.where(counted, values, 0), axis=1)
+
+    loss, score = jnp.sum(lax.map(one, (indices, counted)), axis=0) / n
+    return Evaluation(loss, score)
+
+
+@eqx.filter_jit
+def advance(
+    task: Task,
+    members: Member,
+    alive: Array,
+    data: Data,
+    epoch: Array,
+    index: Array,
+    start: Array,
+    stop: Array,
+    joint: bool,
+) -> tuple[State, Checkup]:
+    """`run_steps` for every living member of an ensemble, as one program; the others stay as they are."""
+    static_state = eqx.filter(members.state, eqx.is_array, inverse=True)
+
+    def one(member, living):
+        def go():
+            state, health = run_steps(task, member, data, epoch, index, start, stop, joint)
+            return eqx.filter(state, eqx.is_array), health
+
+        def rest():
+            return eqx.filter(member.state, eqx.is_array), checkup(member.state)
+
+        return lax.cond(living, go, rest)
+
+    states, health = over_members(one, members, alive)
+    return eqx.combine(states, static_state), health
+
+
+@eqx.filter_jit
+def assess(task: Task, members: Member, data: Data) -> tuple[Evaluation | None, Evaluation]:
+    """Validation and test evaluation of every member; no validation result where there is no validation set."""
+    test_indices = jnp.arange(data.test_x.shape[0])
+
+    def one(member):
+        network = member.state.network
+        validation = None
+        if member.split.validation.shape[0]:
+            validation = evaluate(task, network, data.x, data.y, member.split.validation)
+        return validation, evaluate(task, network, data.test_x, data.test_y, test_indices)
+
+    return over_members(one, members)
+
+
+def over_members(one: Callable, *members: Any) -> Any:
+    """Apply `one` to every member of an ensemble inside one program: one after the other on a CPU, side by side on an
+    accelerator. The leading axis of every array in `members` is the member."""
+    dynamic, static = eqx.partition(members, eqx.is_array)
+
+    def apply(dynamic):
+        return one(*eqx.combine(dynamic, static))
+
+    return lax.map(apply, dynamic) if jax.default_backend() == "cpu" else jax.vmap(apply)(dynamic)

@@ -1,0 +1,124 @@
+"""What a training run returns."""
+
+import math
+import statistics
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean, standard deviation (`nan` for a single value) and the values themselves."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values) if self.values else math.nan
+
+    @property
+    def sd(self) -> float:
+        return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
+
+    def __str__(self) -> str:
+        if not self.values:
+            return "-"
+        spread = f" ± {self.sd:.2f}" if len(self.values) > 1 else ""
+        return f"{self.mean:.2f}{spread}" if abs(self.mean) >= 0.1 else f"{self.mean:.2e}"
+
+    def to_json(self) -> dict:
+        return {
+            "mean": _finite_or_none(self.mean),
+            "sd": _finite_or_none(self.sd),
+            "values": [_finite_or_none(value) for value in self.values],
+        }
+
+
+def _finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+FINISHED, RUNNING = "finished", "interrupted"
+
+
+@dataclass
+class SeedResult:
+    """The metrics of one seed, an entry of `history` per finished epoch, and how the run ended: `"finished"`,
+    `"interrupted"`, or where it diverged."""
+
+    seed: int
+    history: list[dict] = field(default_factory=list)
+    status: str = RUNNING
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The first epoch with the lowest validation error; the last one where there is no validation set."""
+        if not self.history:
+            return None
+        if self.history[-1]["validation_error"] is None:
+            return self.history[-1]["epoch"]
+        return min(self.history, key=lambda record: record["validation_error"])["epoch"]
+
+    @property
+    def test_error(self) -> float | None:
+        """The test error at the best epoch."""
+        best = self.best_epoch
+        return next((record["test_error"] for record in self.history if record["epoch"] == best), None)
+
+    @property
+    def last_test_error(self) -> float | None:
+        """The test error after the last epoch."""
+        return self.history[-1]["test_error"] if self.history else None
+
+    @property
+    def train_loss(self) -> float | None:
+        """The mean training loss over the last epoch's minibatches."""
+        return self.history[-1]["train_loss"] if self.history else None
+
+    def to_json(self) -> dict:
+        return {
+            "seed": self.seed,
+            "best_epoch": self.best_epoch,
+            "test_error": self.test_error,
+            "last_test_error": self.last_test_error,
+            "train_loss": self.train_loss,
+            "status": self.status,
+        }
+
+
+@dataclass
+class Result:
+    """What `train` returns: one `SeedResult` per seed, the unit of the error (`%` or `MSE`), and the time of an epoch
+    of one seed in seconds, all its passes included, compilation not."""
+
+    rule: str
+    dataset: str
+    unit: str
+    seeds: list[SeedResult]
+    seconds_per_epoch: float = math.nan
+
+    @property
+    def test_error(self) -> Summary:
+        """Test error at each seed's best validation epoch."""
+        return self._summary("test_error")
+
+    @property
+    def last_test_error(self) -> Summary:
+        """Test error of each seed after its last epoch."""
+        return self._summary("last_test_error")
+
+    @property
+    def train_loss(self) -> Summary:
+        """Training loss of each seed over its last epoch."""
+        return self._summary("train_loss")
+
+    @property
+    def finished(self) -> bool:
+        """Whether every seed came to its end."""
+        return all(seed.status == FINISHED for seed in self.seeds)
+
+    def _summary(self, name: str) -> Summary:
+        values = (getattr(seed, name) for seed in self.seeds)
+        return Summary(tuple(value for value in values if value is not None))
+
+    def to_json(self) -> dict:
+        return {"rule": self.rule, "dataset": self.dataset, "seeds": [seed.to_json() for seed in self.seeds]}

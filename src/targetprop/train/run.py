@@ -1,0 +1,230 @@
+"""The training loop: passes cut into runs of steps, evaluation, logs, checkpoints, interruption and divergence."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from ..data import Dataset, load
+from ..provenance import write_config
+from ..recipes._base import Recipe
+from .checkpoint import load_checkpoint, load_header, save_checkpoint
+from .ensemble import Ensemble, healthy
+from .loggers import JsonlLogger, Logger, ProgressBar, TensorBoardLogger
+from .result import FINISHED, RUNNING, Result, SeedResult
+from .schedule import Pass
+
+SECONDS_PER_RUN = 0.5
+
+
+def train(
+    recipe: Recipe | Sequence[Recipe],
+    data: Dataset | None = None,
+    *,
+    seeds: int | Sequence[int] = 1,
+    out: Path | str | None = None,
+    resume: bool = False,
+    checkpoint_every: int = 1,
+    progress: bool = True,
+) -> Result:
+    """Train a network, one run per seed, all seeds as one program.
+
+    **Arguments:** `recipe`, or one recipe per seed (alike but for their numbers); `data`, the recipe's own data set unless
+    given; `seeds`, a list of seeds or a number `n` for seeds 0 .. n-1; `out`, a folder for configuration, metrics,
+    TensorBoard events and checkpoints (every `checkpoint_every` epochs), nothing is written without it; `resume`
+    continues from the folder's checkpoint to the numbers of an unbroken run.
+
+    A seed that diverges is put back to its last good state, its `status` names the layer and the epoch, and the others go
+    on. SIGINT stops after the steps under way, with everything saved. Raises `CheckpointError` or `ConfigError` for a
+    folder that does not fit.
+    """
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    recipes = [recipe] * len(seeds) if isinstance(recipe, Recipe) else list(recipe)
+    with jax.enable_x64(recipes[0].dtype == "float64" or jax.config.jax_enable_x64):
+        return _Loop(recipes, data or load(recipes[0].dataset), seeds, out, resume, checkpoint_every).run(progress)
+
+
+class _Loop:
+    """One call of `train`."""
+
+    def __init__(self, recipes, dataset, seeds, out, resume, checkpoint_every):
+        self.recipe = recipes[0]
+        self.folder = None if out is None else Path(out)
+        self.checkpoint_every = checkpoint_every
+        self.ensemble = Ensemble(recipes, seeds, dataset)
+        self.passes = self.recipe.schedule.passes(self.ensemble.trained_maps > 0)
+        self.results = [SeedResult(seed) for seed in seeds]
+        self.position, self.lines, self.logged = (0, 0), 0, 0
+        self.seconds, self.epochs_timed = 0.0, 0
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_config(self.folder, self.recipe, seeds, resume)
+            if resume and self._checkpoint.exists():
+                self._resume()
+        self.good = self.ensemble.members
+        self.loggers = self._open_loggers(seeds)
+        unit = self.ensemble.task.score.unit
+        self.result = Result(self.recipe.rule.name, dataset.name, unit, self.results)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.folder / "checkpoint.npz"
+
+    def _resume(self) -> None:
+        header = load_header(self._checkpoint)
+        self.ensemble.members = load_checkpoint(self._checkpoint, self.ensemble.members)
+        self.position = (header["pass"], header["step"])
+        self.lines, self.logged = header["lines"], header["logged"]
+        self.results = [SeedResult(**entry) for entry in header["results"]]
+        self.ensemble.alive[:] = [entry.status in (RUNNING, FINISHED) for entry in self.results]
+
+    def _open_loggers(self, seeds: Sequence[int]) -> list[Logger]:
+        if self.folder is None:
+            return []
+        return [
+            JsonlLogger(self.folder / "metrics.jsonl", self.lines),
+            TensorBoardLogger(self.folder / "tensorboard", list(seeds), self.logged),
+        ]
+
+    def run(self, progress: bool) -> Result:
+        first, steps = self.position[0], self.ensemble.steps
+        title = f"{self.recipe.rule.name} on {self.result.dataset}"
+        done = first * steps + self.position[1]
+        interrupted = False
+        try:
+            with (
+                _Interruption() as interruption,
+                ProgressBar(title, len(self.passes) * steps, done, progress) as bar,
+            ):
+                bar.note("compiling")
+                for joint in {at.joint for at in self.passes[first:]}:
+                    self.ensemble.compile(joint)
+                for number in range(first, len(self.passes)):
+                    interrupted = self._run_pass(number, bar, interruption)
+                    if interrupted or not self.ensemble.alive.any():
+                        break
+        finally:
+            for logger in self.loggers:
+                logger.close()
+        if not interrupted:
+            for result in self.results:
+                result.status = FINISHED if result.status == RUNNING else result.status
+        self._save()
+        return self._finish()
+
+    def _run_pass(self, number: int, bar: ProgressBar, interruption: "_Interruption") -> bool:
+        """Run one pass from the present position; returns whether it was interrupted."""
+        at, step, chunk = self.passes[number], self.position[1], 4
+        while step < self.ensemble.steps and self.ensemble.alive.any():
+            before, began = self.ensemble.members, time.perf_counter()
+            stop = min(step + chunk, self.ensemble.steps)
+            health = self.ensemble.advance(at, step, stop)
+            elapsed = time.perf_counter() - began
+            self.seconds += elapsed
+            for index, result in enumerate(self.results):
+                if self.ensemble.alive[index] and not healthy(health, index):
+                    result.status = self._diagnose(before, at, step, stop, index)
+                    self.ensemble.restore(self.good, index)
+            chunk = max(1, int((stop - step) * SECONDS_PER_RUN / max(elapsed, 1e-4)))
+            bar.advance(stop - step)
+            step = stop
+            self.position = (number, step)
+            if interruption.asked and step < self.ensemble.steps:
+                return True
+        self.position = (number + 1, 0)
+        self._log(at, bar)
+        if at.ends_epoch:
+            self.good = self.ensemble.members
+            if at.epoch % self.checkpoint_every == 0:
+                self._save()
+        return interruption.asked
+
+    def _diagnose(self, before, at: Pass, start: int, stop: int, index: int) -> str:
+        step, health = self.ensemble.locate(before, at, start, stop, index)
+        layers = [i for i, finite in enumerate(health.layers, start=1) if not finite]
+        maps = [i for i, finite in enumerate(health.feedback, start=1) if not finite]
+        if layers:
+            where = "layer " + ", ".join(map(str, layers))
+        elif maps:
+            where = "the feedback to layer " + ", ".join(map(str, maps))
+        else:
+            where = "the loss"
+        return f"diverged: {where} not finite in epoch {at.epoch}, step {step + 1}; try a smaller learning rate"
+
+    def _log(self, at: Pass, bar: ProgressBar) -> None:
+        """Record a finished pass: the metrics of an epoch after its joint pass, the feedback loss after a pre-training."""
+        totals = jax.device_get(self.ensemble.members.state.totals)
+        validation, test = self.ensemble.assess() if at.joint else (None, None)
+        if at.joint:
+            self.epochs_timed += 1
+        elif at.epoch > 0:
+            return
+        for index, result in enumerate(self.results):
+            if not self.ensemble.alive[index]:
+                continue
+            feedback_loss = [float(loss) / self.ensemble.steps for loss in totals.feedback_loss[index]]
+            record = {"seed": result.seed, "epoch": at.epoch, "feedback_loss": feedback_loss or None}
+            if at.joint:
+                record |= {
+                    "train_loss": float(totals.loss[index]) / self.ensemble.steps,
+                    "train_error": float(totals.score[index]) / self.ensemble.steps,
+                    "validation_loss": None if validation is None else float(validation.loss[index]),
+                    "validation_error": None if validation is None else float(validation.score[index]),
+                    "test_loss": float(test.loss[index]),
+                    "test_error": float(test.score[index]),
+                }
+                result.history.append(record)
+            else:
+                record |= {"pass": at.index}
+            for logger in self.loggers:
+                logger.log(record)
+            self.lines += 1
+        self.logged = at.epoch
+        if at.joint:
+            best = min(result.history[-1]["test_error"] for result in self.results if result.history)
+            bar.note(f"test {best:.2f} {self.result.unit}")
+
+    def _save(self) -> None:
+        if self.folder is None:
+            return
+        header = {
+            "pass": self.position[0],
+            "step": self.position[1],
+            "lines": self.lines,
+            "logged": self.logged,
+            "results": [vars(result) for result in self.results],
+        }
+        save_checkpoint(self._checkpoint, self.ensemble.members, header)
+
+    def _finish(self) -> Result:
+        if self.epochs_timed:
+            self.result.seconds_per_epoch = self.seconds / self.epochs_timed / len(self.results)
+        if self.folder is not None:
+            (self.folder / "result.json").write_text(json.dumps(self.result.to_json(), indent=1) + "\n")
+        return self.result
+
+
+class _Interruption:
+    """While open, the first SIGINT or SIGTERM only asks to stop; a second one acts as usual. Main thread only."""
+
+    def __init__(self):
+        self.asked = False
+        self._previous = {}
+
+    def __enter__(self) -> "_Interruption":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number, frame) -> None:
+        self.asked = True
+        signal.signal(number, self._previous[number])
