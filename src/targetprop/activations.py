@@ -86,6 +86,13 @@ def _tanh_difference(a: Values, d: Values) -> Values:
 _tanh_difference = _with_slope(_tanh_difference, _tanh_slope)
 
 
+def _artanh_difference(h: Values, d: Values) -> Values:
+    return (jnp.log1p(d / (1 + h)) - jnp.log1p(-d / (1 - h))) / 2
+
+
+_artanh_difference = _with_slope(_artanh_difference, lambda h: 1 / ((1 + h) * (1 - h)))
+
+
 # --- logistic sigmoid -----------------------------------------------------------------------------------------------
 
 
@@ -102,21 +109,33 @@ def _sigmoid_difference(a: Values, d: Values) -> Values:
 _sigmoid_difference = _with_slope(_sigmoid_difference, _sigmoid_slope)
 
 
-# --- softplus -------------------------------------------------------------------------------------------------------
+def _logit_difference(h: Values, d: Values) -> Values:
+    return jnp.log1p(d / h) - jnp.log1p(-d / (1 - h))
 
-_SOFTPLUS_FAR = 30.0  # beyond this |d| the two values differ so much that subtracting them is exact
+
+_logit_difference = _with_slope(_logit_difference, lambda h: 1 / (h * (1 - h)))
+
+
+# --- softplus -------------------------------------------------------------------------------------------------------
 
 
 def _softplus_difference(a: Values, d: Values) -> Values:
-    low, size = jnp.minimum(a, a + d), jnp.abs(d)
-    near = jnp.minimum(size, _SOFTPLUS_FAR)
-    rising = jnp.log1p(jax.nn.sigmoid(low) * jnp.expm1(near))
-    far = jax.nn.softplus(low + size) - jax.nn.softplus(low)
+    low, high, size = jnp.minimum(a, a + d), jnp.maximum(a, a + d), jnp.abs(d)
+    below = -jnp.log1p(jax.nn.sigmoid(high) * jnp.expm1(-size))
     above = size + jnp.log1p(jax.nn.sigmoid(-low) * jnp.expm1(-size))
-    return jnp.sign(d) * jnp.where(low > 0, above, jnp.where(size > _SOFTPLUS_FAR, far, rising))
+    apart = jax.nn.softplus(high) - jax.nn.softplus(low)  # one value above log 2, the other below 0.32: no cancellation
+    return jnp.sign(d) * jnp.where(high <= 0, below, jnp.where(low > -1, above, apart))
 
 
 _softplus_difference = _with_slope(_softplus_difference, jax.nn.sigmoid)
+
+
+def _inverse_softplus_difference(h: Values, d: Values) -> Values:
+    low, size = jnp.minimum(h, h + d), jnp.abs(d)
+    return jnp.sign(d) * (size + jnp.log1p(-jnp.expm1(-size) / jnp.expm1(low)))
+
+
+_inverse_softplus_difference = _with_slope(_inverse_softplus_difference, lambda h: -1 / jnp.expm1(-h))
 
 
 # --- the classes ----------------------------------------------------------------------------------------------------
@@ -157,7 +176,7 @@ class Tanh(Activation):
         return jnp.arctanh(h)
 
     def inverse_difference(self, h: Values, d: Values) -> Values:
-        return (jnp.log1p(d / (1 + h)) - jnp.log1p(-d / (1 - h))) / 2
+        return _artanh_difference(h, d)
 
 
 class Sigmoid(Activation):
@@ -176,7 +195,7 @@ class Sigmoid(Activation):
         return jnp.log(h) - jnp.log1p(-h)
 
     def inverse_difference(self, h: Values, d: Values) -> Values:
-        return jnp.log1p(d / h) - jnp.log1p(-d / (1 - h))
+        return _logit_difference(h, d)
 
 
 class Softplus(Activation):
@@ -195,8 +214,7 @@ class Softplus(Activation):
         return h + jnp.log(-jnp.expm1(-h))
 
     def inverse_difference(self, h: Values, d: Values) -> Values:
-        size = jnp.abs(d)
-        return jnp.sign(d) * (size + jnp.log1p(-jnp.expm1(-size) / jnp.expm1(jnp.minimum(h, h + d))))
+        return _inverse_softplus_difference(h, d)
 
 
 def _kinked_difference(negative_slope: float, a: Values, d: Values) -> Values:

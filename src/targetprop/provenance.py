@@ -4,17 +4,19 @@ import dataclasses
 import json
 import os
 import platform
+import zlib
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+
+from .data import Dataset
+from .errors import ConfigError
 
 PACKAGES = ("targetprop", "jax", "jaxlib", "equinox", "optax", "numpy")
-
-
-class ConfigError(ValueError):
-    """A folder that holds another run than the one asked for."""
 
 
 def describe(value: Any) -> Any:
@@ -60,14 +62,30 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def write_config(folder: Path, recipe: Any, seeds: list[int], resume: bool) -> None:
-    """Write `config.json`. With `resume`, first check that the folder's run is the same but for its number of epochs;
-    raises `ConfigError` naming the first difference."""
+def describe_data(dataset: Dataset) -> dict:
+    """A data set's name, its sizes and a checksum of its arrays."""
+    arrays = (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y)
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+    return {"name": dataset.name, "train": len(arrays[0]), "test": len(arrays[2]), "crc32": f"{checksum:08x}"}
+
+
+def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset: Dataset, resume: bool) -> None:
+    """Write `config.json`: one recipe, or the list of them where they differ. With `resume`, first check that the folder's
+    run is the same, or a shorter one; raises `ConfigError` naming the first difference."""
     path = folder / "config.json"
-    config = {"recipe": describe(recipe), "seeds": seeds, **environment()}
+    described = [describe(recipe) for recipe in recipes]
+    alike = all(entry == described[0] for entry in described)
+    config = {
+        "recipe": described[0] if alike else described,
+        "seeds": seeds,
+        "data": describe_data(dataset),
+        **environment(),
+    }
     if resume and path.exists():
         before = json.loads(path.read_text())
-        for name in ("recipe", "seeds"):
+        for name in ("recipe", "seeds", "data"):
             difference = _first_difference(before[name], json.loads(json.dumps(config[name])), name)
             if difference:
                 raise ConfigError(
@@ -80,8 +98,12 @@ def write_config(folder: Path, recipe: Any, seeds: list[int], resume: bool) -> N
 
 def _first_difference(before: Any, now: Any, where: str) -> str | None:
     if isinstance(before, dict) and isinstance(now, dict):
-        for key in before.keys() | now.keys():
-            if key != "epochs" and (found := _first_difference(before.get(key), now.get(key), f"{where}.{key}")):
-                return found
+        pairs = [(f"{where}.{key}", before.get(key), now.get(key)) for key in {**before, **now}]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = [(f"{where}[{i}]", *pair) for i, pair in enumerate(zip(before, now, strict=True))]
+    elif where.endswith(".epochs") and now >= before:
         return None
-    return None if before == now else f"{where} was {before!r} and is now {now!r}"
+    else:
+        return None if before == now else f"{where} was {before!r} and is now {now!r}"
+    differences = (_first_difference(before, now, where) for where, before, now in pairs)
+    return next((difference for difference in differences if difference), None)

@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from ..errors import UserError
+
 VERBS = {
     "rules": "every rule: name, equation, source",
     "train": "train one rule, or one published recipe",
@@ -25,11 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     verb, rest = args[0], args[1:]
     if verb not in VERBS:
         return _fail(f"no verb {verb!r}; the verbs are {', '.join(VERBS)}")
-    from .errors import USER_ERRORS
-
     try:
         return importlib.import_module(f".{verb}", __name__).run(rest)
-    except USER_ERRORS as error:
+    except UserError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         return _fail("interrupted", 130)

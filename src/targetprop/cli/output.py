@@ -1,26 +1,29 @@
 """What the verbs share: reading the leading arguments, writing JSON and tables."""
 
 import json
-import math
 import sys
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from ..errors import UserError
+from ..train.result import finite_or_none
 
-class UsageError(Exception):
+
+class UsageError(UserError):
     """Arguments that make no sense; the message says what to write instead."""
 
 
-def split_name(args: list[str], verb: str, what: str) -> tuple[str, list[str]]:
-    """The leading name of `targetprop VERB NAME [flags]`, and the flags."""
-    if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
-        raise UsageError(f"targetprop {verb} needs a name first: {what}.")
-    if args[0] in ("-h", "--help"):
-        sys.stdout.write(f"usage: targetprop {verb} NAME [flags]\n\nNAME is a {what}.\n")
-        sys.stdout.write(f"`targetprop {verb} NAME --help` lists the flags of that name.\n")
+def split_name(args: list[str], verb: str, what: str, names: Sequence[str]) -> tuple[str, list[str]]:
+    """The leading name of `targetprop VERB NAME [flags]`, and the flags; prints the names and exits for `--help`."""
+    if args and args[0] in ("-h", "--help"):
+        sys.stdout.write(f"usage: targetprop {verb} NAME [flags]\n\nNAME is {what}:\n")
+        sys.stdout.write("".join(f"  {name}\n" for name in names))
+        sys.stdout.write(f"\n`targetprop {verb} NAME --help` lists its flags and their defaults.\n")
         raise SystemExit(0)
+    if not args or args[0].startswith("-"):
+        raise UsageError(f"targetprop {verb} needs a name first, {what}: targetprop {verb} {names[-1]} ...")
     return args[0], args[1:]
 
 
@@ -36,15 +39,7 @@ def flag_value(args: Sequence[str], flag: str) -> str | None:
 
 def print_json(document: dict | list) -> None:
     """One JSON document on standard output; numbers that are not finite are written as null."""
-    sys.stdout.write(json.dumps(_plain(document), allow_nan=False) + "\n")
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    sys.stdout.write(json.dumps(finite_or_none(document), allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -54,4 +49,4 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -1,5 +1,8 @@
 """How the objects of a recipe are written on the command line, for example `leaky-relu:0.1` or `output-noise:0.01`."""
 
+import contextlib
+import io
+import itertools
 from typing import Any
 
 import tyro
@@ -7,6 +10,7 @@ import tyro
 from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from ..feedback.reconstruction import OutputNoise, Regulariser, WeightDecay
 from ..losses import Loss, SoftmaxCrossEntropy, SquaredError
+from .output import UsageError
 
 WORDS: dict[Any, dict[str, type]] = {
     Activation: {
@@ -56,14 +60,26 @@ def _named_object(
 
 
 def parse(kind: type, *, default: Any = None, args: list[str], verb: str, description: str) -> Any:
-    """Read a dataclass from the arguments of a verb; exits with status 2 and a message where they do not fit."""
+    """Read a dataclass from the arguments of a verb. Raises `UsageError` where they do not fit."""
     options = {} if default is None else {"default": default}
-    with registry:
-        return tyro.cli(
-            kind,
-            args=args,
-            prog=f"targetprop {verb}",
-            description=description,
-            config=(tyro.conf.AvoidSubcommands,),
-            **options,
-        )
+    complaint = io.StringIO()
+    try:
+        with registry, contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                kind,
+                args=args,
+                prog=f"targetprop {verb}",
+                description=description,
+                config=(tyro.conf.AvoidSubcommands,),
+                **options,
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise UsageError(f"{_first_paragraph(complaint.getvalue())} (see targetprop {verb} --help)") from None
+
+
+def _first_paragraph(boxed: str) -> str:
+    """The text of a framed message, up to its first rule."""
+    lines = (line.strip(" │") for line in boxed.splitlines() if not line.startswith(("╭", "╰")))
+    return " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines)).strip()

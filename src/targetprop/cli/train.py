@@ -4,8 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from ..recipes import Recipe, recipe
+from ..recipes import Recipe, recipe, recipe_names
 from ..recipes._base import Flattened
+from ..rules import RULES
 from ..train.result import Result
 from ..train.run import train
 from .output import flag_value, print_json, print_table, split_name
@@ -33,7 +34,7 @@ class TrainOptions:
 
 def run(args: list[str]) -> int:
     """Train one rule; 0 if every seed finished."""
-    name, rest = split_name(args, "train", "RULE or RECIPE, for example ddtp-linear or meulemans2020/mnist/ddtp-linear")
+    name, rest = split_name(args, "train", "a rule or a published recipe", (*RULES, *recipe_names()))
     default = TrainOptions(recipe(name, flag_value(rest, "--dataset")))
     options = parse(
         TrainOptions,

@@ -2,7 +2,7 @@
 
 from targetprop.data.dataset import Dataset
 from targetprop.data.errors import DataError
-from targetprop.data.registry import Record, default_validation, describe, fetch, load, names, verify
+from targetprop.data.registry import Record, describe, fetch, load, names, verify
 from targetprop.data.source import Check
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "DataError",
     "Dataset",
     "Record",
-    "default_validation",
     "describe",
     "fetch",
     "load",

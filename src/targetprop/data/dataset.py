@@ -22,6 +22,7 @@ class Dataset:
       float32, shape `(N, n_L)`.
     - `shape`: the shape of one input before flattening, for images `(channels, rows, columns)`.
     - `classes`: the number of classes, or None for regression.
+    - `validation`: how many training examples to hold out by default; a tenth of them unless given.
 
     Raises `DataError` if the arrays do not fit each other.
     """
@@ -33,8 +34,11 @@ class Dataset:
     test_y: np.ndarray
     shape: tuple[int, ...]
     classes: int | None
+    validation: int = -1
 
     def __post_init__(self) -> None:
+        if self.validation < 0:
+            object.__setattr__(self, "validation", len(self.train_x) // 10)
         for part, x, y in (("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)):
             expected = (len(y), math.prod(self.shape))
             if x.dtype != np.float32 or x.shape != expected:

@@ -48,10 +48,7 @@ class Digits(Source):
         x = pixels / 16.0
         x = ((x - x[train].mean()) / x[train].std()).astype(np.float32)
         y = labels.astype(np.int32)
-        return Dataset("digits", x[train], y[train], x[test], y[test], _CARD.shape, _CARD.classes)
-
-    def validation(self, **options: Any) -> int:
-        return _CARD.validation
+        return Dataset("digits", x[train], y[train], x[test], y[test], _CARD.shape, _CARD.classes, _CARD.validation)
 
     def where(self) -> str:
         return "built in"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import final
 
+from targetprop.errors import UserError
+
 
 @final
-class DataError(Exception):
+class DataError(UserError):
     """A data set cannot be had: the message names the file, what was expected, and what mends it."""

@@ -76,10 +76,8 @@ class PublishedSet(Source):
             parts.test_y,
             self.facts.shape,
             self.facts.classes,
+            self.facts.validation,
         )
-
-    def validation(self, **options: Any) -> int:
-        return self.facts.validation
 
     def where(self) -> str | None:
         place = self._complete()

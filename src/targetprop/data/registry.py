@@ -50,12 +50,6 @@ def load(name: str, **options: Any) -> Dataset:
     return _source(name).load(**options)
 
 
-def default_validation(name: str, **options: Any) -> int:
-    """How many training examples to hold out for validation: 5,000 of the published sets, 300 of digits and
-    a tenth of teacher's, given the options that `load` would get. Raises `DataError` for an unknown name."""
-    return _source(name).validation(**options)
-
-
 def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True) -> Path:
     """Download the data set `name` below `folder` (the cache if None) and give the folder of its files.
 

@@ -54,10 +54,6 @@ class Source(ABC):
         """Read or make the set. Raises `DataError` if it is not here, is damaged, or an option is wrong."""
 
     @abstractmethod
-    def validation(self, **options: Any) -> int:
-        """How many training examples to hold out, for the options that `load` would get."""
-
-    @abstractmethod
     def where(self) -> str | None:
         """Where the set would be read from, or None if it is not on this machine."""
 

@@ -94,9 +94,6 @@ class Teacher(Source):
             raise DataError(f"teacher has no option {', '.join(unknown)}; it has {', '.join(known)}")
         return make_teacher(**options)
 
-    def validation(self, **options: Any) -> int:
-        return options.get("train", _TRAIN) // 10
-
     def where(self) -> str:
         return "computed"
 

@@ -67,7 +67,7 @@ class _Array:
         _, shape, kind, column_major, content = state
         if not isinstance(kind, _Type):
             raise pickle.UnpicklingError("an array of something else than unsigned bytes")
-        if not isinstance(content, bytes) or any(n < 0 for n in shape) or math.prod(shape) != len(content):
+        if not isinstance(content, bytes) or math.prod(shape) != len(content):
             raise pickle.UnpicklingError(f"an array whose content does not fill its shape {shape}")
         self.value = np.frombuffer(content, np.uint8).reshape(shape, order="F" if column_major else "C")
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..network import Activity, Network, Trace, difference, evaluate, parameters
@@ -51,7 +52,7 @@ class WeightDecay(Regulariser):
         return None
 
     def penalty(self, g, arrived, sigma):
-        return self.strength * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(parameters(g)))
+        return self.strength * optax.tree.norm(parameters(g), squared=True)
 
 
 class OutputNoise(Regulariser):
@@ -64,6 +65,7 @@ class OutputNoise(Regulariser):
         return sigma * white_noise(key, output.shape, output.dtype)
 
     def penalty(self, g, arrived, sigma):
+        assert arrived is not None  # there is a probe
         return self.strength * jnp.sum(arrived**2) / (sigma**2 * arrived.shape[0])
 
 

@@ -1,11 +1,14 @@
 """Finding recipes by name."""
 
+import difflib
+
+from ..errors import ConfigError
 from ..rules import RULES, Rule
 from . import defaults, meulemans2020
 from ._base import Recipe
 
 
-class UnknownRecipeError(ValueError):
+class UnknownRecipeError(ConfigError):
     """No recipe or rule of that name; the message lists what there is."""
 
 
@@ -18,16 +21,18 @@ def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
     """A recipe by name.
 
     **Arguments:** `name`, a published configuration (`meulemans2020/mnist/ddtp-linear`), a rule's name (`ddtp-linear`), or a
-    rule object, which then takes the place of the recipe's own; `dataset`, for a rule, `digits` unless given.
+    rule object, which is taken as it is, with the other settings of its name's recipe (BP's for a rule that is not built
+    in); `dataset`, for a rule, `digits` unless given.
     Raises `UnknownRecipeError`.
     """
     if isinstance(name, Rule):
-        return defaults.recipe(name.name, dataset or "digits").replace(rule=name)
+        return defaults.recipe(name.name if name.name in RULES else "bp", dataset or "digits").replace(rule=name)
     if name in RULES:
         return defaults.recipe(name, dataset or "digits")
     if name in recipe_names():
         found = meulemans2020.recipe(name.removeprefix("meulemans2020/"))
         return found if dataset is None else found.replace(dataset=dataset)
-    raise UnknownRecipeError(
-        f"No rule or recipe is called {name!r}. Rules: {', '.join(RULES)}. Published recipes: {', '.join(recipe_names())}."
-    )
+    known = (*RULES, *recipe_names())
+    close = difflib.get_close_matches(str(name), known, n=3)
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"The rules are {', '.join(RULES)}."
+    raise UnknownRecipeError(f"No rule or recipe is called {name!r}. {hint} `targetprop train --help` lists all.")

@@ -13,8 +13,8 @@ target stepsize:
   `feedback_wd * n / 2` (the gradient of `strength ||Q||^2` is `2 strength Q`). Plain DTP's is moreover divided by
   `max(sigma, 0.02)^2`, ours is not.
 
-Differences that stay: the published runs in DDTP-linear and DFA leave out the bias of the last hidden layer, and they keep the
-incomplete last minibatch of an epoch.
+Differences that stay: the published runs of DDTP-linear and DFA leave out the bias of the last hidden layer, and all keep
+the incomplete last minibatch of an epoch.
 """
 
 import functools
@@ -34,7 +34,7 @@ HIDDEN = {"mnist": (256,) * 5, "fashion-mnist": (256,) * 5, "cifar10": (1024,) *
 @functools.cache
 def published() -> dict[str, dict]:
     """The published values by name, for example `mnist/ddtp-linear`; entries ending in `/train-loss` belong to Table 2."""
-    text = resources.files(__package__).joinpath("meulemans2020.json").read_text()
+    text = resources.files(__name__.rpartition(".")[0]).joinpath("meulemans2020.json").read_text()
     return json.loads(text)["recipes"]
 
 

@@ -7,8 +7,9 @@ import jax
 from ..activations import Identity
 from ..feedback.maps import direct_maps
 from ..initializers import xavier_normal
-from ..network import Dense
+from ..network import Dense, Network
 from ._base import Rule
+from .direct import propagate_directly
 
 
 class FeedbackAlignment(Rule):
@@ -22,13 +23,7 @@ class FeedbackAlignment(Rule):
     source: ClassVar[str] = "Lillicrap et al. 2016"
 
     def init(self, network, *, key):
-        for i, layer in enumerate(network.layers, start=1):
-            if not isinstance(layer, Dense):
-                raise TypeError(
-                    f"Feedback alignment needs dense layers, but layer {i} is a {type(layer).__name__}: use "
-                    "DirectFeedbackAlignment, which takes layers of any kind."
-                )
-        shapes = [layer.weight.shape for layer in network.layers[1:]]
+        shapes = [layer.weight.shape for layer in _dense_layers(network)[1:]]
         return tuple(
             xavier_normal()(jax.random.fold_in(key, i), (inputs, outputs), network.dtype)
             for i, (outputs, inputs) in enumerate(shapes, start=1)
@@ -36,13 +31,22 @@ class FeedbackAlignment(Rule):
 
     def target_updates(self, network, feedback, trace, output_update):
         updates = [output_update]
-        for layer, point, matrix in zip(network.layers[:0:-1], trace.points[:0:-1], feedback[::-1], strict=True):
+        for layer, point, matrix in zip(_dense_layers(network)[:0:-1], trace.points[:0:-1], feedback[::-1], strict=True):
             updates.append((layer.activation.slope(point.a) * updates[-1]) @ matrix.T)
         return tuple(reversed(updates))
 
 
+def _dense_layers(network: Network) -> tuple[Dense, ...]:
+    layers = tuple(layer for layer in network.layers if isinstance(layer, Dense))
+    if len(layers) < network.depth:
+        raise TypeError(
+            "Feedback alignment needs dense layers only: use DirectFeedbackAlignment, which takes layers of any kind."
+        )
+    return layers
+
+
 class DirectFeedbackAlignment(Rule):
-    """`dh_i = B_i dh_L` with `B_i` fixed and random (Meulemans et al. 2020, supplement B.1, compare it as `DFA`)."""
+    """`dh_i = B_i dh_L` with `B_i` fixed and random, the `DFA` of Meulemans et al. 2020."""
 
     name: ClassVar[str] = "dfa"
     equation: ClassVar[str] = "dh_i = B_i dh_L"
@@ -52,7 +56,4 @@ class DirectFeedbackAlignment(Rule):
         return direct_maps(network, Identity(), key=key)
 
     def target_updates(self, network, feedback, trace, output_update):
-        point_free = (g.dense.weight for g in feedback)
-        flat = output_update.reshape(output_update.shape[0], -1)
-        hidden = [(flat @ b.T).reshape(h.shape) for b, h in zip(point_free, trace.h[1:-1], strict=True)]
-        return (*hidden, output_update)
+        return propagate_directly(feedback, trace, output_update)

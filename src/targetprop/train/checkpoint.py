@@ -11,13 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..errors import UserError
 
-class CheckpointError(Exception):
+
+class CheckpointError(UserError):
     """A checkpoint that cannot be used; the message says what to do instead."""
 
 
 def save_checkpoint(path: Path, tree: Any, header: dict) -> None:
-    """Write the arrays of `tree` and a JSON-able `header`. After a crash at any moment the file is the old or the new one."""
+    """Write the arrays of `tree` and a JSON-able `header`. After a crash at any moment the
+    file is either the old or the new."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
     arrays = {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
     partial = path.with_name(path.name + ".part")
@@ -54,5 +57,5 @@ def _read(path: Path, read):
             return read(file)
     except FileNotFoundError:
         raise CheckpointError(f"No checkpoint at {path}: run without --resume first.") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is damaged ({error}): delete it and start again without --resume.") from error

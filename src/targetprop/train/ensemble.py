@@ -1,5 +1,6 @@
 """An ensemble on the device: its members, and the host's view of what the compiled program does to them."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..data import Dataset, default_validation
+from ..data import Dataset
+from ..errors import ConfigError
 from ..losses import ErrorRate, MeanSquaredError, SoftmaxCrossEntropy, SquaredError
 from ..recipes._base import Architecture, Recipe
 from . import program
@@ -31,10 +33,11 @@ class Ensemble:
     """Runs of one recipe that differ in seed, or in seed and numeric hyperparameters, trained as one program.
 
     **Arguments:** `recipes`, one per member, alike but for their numbers; `seeds`, one per member.
-    Raises `ValueError` where the batch is larger than the training set.
+    Raises `ConfigError` for recipes that are not alike, and where the batch is larger than the training set.
     """
 
     def __init__(self, recipes: Sequence[Recipe], seeds: Sequence[int], dataset: Dataset):
+        _check_alike(recipes, seeds)
         recipe = recipes[0]
         dtype = jnp.dtype(recipe.dtype)
         classify = dataset.classes is not None
@@ -52,7 +55,7 @@ class Ensemble:
         validation = validation_size(recipe, dataset)
         self.steps = (samples - validation) // recipe.batch_size
         if self.steps < 1:
-            raise ValueError(
+            raise ConfigError(
                 f"A batch of {recipe.batch_size} is larger than the {samples - validation} training samples: use a smaller "
                 "--batch-size or a smaller --validation."
             )
@@ -119,16 +122,29 @@ class Ensemble:
 
 
 def validation_size(recipe: Recipe, dataset: Dataset) -> int:
-    """How many training samples a recipe keeps for validation."""
-    size = default_validation(dataset.name) if recipe.validation is None else recipe.validation
+    """How many training samples a recipe keeps for validation. Raises `ConfigError` where that many cannot be kept."""
+    size = dataset.validation if recipe.validation is None else recipe.validation
     if not 0 <= size < len(dataset.train_x):
-        raise ValueError(f"--validation {size} does not fit a training set of {len(dataset.train_x)} samples.")
+        raise ConfigError(
+            f"--validation {size} does not fit a training set of {len(dataset.train_x)} samples: use a smaller number."
+        )
     return size
 
 
 def healthy(health: program.Checkup, index: int) -> bool:
     """Whether all of member `index` is finite."""
     return all(bool(np.all(np.asarray(leaf)[index])) for leaf in health)
+
+
+def _check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
+    if not seeds or len(recipes) != len(seeds):
+        raise ConfigError(f"{len(recipes)} recipes for {len(seeds)} seeds: give at least one seed, and one recipe for each.")
+    numeric = {field.name for field in dataclasses.fields(Hyperparameters)}
+    for name in (field.name for field in dataclasses.fields(Recipe)):
+        values = [getattr(recipe, name) for recipe in recipes]
+        kinds = [jax.tree.structure(value) for value in values] if name in numeric else values
+        if any(kind != kinds[0] for kind in kinds):
+            raise ConfigError(f"The recipes trained together may differ in numbers alone, not in {name}: train them apart.")
 
 
 def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tensorboardX import SummaryWriter
 
+from .result import finite_or_none
+
 
 class Logger(abc.ABC):
     """Takes the metrics of each seed and epoch."""
@@ -24,21 +26,22 @@ class Logger(abc.ABC):
 
 
 class JsonlLogger(Logger):
-    """One JSON object a line, flushed to disk line by line.
+    """One JSON object a line, flushed to disk line by line; a number that is not finite is written as null.
 
     The first `keep` lines of an existing file stay and the rest is dropped, a half-written last line included, so the file
     of a resumed run reads like that of an unbroken one.
     """
 
     def __init__(self, path: Path, keep: int = 0):
-        kept = path.read_text().splitlines(keepends=True)[:keep] if path.exists() else []
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        kept = [line for line in lines[:keep] if line.endswith("\n")]
         partial = path.with_name(path.name + ".part")
         partial.write_text("".join(kept))
         os.replace(partial, path)
-        self._file = open(path, "a")
+        self._file = open(path, "a")  # noqa: SIM115 (open as long as the logger)
 
     def log(self, record: dict) -> None:
-        self._file.write(json.dumps(record) + "\n")
+        self._file.write(json.dumps(finite_or_none(record), allow_nan=False) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -47,11 +50,14 @@ class JsonlLogger(Logger):
 
 
 class TensorBoardLogger(Logger):
-    """TensorBoard event files, one folder per seed; what older files hold beyond epoch `last` is purged."""
+    """TensorBoard event files, one folder per seed; what older files hold beyond epoch `last` is purged, by default
+    all of it."""
 
-    def __init__(self, folder: Path, seeds: list[int], last: int = 0):
-        purge = last + 1 if last else None
-        self._writers = {seed: SummaryWriter(str(folder / f"seed{seed}"), purge_step=purge) for seed in seeds}
+    def __init__(self, folder: Path, seeds: list[int], last: int = -1):
+        suffix = f".{last + 1:06d}"  # the library names files by the second: runs in quick succession must not share one
+        self._writers = {
+            seed: SummaryWriter(str(folder / f"seed{seed}"), purge_step=last + 1, filename_suffix=suffix) for seed in seeds
+        }
 
     def log(self, record: dict) -> None:
         writer = self._writers[record["seed"]]
@@ -69,9 +75,10 @@ class TensorBoardLogger(Logger):
 
 
 class ProgressBar:
-    """A bar on standard error with the time left; silent when `shown` is false."""
+    """A bar on standard error with the time left; silent where that is no terminal, or when `shown` is false."""
 
     def __init__(self, title: str, total: int, done: int = 0, shown: bool = True):
+        console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -80,8 +87,8 @@ class ProgressBar:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
-            disable=not shown,
+            console=console,
+            disable=not (shown and console.is_terminal),
             transient=True,
         )
         self._task = self._progress.add_task(title, total=total, completed=done, note="")

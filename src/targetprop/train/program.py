@@ -71,8 +71,8 @@ class Checkup(NamedTuple):
 def run_steps(
     task: Task, member: Member, data: Data, epoch: Array, index: Array, start: Array, stop: Array, joint: bool
 ) -> tuple[State, Checkup]:
-    """Steps `start` to `stop - 1` of pass `index` of an epoch, for one member. The samples come in an order drawn anew for each pass; the
-    remainder of the last, incomplete minibatch is left out of that pass."""
+    """Steps `start` to `stop - 1` of pass `index` of an epoch, for one member. The samples come in an order drawn anew for
+    each pass; the remainder of the last, incomplete minibatch is left out of that pass."""
     state, hyperparameters, split, seed = member
     order_key, noise_key = (
         jax.random.fold_in(jax.random.fold_in(stream(seed, purpose), epoch), index) for purpose in (ORDER, NOISE)

@@ -3,11 +3,12 @@
 import math
 import statistics
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean, standard deviation (`nan` for a single value) and the values themselves."""
+    """Mean, standard deviation (`nan` for a single value, or one that is not finite) and the values themselves."""
 
     values: tuple[float, ...]
 
@@ -17,7 +18,7 @@ class Summary:
 
     @property
     def sd(self) -> float:
-        return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
+        return statistics.stdev(self.values) if len(self.values) > 1 and math.isfinite(self.mean) else math.nan
 
     def __str__(self) -> str:
         if not self.values:
@@ -27,14 +28,24 @@ class Summary:
 
     def to_json(self) -> dict:
         return {
-            "mean": _finite_or_none(self.mean),
-            "sd": _finite_or_none(self.sd),
-            "values": [_finite_or_none(value) for value in self.values],
+            "mean": finite_or_none(self.mean),
+            "sd": finite_or_none(self.sd),
+            "values": finite_or_none(list(self.values)),
         }
 
 
-def _finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def finite_or_none(value: Any) -> Any:
+    """Plain data with `None` in place of every number that is not finite, which JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: finite_or_none(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [finite_or_none(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _validation_error(record: dict) -> float:
+    error = record["validation_error"]
+    return math.inf if math.isnan(error) else error
 
 
 FINISHED, RUNNING = "finished", "interrupted"
@@ -56,7 +67,7 @@ class SeedResult:
             return None
         if self.history[-1]["validation_error"] is None:
             return self.history[-1]["epoch"]
-        return min(self.history, key=lambda record: record["validation_error"])["epoch"]
+        return min(self.history, key=_validation_error)["epoch"]
 
     @property
     def test_error(self) -> float | None:
@@ -115,6 +126,11 @@ class Result:
     def finished(self) -> bool:
         """Whether every seed came to its end."""
         return all(seed.status == FINISHED for seed in self.seeds)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run was stopped before its end."""
+        return any(seed.status == RUNNING for seed in self.seeds)
 
     def _summary(self, name: str) -> Summary:
         values = (getattr(seed, name) for seed in self.seeds)

@@ -10,12 +10,14 @@ from pathlib import Path
 import jax
 
 from ..data import Dataset, load
+from ..errors import ConfigError
+from ..precision import precision
 from ..provenance import write_config
 from ..recipes._base import Recipe
 from .checkpoint import load_checkpoint, load_header, save_checkpoint
 from .ensemble import Ensemble, healthy
 from .loggers import JsonlLogger, Logger, ProgressBar, TensorBoardLogger
-from .result import FINISHED, RUNNING, Result, SeedResult
+from .result import FINISHED, RUNNING, Result, SeedResult, finite_or_none
 from .schedule import Pass
 
 SECONDS_PER_RUN = 0.5
@@ -36,15 +38,17 @@ def train(
     **Arguments:** `recipe`, or one recipe per seed (alike but for their numbers); `data`, the recipe's own data set unless
     given; `seeds`, a list of seeds or a number `n` for seeds 0 .. n-1; `out`, a folder for configuration, metrics,
     TensorBoard events and checkpoints (every `checkpoint_every` epochs), nothing is written without it; `resume`
-    continues from the folder's checkpoint to the numbers of an unbroken run.
+    continues from the folder's checkpoint to the numbers of an unbroken run, and without it the folder's run is replaced.
 
     A seed that diverges is put back to its last good state, its `status` names the layer and the epoch, and the others go
     on. SIGINT stops after the steps under way, with everything saved. Raises `CheckpointError` or `ConfigError` for a
-    folder that does not fit.
+    folder that does not fit, `ConfigError` (a `ValueError`) for settings that do not.
     """
+    if checkpoint_every < 1:
+        raise ConfigError(f"--checkpoint-every {checkpoint_every} is not a number of epochs: use 1 or more.")
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     recipes = [recipe] * len(seeds) if isinstance(recipe, Recipe) else list(recipe)
-    with jax.enable_x64(recipes[0].dtype == "float64" or jax.config.jax_enable_x64):
+    with precision(recipes[0].dtype):
         return _Loop(recipes, data or load(recipes[0].dataset), seeds, out, resume, checkpoint_every).run(progress)
 
 
@@ -58,14 +62,16 @@ class _Loop:
         self.ensemble = Ensemble(recipes, seeds, dataset)
         self.passes = self.recipe.schedule.passes(self.ensemble.trained_maps > 0)
         self.results = [SeedResult(seed) for seed in seeds]
-        self.position, self.lines, self.logged = (0, 0), 0, 0
+        self.position, self.lines, self.logged = (0, 0), 0, -1
         self.seconds, self.epochs_timed = 0.0, 0
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_config(self.folder, self.recipe, seeds, resume)
-            if resume and self._checkpoint.exists():
-                self._resume()
+            if not resume:
+                self._checkpoint.unlink(missing_ok=True)
+            write_config(self.folder, recipes, seeds, dataset, resume)
         self.good = self.ensemble.members
+        if self.folder is not None and self._checkpoint.exists():
+            self._resume()
         self.loggers = self._open_loggers(seeds)
         unit = self.ensemble.task.score.unit
         self.result = Result(self.recipe.rule.name, dataset.name, unit, self.results)
@@ -76,11 +82,16 @@ class _Loop:
 
     def _resume(self) -> None:
         header = load_header(self._checkpoint)
-        self.ensemble.members = load_checkpoint(self._checkpoint, self.ensemble.members)
+        like = self.ensemble.members
+        members, good = load_checkpoint(self._checkpoint, (like, like if header["midway"] else None))
+        self.ensemble.members, self.good = members, good or members
         self.position = (header["pass"], header["step"])
         self.lines, self.logged = header["lines"], header["logged"]
+        self.seconds, self.epochs_timed = header["seconds"], header["epochs_timed"]
         self.results = [SeedResult(**entry) for entry in header["results"]]
-        self.ensemble.alive[:] = [entry.status in (RUNNING, FINISHED) for entry in self.results]
+        for index, result in enumerate(self.results):
+            self.ensemble.alive[index] = result.status in (RUNNING, FINISHED)
+            result.status = RUNNING if result.status == FINISHED else result.status
 
     def _open_loggers(self, seeds: Sequence[int]) -> list[Logger]:
         if self.folder is None:
@@ -117,7 +128,7 @@ class _Loop:
         return self._finish()
 
     def _run_pass(self, number: int, bar: ProgressBar, interruption: "_Interruption") -> bool:
-        """Run one pass from the present position; returns whether it was interrupted."""
+        """Run one pass from the present position, as far as a member lives; returns whether the run was interrupted."""
         at, step, chunk = self.passes[number], self.position[1], 4
         while step < self.ensemble.steps and self.ensemble.alive.any():
             before, began = self.ensemble.members, time.perf_counter()
@@ -135,13 +146,15 @@ class _Loop:
             self.position = (number, step)
             if interruption.asked and step < self.ensemble.steps:
                 return True
+        if not self.ensemble.alive.any():
+            return False
         self.position = (number + 1, 0)
         self._log(at, bar)
         if at.ends_epoch:
             self.good = self.ensemble.members
             if at.epoch % self.checkpoint_every == 0:
                 self._save()
-        return interruption.asked
+        return interruption.asked and number + 1 < len(self.passes)
 
     def _diagnose(self, before, at: Pass, start: int, stop: int, index: int) -> str:
         step, health = self.ensemble.locate(before, at, start, stop, index)
@@ -196,15 +209,20 @@ class _Loop:
             "step": self.position[1],
             "lines": self.lines,
             "logged": self.logged,
+            "midway": self.good is not self.ensemble.members,
+            "seconds": self.seconds,
+            "epochs_timed": self.epochs_timed,
             "results": [vars(result) for result in self.results],
         }
-        save_checkpoint(self._checkpoint, self.ensemble.members, header)
+        good = self.good if header["midway"] else None
+        save_checkpoint(self._checkpoint, (self.ensemble.members, good), header)
 
     def _finish(self) -> Result:
         if self.epochs_timed:
             self.result.seconds_per_epoch = self.seconds / self.epochs_timed / len(self.results)
         if self.folder is not None:
-            (self.folder / "result.json").write_text(json.dumps(self.result.to_json(), indent=1) + "\n")
+            document = finite_or_none(self.result.to_json())
+            (self.folder / "result.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         return self.result
 
 

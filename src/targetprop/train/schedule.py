@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from ..errors import ConfigError
 
 
-class Pass(NamedTuple):
+@dataclass(frozen=True)
+class Pass:
     """One pass over the training set: the `index`-th of `epoch`; `joint` passes train forward and feedback parameters
     together, the others the feedback alone. Epoch 0 is the pre-training."""
 
@@ -26,7 +28,7 @@ class Schedule:
 
     def __post_init__(self):
         if self.epochs < 1 or self.pretraining < 0 or self.between < 0:
-            raise ValueError(
+            raise ConfigError(
                 f"A schedule needs at least 1 epoch and no negative number of feedback passes, not epochs={self.epochs}, "
                 f"pretraining={self.pretraining}, between={self.between}."
             )

@@ -1,0 +1,27 @@
+"""Reading and changing the numbers of a recipe by dotted name, for example `optimizer.learning_rate`."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+def has_value(tree: Any, name: str) -> bool:
+    """Whether `tree` has a field of that dotted name."""
+    for part in name.split("."):
+        if not hasattr(tree, part):
+            return False
+        tree = getattr(tree, part)
+    return True
+
+
+def set_values(tree: Any, values: Mapping[str, Any]) -> Any:
+    """A copy of a dataclass with the fields of the given dotted names changed. `AttributeError` for an unknown one."""
+    for name, value in values.items():
+        tree = _set(tree, name.split("."), value)
+    return tree
+
+
+def _set(tree: Any, path: list[str], value: Any) -> Any:
+    head, *rest = path
+    inner = getattr(tree, head)
+    return dataclasses.replace(tree, **{head: _set(inner, rest, value) if rest else value})

@@ -1,0 +1,5 @@
+"""Comparisons and their reports."""
+
+from .compare import Comparison, compare
+
+__all__ = ["Comparison", "compare"]

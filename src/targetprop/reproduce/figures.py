@@ -1,0 +1,39 @@
+"""Figures, drawn without a display."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..train.result import Result
+
+# Okabe and Ito's colours, told apart by all kinds of colour vision, then greys
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#666666", "#AAAAAA")
+
+
+def learning_curves(results: Sequence[Result], dataset: str, path: Path) -> None:
+    """Test error and training loss against the epoch: a line for the mean over seeds, a band of one standard deviation."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    for i, result in enumerate(results):
+        colour, style = COLOURS[i % len(COLOURS)], "--" if i >= len(COLOURS) else "-"
+        for axes, name in ((left, "test_error"), (right, "train_loss")):
+            curves = [[record[name] for record in seed.history] for seed in result.seeds if seed.history]
+            if not curves:
+                continue
+            length = min(map(len, curves))
+            values = np.array([curve[:length] for curve in curves])
+            epochs, mean, sd = np.arange(1, length + 1), values.mean(axis=0), values.std(axis=0, ddof=len(values) > 1)
+            axes.plot(epochs, mean, style, color=colour, label=result.rule, linewidth=1.5)
+            low = np.maximum(mean - sd, values.min(axis=0))  # stays positive on the logarithmic axis
+            axes.fill_between(epochs, low, mean + sd, color=colour, alpha=0.15, linewidth=0)
+    unit = results[0].unit
+    left.set(xlabel="epoch", ylabel=f"test error ({unit})", title=f"Test error on {dataset}", yscale="log")
+    right.set(xlabel="epoch", ylabel="training loss", title=f"Training loss on {dataset}", yscale="log")
+    for axes in (left, right):
+        axes.grid(alpha=0.3, which="both", linewidth=0.5)
+    left.legend(fontsize=8)
+    figure.savefig(path, dpi=150)

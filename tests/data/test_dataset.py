@@ -1,0 +1,59 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from targetprop.data import DataError, Dataset
+
+
+def classification(**changes) -> Dataset:
+    x, y = np.zeros((4, 6), np.float32), np.array([0, 1, 2, 0], np.int32)
+    fields = {"name": "toy", "train_x": x, "train_y": y, "test_x": x[:2], "test_y": y[:2]}
+    return Dataset(**(fields | {"shape": (1, 2, 3), "classes": 3} | changes))
+
+
+def regression(**changes) -> Dataset:
+    y = np.zeros((4, 5), np.float32)
+    return classification(**({"train_y": y, "test_y": y[:2], "classes": None} | changes))
+
+
+def test_sizes():
+    assert (classification().inputs, classification().outputs) == (6, 3)
+    assert (regression().inputs, regression().outputs) == (6, 5)
+
+
+def test_fields_cannot_be_set():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        classification().name = "other"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_x": np.zeros((4, 6))}, "train_x is float64"),
+        ({"train_x": np.zeros((3, 6), np.float32)}, "train_x"),
+        ({"test_x": np.zeros((2, 5), np.float32)}, "test_x"),
+        ({"test_x": np.zeros((2, 2, 3), np.float32)}, "flatten each input"),
+        ({"shape": (1, 2, 2)}, "train_x"),
+        ({"train_y": np.zeros(4, np.int64)}, "expected int32 labels"),
+        ({"train_y": np.zeros((4, 1), np.int32)}, "expected int32 labels"),
+        ({"test_y": np.array([0, 3], np.int32)}, "test_y runs from 0 to 3, expected labels 0 to 2"),
+        ({"test_y": np.array([-1, 1], np.int32)}, "test_y runs from -1 to 1"),
+    ],
+)
+def test_unfitting_labels_and_inputs_are_refused(changes, message):
+    with pytest.raises(DataError, match=message):
+        classification(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_y": np.zeros((4, 5))}, "expected float32"),
+        ({"train_y": np.zeros(4, np.float32)}, "give the number of classes|expected float32"),
+        ({"test_y": np.zeros((2, 4), np.float32)}, "equal numbers of outputs"),
+    ],
+)
+def test_unfitting_targets_are_refused(changes, message):
+    with pytest.raises(DataError, match=message):
+        regression(**changes)

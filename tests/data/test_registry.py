@@ -1,0 +1,71 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pooch
+import pytest
+
+from targetprop.data import DataError, describe, fetch, load, names, verify
+from targetprop.data.layout import cache
+
+PUBLISHED = ("mnist", "fashion-mnist", "kmnist", "cifar10")
+
+
+def test_names():
+    assert names() == ("digits", "teacher", *PUBLISHED)
+
+
+@pytest.mark.parametrize("call", [load, fetch, verify])
+def test_unknown_name_lists_the_known(call):
+    with pytest.raises(DataError, match="no data set 'minst'; there are digits, teacher, mnist, fashion-mnist"):
+        call("minst")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_loading_without_files_never_downloads(name, mirror, monkeypatch):
+    monkeypatch.setenv("TARGETPROP_MIRROR", mirror.url)
+    with pytest.raises(DataError, match=f"run `targetprop data fetch {name}`"):
+        load(name)
+    assert mirror.requests == []
+    assert {check.status for check in verify(name)} == {"missing"}
+
+
+def test_describe_without_files():
+    records = {record.name: record for record in describe()}
+    assert tuple(records) == names()
+    for name in PUBLISHED:
+        assert not records[name].here
+        assert records[name].where == f"not here: targetprop data fetch {name}"
+        assert (records[name].train + records[name].test) in (60_000, 70_000)
+    assert records["digits"].where == "built in"
+    assert records["teacher"].here
+    assert all(record.licence for record in records.values())
+
+
+@pytest.mark.parametrize("name", ["digits", "teacher"])
+def test_cards_tell_the_truth(name):
+    record = next(record for record in describe() if record.name == name)
+    data = load(name)
+    assert (len(data.train_x), len(data.test_x)) == (record.train, record.test)
+    assert (data.shape, data.classes) == (record.shape, record.classes)
+
+
+def test_cache_is_the_variable_or_the_systems(monkeypatch, tmp_path):
+    assert cache() == tmp_path / "cache"
+    monkeypatch.setenv("TARGETPROP_CACHE", "~/somewhere")
+    assert cache() == Path.home() / "somewhere"
+    monkeypatch.delenv("TARGETPROP_CACHE")
+    assert cache() == Path(pooch.os_cache("targetprop"))
+
+
+def test_the_data_room_itself_does_without_jax():
+    package = Path(sys.modules["targetprop.data"].__file__).parent
+    code = (
+        "import sys, types\n"
+        "bare = types.ModuleType('targetprop')\n"
+        f"bare.__path__ = [{str(package.parent)!r}]\n"
+        "sys.modules['targetprop'] = bare\n"
+        "import targetprop.data\n"
+        "sys.exit('jax' in sys.modules or 'sklearn' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
