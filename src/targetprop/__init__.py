@@ -1,11 +1,13 @@
 """Target propagation: learning rules that send targets backwards through a network, behind one interface."""
 
 from .activations import Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
-from .data import Dataset, load
+from .data import DataError, Dataset, load
+from .errors import ConfigError, UserError
 from .feedback.reconstruction import OutputNoise, WeightDecay
 from .losses import SoftmaxCrossEntropy, SquaredError
 from .network import Dense, Layer, Network, Trace, mlp
 from .recipes import MLP, Recipe, recipe
+from .reproduce import Comparison, compare
 from .rules import (
     DTP,
     DTPDRL,
@@ -31,7 +33,10 @@ __all__ = [
     "TP",
     "Adam",
     "Backprop",
+    "Comparison",
+    "ConfigError",
     "DDTPLinear",
+    "DataError",
     "Dataset",
     "Dense",
     "DirectFeedbackAlignment",
@@ -52,7 +57,9 @@ __all__ = [
     "SquaredError",
     "Tanh",
     "Trace",
+    "UserError",
     "WeightDecay",
+    "compare",
     "load",
     "local_gradients",
     "mlp",

@@ -10,11 +10,12 @@ VERBS = {
     "train": "train one rule, or one published recipe",
     "compare": "train several rules from the same weights on the same minibatches; a table and a figure",
     "data": "list, fetch or verify data sets",
+    "reproduce": "run the cells of a published table, ours beside theirs",
     "bench": "what each rule costs on this machine",
     "search": "tune a rule's hyperparameters on validation error",
 }
 
-USAGE = "usage: targetprop VERB ...\n\n" + "".join(f"  {verb:9}{text}\n" for verb, text in VERBS.items())
+USAGE = "usage: targetprop VERB ...\n\n" + "".join(f"  {verb:11}{text}\n" for verb, text in VERBS.items())
 
 
 def main(argv: list[str] | None = None) -> int:

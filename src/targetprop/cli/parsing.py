@@ -9,6 +9,7 @@ import tyro
 
 from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from ..feedback.reconstruction import OutputNoise, Regulariser, WeightDecay
+from ..gauss_newton import PseudoInverse, Solver, Tikhonov
 from ..losses import Loss, SoftmaxCrossEntropy, SquaredError
 from .output import UsageError
 
@@ -22,6 +23,8 @@ WORDS: dict[Any, dict[str, type]] = {
         "identity": Identity,
     },
     Regulariser: {"weight-decay": WeightDecay, "output-noise": OutputNoise},
+    WeightDecay: {"weight-decay": WeightDecay},
+    Solver: {"tikhonov": Tikhonov, "pseudo-inverse": PseudoInverse},
     Loss | None: {"auto": type(None), "cross-entropy": SoftmaxCrossEntropy, "squared-error": SquaredError},
 }
 

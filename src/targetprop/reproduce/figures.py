@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ..train.result import Result
 
-# Okabe and Ito's colours, told apart by all kinds of colour vision, then greys
-COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#666666", "#AAAAAA")
+# Okabe and Ito's colours, told apart by all kinds of colour vision, the faint yellow left for last
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#888888", "#F0E442")
 
 
 def learning_curves(results: Sequence[Result], dataset: str, path: Path) -> None:
@@ -33,6 +34,9 @@ def learning_curves(results: Sequence[Result], dataset: str, path: Path) -> None
     unit = results[0].unit
     left.set(xlabel="epoch", ylabel=f"test error ({unit})", title=f"Test error on {dataset}", yscale="log")
     right.set(xlabel="epoch", ylabel="training loss", title=f"Training loss on {dataset}", yscale="log")
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    left.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    left.yaxis.set_minor_formatter(NullFormatter())
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both", linewidth=0.5)
     left.legend(fontsize=8)

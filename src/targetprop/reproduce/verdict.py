@@ -1,0 +1,59 @@
+"""What a comparison with a published number says, in words."""
+
+import dataclasses
+import math
+
+from scipy import stats
+
+from ..train.result import Summary
+from .published import Published
+
+NOT_RUN, TOO_FEW, REPRODUCED, WITHIN, NOT_REPRODUCED = (
+    "not yet run",
+    "too few seeds",
+    "reproduced",
+    "within 2 SD",
+    "not reproduced",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Ours against theirs: the difference of the means, its 95 % confidence interval (Welch), and a word.
+
+    `reproduced`: at least 3 seeds, our mean within two published standard deviations, and 0 in the interval. `within 2 SD`: our
+    mean lies there, but the interval excludes 0 or there are 2 seeds. One seed is `too few seeds`.
+    """
+
+    ours: Summary
+    published: Published
+
+    @property
+    def difference(self) -> float:
+        """Our mean minus the published one."""
+        return self.ours.mean - self.published.mean
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval of the difference; `nan` for fewer than 2 seeds."""
+        n, theirs = len(self.ours.values), self.published
+        if n < 2:
+            return math.nan, math.nan
+        ours_var, their_var = self.ours.sd**2 / n, theirs.sd**2 / theirs.n
+        variance = ours_var + their_var
+        if variance == 0:
+            return self.difference, self.difference
+        freedom = variance**2 / (ours_var**2 / (n - 1) + their_var**2 / (theirs.n - 1))
+        half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
+        return self.difference - half, self.difference + half
+
+    def __str__(self) -> str:
+        n = len(self.ours.values)
+        if n == 0:
+            return NOT_RUN
+        if n == 1:
+            return TOO_FEW
+        if abs(self.difference) > 2 * self.published.sd:
+            return NOT_REPRODUCED
+        low, high = self.interval
+        return REPRODUCED if n >= 3 and low <= 0 <= high else WITHIN

@@ -1,0 +1,181 @@
+"""The command line: one document for --json, one line for a user's error, exit status 0 only when all went well."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from targetprop.cli import VERBS, main
+from targetprop.rules import RULES
+
+SMALL = ["--epochs", "1", "--hidden", "8"]
+
+
+def run_json(capfd, *args):
+    status = main([*args, "--json"])
+    return status, json.loads(capfd.readouterr().out)
+
+
+def test_rules(capfd):
+    status, document = run_json(capfd, "rules")
+    assert status == 0
+    assert [entry["name"] for entry in document] == list(RULES)
+    assert all(entry["equation"] and entry["source"] for entry in document)
+    assert main(["rules"]) == 0
+    text = capfd.readouterr().out
+    assert all(name in text for name in RULES)
+
+
+def test_train_writes_its_folder_and_one_document(capfd, tmp_path):
+    status, document = run_json(capfd, "train", "bp", "--seeds", "2", "--out", str(tmp_path), *SMALL)
+    assert status == 0
+    assert (document["rule"], document["dataset"]) == ("bp", "digits")
+    assert [seed["seed"] for seed in document["seeds"]] == [0, 1]
+    for seed in document["seeds"]:
+        assert seed["status"] == "finished"
+        assert seed["best_epoch"] == 1
+        assert 0 <= seed["test_error"] <= 100
+        assert seed["test_error"] == seed["last_test_error"]
+        assert seed["train_loss"] > 0
+    for name in ("config.json", "metrics.jsonl", "checkpoint.npz", "result.json", "tensorboard"):
+        assert (tmp_path / name).exists()
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["recipe"]["architecture"]["hidden"] == [8]
+    assert config["versions"]["jax"]
+
+
+def test_train_takes_every_hyperparameter_as_a_flag(capfd, tmp_path):
+    flags = (
+        "--sigma 0.2 --regulariser output-noise:0.5 --samples 2 --stepsize 0.3 --activation leaky-relu:0.1 "
+        "--optimizer.learning-rate 0.01 --feedback-optimizer.b1 0.5"
+    )
+    status, _ = run_json(capfd, "train", "dtpdrl", "--out", str(tmp_path), *SMALL, *flags.split())
+    assert status == 0
+    recipe = json.loads((tmp_path / "config.json").read_text())["recipe"]
+    assert recipe["rule"]["sigma"] == 0.2
+    assert recipe["rule"]["samples"] == 2
+    assert recipe["rule"]["regulariser"] == {"type": "OutputNoise", "strength": 0.5}
+    assert recipe["stepsize"] == 0.3
+    assert recipe["optimizer"]["learning_rate"] == 0.01
+    assert recipe["feedback_optimizer"]["b1"] == 0.5
+    assert recipe["architecture"]["activation"] == {"type": "LeakyReLU", "negative_slope": 0.1}
+
+
+def test_a_run_that_diverges_is_not_a_success(capfd):
+    status, document = run_json(capfd, "train", "bp", "--optimizer.learning-rate", "1e38", *SMALL)
+    assert status == 1
+    assert "layer" in document["seeds"][0]["status"]
+
+
+def test_train_help_shows_equation_and_defaults(capfd):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "dtp", "--help"])
+    assert stop.value.code == 0
+    text = capfd.readouterr().out
+    assert "--sigma" in text
+    assert "g_i" in text
+
+
+def test_compare(capfd, tmp_path):
+    args = ["compare", "--rules", "bp", "dfa", "--seeds", "2", "--epochs", "1", "--out", str(tmp_path)]
+    status, document = run_json(capfd, *args)
+    assert status == 0
+    assert document["dataset"] == "digits"
+    assert [entry["rule"] for entry in document["rules"]] == ["bp", "dfa"]
+    for entry in document["rules"]:
+        assert len(entry["test_error"]["values"]) == 2
+        assert set(entry["test_error"]) == {"mean", "sd", "values"} == set(entry["train_loss"])
+        assert entry["seconds_per_epoch"] > 0
+    assert document["rules"][0]["ratio_to_bp"] == 1
+    assert main([*args, "--resume"]) == 0
+    text = capfd.readouterr().out
+    assert str(tmp_path / "table.md") in text
+    assert str(tmp_path / "learning-curves.png") in text
+
+
+def test_bench(capfd, tmp_path):
+    args = ["bench", "--sizes", "12", "8", "8", "3", "--batch", "4", "--rounds", "2", "--steps", "2"]
+    status, document = run_json(capfd, *args, "--out", str(tmp_path / "bench.json"))
+    assert status == 0
+    assert (document["network"], document["batch"], document["dtype"]) == ([12, 8, 8, 3], 4, "float32")
+    assert [entry["rule"] for entry in document["rules"]] == ["hand-written bp", *RULES]
+    assert all(entry["ms"] > 0 and entry["ratio_to_bp"] > 0 for entry in document["rules"])
+    assert json.loads((tmp_path / "bench.json").read_text())["machine"]["cores"] >= 1
+
+
+def test_search(capfd, tmp_path):
+    args = ["search", "dtp", "--trials", "3", "--epochs", "1", "--seeds", "1", "--out", str(tmp_path)]
+    status, document = run_json(capfd, *args)
+    assert status == 0
+    assert len(document["errors"]) == 3
+    assert min(document["errors"]) == document["validation_error"]
+    saved = json.loads((tmp_path / "dtp.json").read_text())
+    assert saved["best"] == document["best"]
+    for name, interval in saved["space"].items():
+        assert interval["low"] <= saved["best"][name] <= interval["high"]
+
+
+def test_data_list(capfd, monkeypatch, tmp_path):
+    monkeypatch.setenv("TARGETPROP_DATA", str(tmp_path))
+    monkeypatch.setenv("TARGETPROP_CACHE", str(tmp_path))
+    status, document = run_json(capfd, "data", "list")
+    assert status == 0
+    here = {entry["name"]: entry["here"] for entry in document}
+    assert here["digits"]
+    assert not here["mnist"]
+    assert main(["data", "verify", "mnist"]) == 1
+    assert "missing" in capfd.readouterr().out
+    assert main(["data"]) == 0
+
+
+MISTAKES = {
+    "": "usage",
+    "frob": "no verb 'frob'",
+    "train": "needs a name",
+    "train bq": "No rule or recipe is called 'bq'",
+    "train bp --epochs many": "--epochs",
+    "train bp --epochs 0": "at least 1 epoch",
+    "train bp --frob 3": "--frob",
+    "train bp --batch-size 5000": "--batch-size",
+    "train bp --validation 9999": "--validation",
+    "train bp --activation wavy": "'wavy' is not one of",
+    "train bp --dataset mnist": "targetprop data fetch mnist",
+    "train bp --dataset minst": "no data set 'minst'",
+    "compare --rules bp nope": "'nope'",
+    "compare --rules bp bp": "once",
+    "bench --rules nope": "'nope'",
+    "data frob": "'frob'",
+    "data fetch": "needs the name",
+    "data fetch digits": "nothing to fetch",
+    "search": "needs a name",
+}
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_users_error_is_one_line(command, capfd, monkeypatch, tmp_path):
+    monkeypatch.setenv("TARGETPROP_DATA", str(tmp_path))
+    monkeypatch.setenv("TARGETPROP_CACHE", str(tmp_path))
+    assert main(command.split()) == 2
+    captured = capfd.readouterr()
+    if command:
+        assert captured.out == ""
+        assert captured.err.startswith("targetprop: ")
+        assert captured.err.count("\n") == 1
+    assert MISTAKES[command] in captured.out + captured.err
+
+
+def test_verbs_show_help(capfd):
+    assert main(["--help"]) == 0
+    text = capfd.readouterr().out
+    assert all(verb in text for verb in VERBS)
+    for verb in VERBS:
+        with pytest.raises(SystemExit) as stop:
+            main([verb, *(["list"] if verb == "data" else []), "--help"])
+        assert stop.value.code == 0
+
+
+def test_module_runs_as_a_program():
+    done = subprocess.run([sys.executable, "-m", "targetprop", "frob"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,137 @@
+"""Recipes by name, and the conversion of the published values."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import targetprop as tp
+from targetprop.recipes import UnknownRecipeError, meulemans2020, recipe_names
+from targetprop.recipes.search import SPACE, search
+from targetprop.recipes.values import has_value, set_values
+from targetprop.rules import RULES
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_has_a_default_recipe(name):
+    recipe = tp.recipe(name, "digits")
+    assert recipe.rule.name == name
+    assert recipe.dataset == "digits"
+
+
+def test_a_rule_object_keeps_its_own_numbers():
+    assert tp.recipe(tp.DTP(sigma=0.123), "digits").rule.sigma == 0.123
+    assert tp.recipe(tp.DTP(sigma=0.123), "mnist").rule.sigma == 0.123
+
+
+def test_unknown_names_are_answered_with_close_ones():
+    with pytest.raises(UnknownRecipeError, match="ddtp-linear"):
+        tp.recipe("ddtp-liner")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_published_recipe_builds_its_network(name):
+    recipe = tp.recipe(name)
+    inputs = 3072 if recipe.dataset == "cifar10" else 784
+    network = jax.eval_shape(lambda: recipe.architecture.build((inputs,), 10, key=jax.random.key(0), dtype=jnp.float32))
+    widths = [layer.weight.shape[0] for layer in network.layers]
+    assert widths == ([1024] * 3 if recipe.dataset == "cifar10" else [256] * 5) + [10]
+    assert recipe.schedule.epochs >= 100
+    assert recipe.validation == (0 if name.endswith("train-loss") else None)
+
+
+def test_published_learning_rate_is_divided_by_the_stepsize():
+    recipe = tp.recipe("meulemans2020/mnist/ddtp-linear")
+    assert recipe.optimizer.learning_rate == pytest.approx(3.338463851366897e-4)  # what the published code hands to Adam
+
+
+def published_steps(row, network, feedback, x, y, sigma_noise):
+    """One minibatch of DDTP-linear as the published code reduces it: losses averaged over batch and features, the output
+    target moved by the gradient of the mean loss, the local loss without 1/2. Returns forward and feedback gradients."""
+    batch = len(x)
+
+    def output(h, start):
+        for layer in network.layers[start:]:
+            h = layer.at(h).h
+        return h
+
+    hidden = [x]
+    for layer in network.layers:
+        hidden.append(layer.at(hidden[-1]).h)
+    error = jax.grad(lambda h: tp.SoftmaxCrossEntropy().value(h, y).mean())(hidden[-1])
+    target = hidden[-1] - row["target_stepsize"] * error
+    forward, backward = [], []
+    for i, layer in enumerate(network.layers, start=1):
+        goal = target
+        if i < network.depth:
+            goal = feedback[i - 1].at(target).h + hidden[i] - feedback[i - 1].at(hidden[-1]).h
+        forward.append(jax.grad(lambda f, i=i, goal=goal: jnp.sum((f.at(hidden[i - 1]).h - goal) ** 2) / batch)(layer))
+    for i, g in enumerate(feedback, start=1):
+        noisy = hidden[i] + sigma_noise[i - 1]
+        moved = output(noisy, i)
+
+        def loss(g, i=i, noisy=noisy, moved=moved):
+            rebuilt = g.at(moved).h - g.at(hidden[-1]).h + hidden[i]
+            return jnp.mean((rebuilt - noisy) ** 2) / row["sigma"] ** 2
+
+        gradient = jax.grad(loss)(g)
+        backward.append(jax.tree.map(lambda d, q: d + row["feedback_wd"] * q, gradient, g))
+    return forward, backward
+
+
+def test_converted_recipe_gives_the_published_adam_steps(float64):
+    """The ratio of our gradient to Adam's epsilon must be the published one: then the steps are the same."""
+    from targetprop.feedback.reconstruction import NoiseLoop, direct_reconstruction, layer_noise, output_displacements
+
+    row, recipe = meulemans2020.published()["mnist/ddtp-linear"], tp.recipe("meulemans2020/mnist/ddtp-linear")
+    network = tp.mlp([20, 256, 256, 10], key=jax.random.key(0), dtype=jnp.float64)
+    x = jax.random.normal(jax.random.key(1), (meulemans2020.BATCH, 20), jnp.float64)
+    y = jax.random.randint(jax.random.key(2), (meulemans2020.BATCH,), 0, 10)
+    rule = recipe.rule
+    feedback = rule.init(network, key=jax.random.key(3))
+    trace = network.trace(x)
+    noise = layer_noise(trace, rule.sigma, jax.random.key(4))
+    updates = rule.target_updates(
+        network, feedback, trace, tp.output_update(tp.SoftmaxCrossEntropy(), trace.output, y, recipe.stepsize)
+    )
+    ours = tp.local_gradients(network, trace, updates).layers
+    loop = NoiseLoop(noise, output_displacements(network, trace, noise), None)
+    ours_feedback = direct_reconstruction(feedback, trace, loop, rule.sigma, rule.regulariser).gradients
+    theirs, theirs_feedback = published_steps(row, network, feedback, x, y, noise)
+    ours_feedback = [gradient.dense for gradient in ours_feedback]
+    theirs_feedback = [gradient.dense for gradient in theirs_feedback]
+    for mine, published, eps, published_eps in (
+        (ours, theirs, recipe.optimizer.eps, row["epsilon"]),
+        (ours_feedback, theirs_feedback, recipe.feedback_optimizer.eps, row["epsilon_fb"]),
+    ):
+        for a, b in zip(mine, published, strict=True):
+            scale = float(jnp.max(jnp.abs(b.weight))) / published_eps
+            np.testing.assert_allclose(a.weight / eps, b.weight / published_eps, rtol=1e-6, atol=1e-9 * scale)
+
+
+def test_values_by_dotted_name():
+    recipe = tp.recipe("dtpdrl")
+    changed = set_values(recipe, {"optimizer.learning_rate": 0.5, "rule.regulariser.strength": 2.0, "stepsize": 0.25})
+    assert (changed.optimizer.learning_rate, changed.rule.regulariser.strength, changed.stepsize) == (0.5, 2.0, 0.25)
+    assert dataclasses.replace(changed, optimizer=recipe.optimizer, rule=recipe.rule, stepsize=recipe.stepsize) == recipe
+    assert has_value(recipe, "rule.sigma")
+    assert not has_value(tp.recipe("bp"), "rule.sigma")
+    with pytest.raises(AttributeError):
+        set_values(recipe, {"rule.nonsense": 1.0})
+
+
+def test_search_stays_in_its_space_and_is_repeatable():
+    recipe = tp.recipe("dtp").replace(schedule=tp.Schedule(1), architecture=tp.MLP((6,)))
+    first, second = (search(recipe, trials=4, together=2, seeds=(7,), progress=False) for _ in range(2))
+    assert first == second
+    assert len(first.errors) == 4
+    assert first.validation_error == min(first.errors)
+    assert set(first.best) == {
+        "optimizer.learning_rate",
+        "stepsize",
+        "rule.sigma",
+        "feedback_optimizer.learning_rate",
+    }
+    assert all(SPACE[name].low <= value <= SPACE[name].high for name, value in first.best.items())

@@ -1,0 +1,50 @@
+"""Comparisons: same start, same minibatches, a table and a figure that hold the runs' numbers."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import targetprop as tp
+from targetprop.reproduce.compare import ComparisonError
+from targetprop.train.ensemble import Ensemble
+
+
+class Lazy(tp.Rule):
+    """Only the output layer learns."""
+
+    name = "lazy"
+    equation = "dh_i = 0"
+    source = "a test"
+
+    def target_updates(self, network, feedback, trace, output_update):
+        return (*(jax.numpy.zeros_like(h) for h in trace.h[1:-1]), output_update)
+
+
+def test_a_rule_of_ones_own_stands_beside_the_built_in_ones(tmp_path):
+    comparison = tp.compare(["bp", Lazy()], "digits", seeds=2, epochs=2, out=tmp_path, progress=False)
+    assert comparison.finished
+    assert [result.rule for result in comparison.results] == ["bp", "lazy"]
+    saved = json.loads((tmp_path / "comparison.json").read_text())
+    assert saved["rules"][1]["test_error"]["values"] == [seed.test_error for seed in comparison.results[1].seeds]
+    assert "| lazy |" in (tmp_path / "table.md").read_text()
+    assert (tmp_path / "learning-curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert "| lazy |" in str(comparison)
+
+
+def test_rules_start_from_the_same_weights_with_the_same_split():
+    data = tp.load("digits")
+    members = [Ensemble([tp.recipe(name)], [3], data).member(0) for name in ("bp", "dtpdrl")]
+    for ours, theirs in zip(*(jax.tree.leaves(member.state.network) for member in members), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(members[0].split.train, members[1].split.train)
+
+
+def test_recipes_that_cannot_be_compared_are_refused():
+    with pytest.raises(ComparisonError, match="at least one"):
+        tp.compare([])
+    with pytest.raises(ComparisonError, match="once"):
+        tp.compare(["bp", "bp"])
+    with pytest.raises(ComparisonError, match="batch_size"):
+        tp.compare([tp.recipe("bp"), tp.recipe("dfa").replace(batch_size=7)])
