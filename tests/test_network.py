@@ -14,8 +14,10 @@ from targetprop.network import Dense, Network, difference, evaluate, mlp, parame
 from targetprop.rules import Backprop
 from targetprop.updates import local_gradients, output_update
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 KEY = jax.random.key(0)
-SIZES = (5, 8, 7, 6, 3)
+SIZES = (5, 8, 7, 3)
 
 
 class Scale(eqx.Module):
@@ -132,14 +134,14 @@ def test_mlp_is_what_it_says(bias):
     assert network.shapes == tuple((n,) for n in SIZES)
     assert network.input_shape == (5,)
     assert network.dtype == jnp.float32
-    assert [type(layer.activation) for layer in network.layers] == [ReLU, ReLU, ReLU, Identity]
+    assert [type(layer.activation) for layer in network.layers] == [ReLU, ReLU, Identity]
     for layer, inputs, outputs in zip(network.layers, SIZES[:-1], SIZES[1:], strict=True):
         assert layer.weight.shape == (outputs, inputs)
         assert (layer.bias is not None) == bias
         if bias:
             np.testing.assert_array_equal(layer.bias, np.zeros(outputs))
     leaves = jax.tree.leaves(parameters(network))
-    assert len(leaves) == (8 if bias else 4)
+    assert len(leaves) == (6 if bias else 3)
     weights = [np.asarray(layer.weight).ravel()[:3] for layer in network.layers]
     assert not any(np.array_equal(weights[0], other) for other in weights[1:])
 
@@ -181,8 +183,11 @@ def test_layers_that_do_not_fit_are_named():
         Network([first, second], 5)
     with pytest.raises(ValueError, match=r"Layer 1 takes 5 inputs .*\(4,\).*of shape \(8, 4\)"):
         Network([first], 4)
-    with pytest.raises(ValueError, match=r"Layer 1 takes 5 inputs .*\(5, 1\)"):
-        Network([first], (5, 1))
+    with pytest.raises(ValueError, match=r"Layer 1 takes 5 inputs .*\(5, 2\)"):
+        Network([first], (5, 2))
+    convolution = jax.vmap(eqx.nn.Conv2d(1, 2, 3, key=KEY))
+    with pytest.raises(ValueError, match=r"Layer 2, a .*, does not take the activities of shape \(8,\) that layer 1 gives"):
+        Network([first, convolution], 5)
     with pytest.raises(ValueError, match="at least one layer"):
         Network([], 5)
 

@@ -118,7 +118,7 @@ def _rule_program(name: str, sizes: Sequence[int], x: Array, y: Array) -> tuple[
 
 def _hand_written(sizes: Sequence[int], x: Array, y: Array) -> tuple[Program, Any]:
     layers = mlp(sizes, key=jax.random.key(0), dtype=x.dtype).layers
-    weights = [(layer.weight, layer.bias) for layer in layers if isinstance(layer, Dense)]
+    weights: Any = [(layer.weight, layer.bias) for layer in layers if isinstance(layer, Dense)]
     adam = optax.adam(1e-3)
 
     def loss(weights):

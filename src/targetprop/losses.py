@@ -76,7 +76,9 @@ class SoftmaxCrossEntropy(Loss):
 
     def hessian_product(self, h: Output, target: Target, v: Output) -> Output:
         p = jax.nn.softmax(h, axis=-1)
-        return p * (v - jnp.sum(p * v, axis=-1, keepdims=True))
+        likeliest = jnp.argmax(h, axis=-1)[:, None]
+        from_likeliest = v - jnp.take_along_axis(v, likeliest, axis=-1)  # H_L is blind to a constant
+        return p * (from_likeliest - jnp.sum(p * from_likeliest, axis=-1, keepdims=True))
 
     def prediction(self, h: Output) -> Array:
         return jnp.argmax(h, axis=-1)

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .activations import Activation, Identity, Tanh
 from .initializers import Initializer, xavier_normal
+from .losses import Loss, Target
 
 Activity = Float[Array, "batch ..."]
 
@@ -47,7 +48,10 @@ class Layer(eqx.Module):
 
 
 class Dense(Layer):
-    """`f(x) = s(W x + b)` with `W` of shape `(outputs, inputs)`; `bias` is `None` for a layer without one."""
+    """`f(x) = s(W x + b)` with `W` of shape `(outputs, inputs)`; `bias` is `None` for a layer without one.
+
+    An activity with several axes, an image, is flattened first.
+    """
 
     weight: Float[Array, "outputs inputs"]
     bias: Float[Array, " outputs"] | None
@@ -71,13 +75,14 @@ class Dense(Layer):
         return cls(weight, jnp.zeros(outputs, dtype) if bias else None, activation)
 
     def at(self, x: Activity) -> Point:
-        a = x @ self.weight.T
+        a = x.reshape(x.shape[0], -1) @ self.weight.T
         if self.bias is not None:
             a = a + self.bias
         return Point(x, a, self.activation(a))
 
     def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
-        return self.activation.difference(point.a, dx @ self.weight.T)
+        leading = dx.shape[: dx.ndim - point.x.ndim + 1]
+        return self.activation.difference(point.a, dx.reshape(*leading, -1) @ self.weight.T)
 
 
 LayerLike = Layer | Callable[[Array], Array]
@@ -100,15 +105,25 @@ def difference(layer: LayerLike, point: Point, dx: Float[Array, "..."]) -> Float
     return jnp.reshape(layer(flat), (*moved.shape[: moved.ndim - point.x.ndim + 1], *point.h.shape[1:])) - point.h
 
 
+def _identity(v: Activity) -> Activity:
+    return v
+
+
 class Trace(NamedTuple):
     """A forward pass: where each layer was evaluated, and its reverse-mode derivative there.
 
     `points[i - 1]` belongs to layer `i`; `pullbacks[i - 1]` maps a cotangent of `h_i` to those of the layer's
-    parameters and of `h_{i-1}`.
+    parameters and of `h_{i-1}`. `curvature` maps `v` to `H_L v`, both of shape `(batch, n_L)`, with `H_L` the Hessian of the
+    output loss at `h_L`; it is the identity, the curvature of the squared error, until a loss is named by `with_loss`.
     """
 
     points: tuple[Point, ...]
     pullbacks: tuple[Callable[[Array], tuple[Any, Array]], ...]
+    curvature: Callable[[Activity], Activity] = jax.tree_util.Partial(_identity)
+
+    def with_loss(self, loss: Loss, target: Target) -> "Trace":
+        """The same pass under an output loss, whose curvature at `h_L` it then has. Nothing is computed until it is used."""
+        return self._replace(curvature=eqx.Partial(loss.hessian_product, self.output, target))
 
     @property
     def h(self) -> tuple[Activity, ...]:
@@ -140,12 +155,18 @@ class Network(eqx.Module):
             raise ValueError("A network needs at least one layer.")
         shape = self.input_shape
         for i, layer in enumerate(self.layers, start=1):
-            if isinstance(layer, Dense) and layer.weight.shape[1:] != shape:
+            if isinstance(layer, Dense) and layer.weight.shape[1] != math.prod(shape):
                 raise ValueError(
                     f"Layer {i} takes {layer.weight.shape[1]} inputs but layer {i - 1} gives activities of shape {shape}: "
                     f"make the weight of layer {i} of shape ({layer.weight.shape[0]}, {math.prod(shape)})."
                 )
-            shape = _output_shape(layer, shape)
+            try:
+                shape = _output_shape(layer, shape)
+            except (TypeError, ValueError) as error:
+                kind = type(layer).__name__
+                raise ValueError(
+                    f"Layer {i}, a {kind}, does not take the activities of shape {shape} that layer {i - 1} gives: {error}"
+                ) from error
 
     def __call__(self, x: Activity) -> Activity:
         """The output `h_L` for a batch of inputs."""
@@ -199,13 +220,28 @@ def _dtype(tree: Any) -> jnp.dtype:
     return jnp.result_type(*leaves) if leaves else jnp.result_type(float)
 
 
+class Fixed(eqx.Module):
+    """A part of a network or of its feedback that takes part in the computation but is never trained."""
+
+    value: Any
+
+
+def _is_fixed(tree: Any) -> bool:
+    return isinstance(tree, Fixed)
+
+
 def parameters(tree: Any) -> Any:
-    """The trainable part of a network or of its feedback: the floating-point arrays, `None` elsewhere."""
-    return eqx.filter(tree, eqx.is_inexact_array)
+    """The trainable part of a network or of its feedback: the floating-point arrays outside `Fixed`, `None` elsewhere."""
+    return split_parameters(tree)[0]
+
+
+def split_parameters(tree: Any) -> tuple[Any, Any]:
+    """`parameters(tree)` and the rest of `tree`; `eqx.combine` puts them together again."""
+    return eqx.partition(tree, eqx.is_inexact_array, is_leaf=_is_fixed)
 
 
 def _linearise(layer: LayerLike, x: Activity) -> tuple[Point, Callable[[Array], tuple[Any, Array]]]:
-    trainable, rest = eqx.partition(layer, eqx.is_inexact_array)
+    trainable, rest = split_parameters(layer)
 
     def forward(trainable, x):
         point = evaluate(eqx.combine(trainable, rest), x)

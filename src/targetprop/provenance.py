@@ -15,8 +15,9 @@ import numpy as np
 
 from .data import Dataset
 from .errors import ConfigError
+from .version import __version__
 
-PACKAGES = ("targetprop", "jax", "jaxlib", "equinox", "optax", "numpy")
+PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 
 def describe(value: Any) -> Any:
@@ -34,7 +35,11 @@ def describe(value: Any) -> Any:
 def environment() -> dict:
     """Versions and machine."""
     return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": {
+            "targetprop": __version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in PACKAGES},
+        },
         "machine": {
             "device": jax.devices()[0].device_kind,
             "backend": jax.default_backend(),
@@ -43,13 +48,6 @@ def environment() -> dict:
             "system": platform.system(),
         },
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def processor() -> str:
@@ -67,7 +65,7 @@ def describe_data(dataset: Dataset) -> dict:
     arrays = (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y)
     checksum = 0
     for array in arrays:
-        checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
     return {"name": dataset.name, "train": len(arrays[0]), "test": len(arrays[2]), "crc32": f"{checksum:08x}"}
 
 
@@ -101,7 +99,7 @@ def _first_difference(before: Any, now: Any, where: str) -> str | None:
         pairs = [(f"{where}.{key}", before.get(key), now.get(key)) for key in {**before, **now}]
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         pairs = [(f"{where}[{i}]", *pair) for i, pair in enumerate(zip(before, now, strict=True))]
-    elif where.endswith(".epochs") and now >= before:
+    elif where.endswith(".epochs") and isinstance(before, int) and isinstance(now, int) and now >= before:
         return None
     else:
         return None if before == now else f"{where} was {before!r} and is now {now!r}"

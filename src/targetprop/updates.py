@@ -1,13 +1,17 @@
 """From target updates to parameter gradients."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 from jaxtyping import Array, Float
 
+from .feedback.reconstruction import FeedbackStep, NoiseDraw
 from .losses import Loss, Target
 from .network import Network, Trace, parameters
+from .rules import ReconstructingRule, Rule, Updates
+
+Layers = tuple[int, ...] | None
 
 
 def output_update(loss: Loss, h: Float[Array, "batch n_L"], target: Target, stepsize: Any) -> Float[Array, "batch n_L"]:
@@ -15,13 +19,68 @@ def output_update(loss: Loss, h: Float[Array, "batch n_L"], target: Target, step
     return -stepsize * loss.error(h, target)
 
 
-def local_gradients(network: Network, trace: Trace, updates: Sequence[Array]) -> Network:
+def local_gradients(network: Network, trace: Trace, updates: Sequence[Array], trainable: Layers = None) -> Network:
     """Gradients of the local losses `L_i = 1/2 ||h_i + dh_i - h_i||^2`, each with respect to its own layer's parameters.
 
-    **Arguments:** `updates`, the target updates `dh_1 .. dh_L`, each of the shape of its activity. The result has the
-    structure of `parameters(network)` and is the mean over the batch. The papers write the loss without the factor
+    **Arguments:** `updates`, the target updates `dh_1 .. dh_L`, each of the shape of its activity; `trainable`, the layers
+    (1 is the first) that are trained, all of them unless given. The result has the structure of
+    `trainable_parameters(network, trainable)` and is the mean over the batch. The papers write the loss without the factor
     1/2 (Meulemans et al. 2020, section 2); their gradients are twice these.
     """
     batch = trace.output.shape[0]
-    gradients = tuple(pullback(-dh / batch)[0] for pullback, dh in zip(trace.pullbacks, updates, strict=True))
+    gradients = tuple(
+        pullback(-dh / batch)[0] if _trains(trainable, i) else None
+        for i, (pullback, dh) in enumerate(zip(trace.pullbacks, updates, strict=True), start=1)
+    )
     return eqx.tree_at(lambda tree: tree.layers, parameters(network), gradients)
+
+
+def trainable_parameters(network: Network, trainable: Layers = None) -> Any:
+    """`parameters(network)` with `None` for every layer that is not in `trainable`."""
+    trained = parameters(network)
+    layers = tuple(layer if _trains(trainable, i) else None for i, layer in enumerate(trained.layers, start=1))
+    return eqx.tree_at(lambda tree: tree.layers, trained, layers)
+
+
+def _trains(trainable: Layers, layer: int) -> bool:
+    return trainable is None or layer in trainable
+
+
+class MinibatchStep(NamedTuple):
+    """What a rule makes of one minibatch: the target updates `dh_1 .. dh_L`, the gradients of the forward parameters (in the
+    structure of `parameters(network)`), and what the feedback learns, or `None`."""
+
+    updates: Updates
+    gradients: Network
+    feedback: FeedbackStep | None
+
+
+def minibatch_step(
+    rule: Rule,
+    network: Network,
+    feedback: Any,
+    loss: Loss,
+    x: Array,
+    target: Target,
+    stepsize: Any = 1.0,
+    noise: NoiseDraw | None = None,
+) -> MinibatchStep:
+    """What a rule computes on one minibatch from given weights, feedback parameters and noise, just as a training step does:
+    for comparison with another implementation, number by number.
+
+    **Arguments:** `network` and `feedback`, with any values written into them (`feedback` has the structure of
+    `rule.init(network, key=...)`; `equinox.tree_at` exchanges arrays); `x`, shape `(batch, ...)`, and `target`; `stepsize`,
+    of the output update `-stepsize * e_L` per sample; `noise`, one displacement per hidden layer, standard deviation
+    included, `NoiseDraw([sigma * eps_1, ..])`, without which the feedback learns nothing here.
+
+    Conventions: local losses are `1/2 ||dh_i||^2` averaged over the batch; reconstruction losses sum over the layer and
+    average over the batch. Raises `TypeError` for noise with a rule that does not learn from noise.
+    """
+    trace = network.trace(x).with_loss(loss, target)
+    updates = rule.target_updates(network, feedback, trace, output_update(loss, trace.output, target, stepsize))
+    gradients = local_gradients(network, trace, updates)
+    if noise is None:
+        return MinibatchStep(updates, gradients, None)
+    if not isinstance(rule, ReconstructingRule):
+        raise TypeError(f"{type(rule).__name__} learns nothing from noise: leave out `noise`.")
+    return MinibatchStep(updates, gradients, rule.feedback_step(network, feedback, trace, noise))

@@ -34,10 +34,11 @@ def test_unknown_names_are_answered_with_close_ones():
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_published_recipe_builds_its_network(name):
     recipe = tp.recipe(name)
-    inputs = 3072 if recipe.dataset == "cifar10" else 784
-    network = jax.eval_shape(lambda: recipe.architecture.build((inputs,), 10, key=jax.random.key(0), dtype=jnp.float32))
+    shape = (3, 32, 32) if recipe.dataset == "cifar10" else (1, 28, 28)
+    network = jax.eval_shape(lambda: recipe.architecture.build(shape, 10, key=jax.random.key(0), dtype=jnp.float32))
     widths = [layer.weight.shape[0] for layer in network.layers]
-    assert widths == ([1024] * 3 if recipe.dataset == "cifar10" else [256] * 5) + [10]
+    hidden = [32, 64, 512] if "cnn" in name else [1024] * 3 if recipe.dataset == "cifar10" else [256] * 5
+    assert widths == [*hidden, 10]
     assert recipe.schedule.epochs >= 100
     assert recipe.validation == (0 if name.endswith("train-loss") else None)
 

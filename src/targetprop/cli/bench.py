@@ -42,11 +42,13 @@ def run(args: list[str]) -> int:
     if unknown:
         raise UsageError(f"no rule is called {unknown[0]!r}; the rules are {', '.join(RULES)}.")
     costs = measure(options.sizes, options.batch, options.dtype, options.rules, rounds=options.rounds, steps=options.steps)
+    reference, *rules = (dataclasses.asdict(cost) for cost in costs)
     document = {
         "network": list(options.sizes),
         "batch": options.batch,
         "dtype": options.dtype,
-        "rules": [dataclasses.asdict(cost) for cost in costs],
+        "reference": reference,
+        "rules": rules,
     }
     if options.out is not None:
         options.out.write_text(json.dumps(document | environment(), indent=1) + "\n")

@@ -8,7 +8,7 @@ from typing import Any
 import tyro
 
 from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
-from ..feedback.reconstruction import OutputNoise, Regulariser, WeightDecay
+from ..feedback.reconstruction import Decay, OutputNoise, Regulariser, WeightDecay, WeightDecayPerUnit
 from ..gauss_newton import PseudoInverse, Solver, Tikhonov
 from ..losses import Loss, SoftmaxCrossEntropy, SquaredError
 from .output import UsageError
@@ -22,8 +22,8 @@ WORDS: dict[Any, dict[str, type]] = {
         "softplus": Softplus,
         "identity": Identity,
     },
-    Regulariser: {"weight-decay": WeightDecay, "output-noise": OutputNoise},
-    WeightDecay: {"weight-decay": WeightDecay},
+    Regulariser: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit, "output-noise": OutputNoise},
+    Decay: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit},
     Solver: {"tikhonov": Tikhonov, "pseudo-inverse": PseudoInverse},
     Loss | None: {"auto": type(None), "cross-entropy": SoftmaxCrossEntropy, "squared-error": SquaredError},
 }

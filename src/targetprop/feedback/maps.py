@@ -21,13 +21,12 @@ class DenseFeedback(Layer):
     outputs: tuple[int, ...] = eqx.field(static=True)
 
     def at(self, x: Activity) -> Point:
-        _, a, h = self.dense.at(x.reshape(x.shape[0], -1))
+        _, a, h = self.dense.at(x)
         return Point(x, a, h.reshape(x.shape[0], *self.outputs))
 
     def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
-        leading = dx.shape[: dx.ndim - point.x.ndim + 1]
-        moved = self.dense.difference(point, dx.reshape(*leading, -1))
-        return moved.reshape(*leading, *self.outputs)
+        moved = self.dense.difference(point, dx)
+        return moved.reshape(*moved.shape[:-1], *self.outputs)
 
 
 FeedbackMaps = tuple[DenseFeedback, ...]
@@ -35,15 +34,18 @@ FeedbackMaps = tuple[DenseFeedback, ...]
 
 def layerwise_maps(network: Network, activation: Activation, *, key: PRNGKeyArray) -> FeedbackMaps:
     """One mapping `g_i` from layer `i + 1` down to layer `i`, for `i = 1 .. L-1`; Xavier normal, biases zero."""
-    return _maps(network, network.shapes[2:], activation, key)
+    return feedback_maps(network, network.shapes[2:], activation, key=key)
 
 
 def direct_maps(network: Network, activation: Activation, *, key: PRNGKeyArray) -> FeedbackMaps:
     """One mapping `g_i` from the output straight to layer `i`, for `i = 1 .. L-1`; Xavier normal, biases zero."""
-    return _maps(network, network.shapes[-1:] * (network.depth - 1), activation, key)
+    return feedback_maps(network, network.shapes[-1:] * (network.depth - 1), activation, key=key)
 
 
-def _maps(network: Network, sources: Sequence[tuple[int, ...]], activation: Activation, key: PRNGKeyArray) -> FeedbackMaps:
+def feedback_maps(
+    network: Network, sources: Sequence[tuple[int, ...]], activation: Activation, *, key: PRNGKeyArray
+) -> FeedbackMaps:
+    """One mapping down to each layer `i = 1 .. L-1` from a source of shape `sources[i - 1]`; Xavier normal, biases zero."""
     return tuple(
         DenseFeedback(
             Dense.create(

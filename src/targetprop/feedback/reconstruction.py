@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..network import Activity, Network, Trace, difference, evaluate, parameters
+from ..network import Activity, Network, Trace, difference, evaluate, parameters, split_parameters
 from .maps import DenseFeedback, FeedbackMaps
+from .sources import Source, output_sources
 
 Noise = Sequence[Float[Array, "batch ..."]]
 
@@ -43,16 +44,33 @@ class Regulariser(eqx.Module):
         """The penalty of the mapping `g`, where `arrived` is the probe as it leaves `g`."""
 
 
-class WeightDecay(Regulariser):
-    """`strength * ||parameters of g_i||^2` (Meulemans et al. 2020, equations 71 and 75)."""
-
-    strength: float = 1e-5
+class Decay(Regulariser):
+    """A penalty on the parameters of a mapping alone."""
 
     def probe(self, output, sigma, key):
         return None
 
+
+class WeightDecay(Decay):
+    """`strength * ||parameters of g_i||^2` (Meulemans et al. 2020, equations 71 and 75)."""
+
+    strength: float = 1e-5
+
     def penalty(self, g, arrived, sigma):
         return self.strength * optax.tree.norm(parameters(g), squared=True)
+
+
+class WeightDecayPerUnit(Decay):
+    """`strength * n_i * ||parameters of g_i||^2` with `n_i` the size of the layer that `g_i` rebuilds: to a reconstruction loss
+    averaged over that layer what `WeightDecay` is to its sum, for layers of unlike sizes."""
+
+    strength: float = 1e-7
+
+    def penalty(self, g, arrived, sigma):
+        return self.strength * math.prod(g.outputs) * optax.tree.norm(parameters(g), squared=True)
+
+
+NO_DECAY = WeightDecay(0.0)
 
 
 class OutputNoise(Regulariser):
@@ -100,15 +118,26 @@ def output_displacements(network: Network, trace: Trace, noise: Noise) -> Float[
     return moving
 
 
-def layerwise_reconstruction(network: Network, maps: FeedbackMaps, trace: Trace, noise: Noise) -> FeedbackStep:
-    """`||g_i(f_{i+1}(h_i + noise_i)) - (h_i + noise_i)||^2` for each layer (Meulemans et al. 2020, equation 39)."""
+def layerwise_reconstruction(
+    network: Network, maps: FeedbackMaps, trace: Trace, noise: Noise, decay: Decay = NO_DECAY
+) -> FeedbackStep:
+    """`||g_i(f_{i+1}(h_i + noise_i)) - (h_i + noise_i)||^2` for each layer (Meulemans et al. 2020, equation 39), with weight
+    decay where a strength is given."""
 
     def loss(g, i):
         noisy = trace.h[i] + noise[i - 1]
         reconstructed = g.at(evaluate(network.layers[i], noisy).h).h
-        return jnp.sum((reconstructed - noisy) ** 2) / noisy.shape[0]
+        return jnp.sum((reconstructed - noisy) ** 2) / noisy.shape[0] + decay.penalty(g, None, None)
 
     return _collect(_own_gradient(loss)(g, i) for i, g in enumerate(maps, start=1))
+
+
+class NoiseDraw(NamedTuple):
+    """The random numbers of one feedback step: `layers[i - 1]`, the displacement `sigma * eps_i` of hidden layer `i`, shaped
+    like its activity, and `probe`, the output displacement that a regulariser asks for, or `None`."""
+
+    layers: Noise
+    probe: Activity | None = None
 
 
 class NoiseLoop(NamedTuple):
@@ -120,21 +149,51 @@ class NoiseLoop(NamedTuple):
     probe: Activity | None
 
 
-def noise_loop(network: Network, trace: Trace, sigma: Any, regulariser: Regulariser, key: PRNGKeyArray) -> NoiseLoop:
-    """Perturb every hidden layer and carry the displacements to the output."""
+def draw_noise(trace: Trace, sigma: Any, regulariser: Regulariser, key: PRNGKeyArray) -> NoiseDraw:
+    """Fresh noise for the hidden layers, and for the output where the regulariser asks for it."""
     noise_key, probe_key = jax.random.split(key)
-    noise = layer_noise(trace, sigma, noise_key)
-    return NoiseLoop(noise, output_displacements(network, trace, noise), regulariser.probe(trace.output, sigma, probe_key))
+    return NoiseDraw(layer_noise(trace, sigma, noise_key), regulariser.probe(trace.output, sigma, probe_key))
+
+
+def carry_noise(network: Network, trace: Trace, noise: NoiseDraw) -> NoiseLoop:
+    """Perturb every hidden layer by itself and carry the displacements to the output."""
+    return NoiseLoop(noise.layers, output_displacements(network, trace, noise.layers), noise.probe)
+
+
+def noise_loop(network: Network, trace: Trace, sigma: Any, regulariser: Regulariser, key: PRNGKeyArray) -> NoiseLoop:
+    """`carry_noise` of fresh noise."""
+    return carry_noise(network, trace, draw_noise(trace, sigma, regulariser, key))
 
 
 def direct_reconstruction(
     maps: FeedbackMaps, trace: Trace, loop: NoiseLoop, sigma: Any, regulariser: Regulariser
 ) -> FeedbackStep:
     """The difference reconstruction loss (Meulemans et al. 2020, equation 9) of mappings straight from the output."""
-    return _collect(
-        _own_gradient(_difference_loss)(g, trace.output, moved, noise, loop.probe, sigma, regulariser)
-        for g, moved, noise in zip(maps, loop.moved, loop.noise, strict=True)
-    )
+    return source_reconstruction(maps, output_sources(trace), loop, sigma, regulariser)
+
+
+def source_reconstruction(
+    maps: FeedbackMaps, sources: Sequence[Source], loop: NoiseLoop, sigma: Any, regulariser: Regulariser
+) -> FeedbackStep:
+    """The difference reconstruction loss (Meulemans et al. 2020, equation 9) of direct mappings that read `sources`."""
+
+    def step(g, source, moved, noise):
+        probe = None if loop.probe is None else source.displacement(loop.probe)
+        incoming = source.displacement(moved)
+        return _own_gradient(_difference_loss)(g, source.activity, incoming, noise, probe, sigma, regulariser)
+
+    return _collect(step(*each) for each in zip(maps, sources, loop.moved, loop.noise, strict=True))
+
+
+def control_reconstruction(maps: FeedbackMaps, trace: Trace, loop: NoiseLoop, decay: Decay) -> FeedbackStep:
+    """`||g_i(f(h_i + noise_i)) - (h_i + noise_i)||^2` with `f` from layer `i` to the output, for mappings straight from the
+    output: no difference correction and no `1/sigma^2` (Meulemans et al. 2020, Algorithm 5)."""
+
+    def loss(g, clean, noise, moved):
+        error = (g.at(trace.output + moved).h - clean) - noise
+        return jnp.sum(error**2) / clean.shape[0] + decay.penalty(g, None, None)
+
+    return _collect(_own_gradient(loss)(*each) for each in zip(maps, trace.h[1:-1], loop.noise, loop.moved, strict=True))
 
 
 def chained_reconstruction(
@@ -163,7 +222,12 @@ def _difference_loss(g, above, incoming, noise, probe, sigma, regulariser):
 
 def _own_gradient(loss: Callable) -> Callable:
     """Value and gradient with respect to the parameters of the first argument."""
-    return eqx.filter_value_and_grad(loss)
+
+    def value_and_gradient(g, *rest):
+        trained, kept = split_parameters(g)
+        return jax.value_and_grad(lambda trained: loss(eqx.combine(trained, kept), *rest))(trained)
+
+    return value_and_gradient
 
 
 def _collect(steps) -> FeedbackStep:

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -25,12 +26,12 @@ class Architecture(abc.ABC):
 
     @abc.abstractmethod
     def build(self, input_shape: tuple[int, ...], outputs: int, *, key: PRNGKeyArray, dtype: Any) -> Network:
-        """A freshly initialised network."""
+        """A freshly initialised network for samples of shape `input_shape`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MLP(Architecture):
-    """A dense network: hidden layers of the given widths and a linear output."""
+    """A dense network: hidden layers of the given widths and a linear output. Images are flattened."""
 
     hidden: tuple[int, ...] = (64, 64, 64)
     activation: Activation = Tanh()
@@ -39,7 +40,7 @@ class MLP(Architecture):
 
     def build(self, input_shape, outputs, *, key, dtype):
         return mlp(
-            (*input_shape, *self.hidden, outputs),
+            (math.prod(input_shape), *self.hidden, outputs),
             self.activation,
             bias=self.bias,
             initializer=INITIALIZERS[self.initializer](),
@@ -53,7 +54,8 @@ class Recipe:
     """A rule with the network, data, optimisers and schedule it is trained with.
 
     `loss=None` is softmax cross-entropy for labels and squared error for regression; `validation=None` is the data set's
-    usual number of validation samples, taken from the training set.
+    usual number of validation samples, taken from the training set; `trainable` are the layers whose parameters learn (1 is
+    the first), all of them unless given.
     """
 
     rule: Annotated[Rule, Flattened]
@@ -66,6 +68,7 @@ class Recipe:
     schedule: Annotated[Schedule, Flattened] = Schedule()
     batch_size: int = 128
     validation: int | None = None
+    trainable: tuple[int, ...] | None = None
     dtype: Literal["float32", "float64"] = "float32"
 
     def replace(self, **changes: Any) -> "Recipe":

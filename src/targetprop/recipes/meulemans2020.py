@@ -1,34 +1,79 @@
 """The published configurations of *A Theoretical Framework for Target Propagation* (Meulemans et al. 2020).
 
 The values stand in `meulemans2020.json` as published. What they mean depends on how the published code scales its losses,
-so they are converted here, once. With `B` the batch size, `n` the width of the hidden layers and `eta` the listed
-target stepsize:
+so they are converted here, once. With `B` the batch size, `n` the size of the layer that a mapping rebuilds, `sigma` the
+noise level and `eta` the listed target stepsize:
 
 - The listed learning rate is the product of Adam's learning rate and `eta`: Adam gets `lr / eta`.
 - The published output target moves by `eta / B` per sample, and its local loss has no factor 1/2, so its gradients are
   `2 / B` times ours with stepsize `eta`. Adam divides that factor out but for its epsilon: with linear feedback ours is
   `epsilon * B / 2`. Nonlinear feedback feels the size of the step itself: there the stepsize is `eta / B`, and Adam's
-  epsilon `epsilon / 2`.
-- The published reconstruction losses are means over the layer, ours are sums: `epsilon_fb * n` and a weight decay of
-  `feedback_wd * n / 2` (the gradient of `strength ||Q||^2` is `2 strength Q`). Plain DTP's is moreover divided by
-  `max(sigma, 0.02)^2`, ours is not.
+  epsilon `epsilon / 2`. The local losses of the CNN's convolutions are means over their `m` pooled activities too: there
+  the published gradients are `2 / (B m)` times ours, and epsilon has a further factor `m`. (BP's are gradients of the loss.)
+- The published reconstruction losses are means over the layer, ours are sums: a factor `n`. Both divide the difference
+  reconstruction loss by `sigma^2`, and neither the loss of DDTP-control; plain DTP's loss is divided by
+  `max(sigma, 0.02)^2` there and not here. With `c` the product of these factors (`n`, or `n max(sigma, 0.02)^2` for DTP) our
+  gradients are `c` times theirs, so epsilon is `epsilon_fb * c`, and the weight decay `feedback_wd * c / 2` (the
+  gradient of `strength ||Q||^2` is `2 strength Q`). In the CNN `n` differs from layer to layer, and so do these numbers.
 
-Differences that stay: the published runs of DDTP-linear and DFA leave out the bias of the last hidden layer, and all keep
-the incomplete last minibatch of an epoch.
+Frozen MNIST is MNIST with the forward parameters of the first layer alone trained.
+
+Differences that stay: the published runs of DDTP-linear and DFA leave out the bias of the last hidden layer, those of the
+CNN the feedback biases of the convolutions, and all keep the incomplete last minibatch of an epoch. The published file for DDTP-control on CIFAR-10 trains DDTP-linear; here its
+values are those of the control.
 """
 
+import dataclasses
 import functools
 import json
+from collections.abc import Callable, Sequence
 from importlib import resources
 
-from ..feedback.reconstruction import WeightDecay
-from ..rules import DTP, DTPDRL, Backprop, DDTPLinear, DirectFeedbackAlignment
-from ..train.optimizers import Adam
+from ..feedback.reconstruction import WeightDecayPerUnit
+from ..rules import (
+    DDTPRHL,
+    DTP,
+    DTPDRL,
+    Backprop,
+    DDTPControl,
+    DDTPLinear,
+    DDTPRHLRec,
+    DirectFeedbackAlignment,
+    Rule,
+)
+from ..train.optimizers import Adam, Optimizer, PerLayer
 from ..train.schedule import Schedule
-from ._base import MLP, Recipe
+from ._base import MLP, Architecture, Recipe
+from .cnn import CNN
 
 BATCH = 128
-HIDDEN = {"mnist": (256,) * 5, "fashion-mnist": (256,) * 5, "cifar10": (1024,) * 3}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What is learned by what network. `sizes` are those of the hidden activities, `averaged` says for each layer over how many
+    units its published local loss is averaged, 1 where it is a sum; `trainable` are the layers that learn."""
+
+    dataset: str
+    architecture: Architecture
+    sizes: tuple[int, ...]
+    averaged: tuple[int, ...]
+    trainable: tuple[int, ...] | None = None
+
+
+def _dense(dataset: str, hidden: tuple[int, ...], trainable: tuple[int, ...] | None = None) -> _Task:
+    return _Task(dataset, MLP(hidden), hidden, (1,) * (len(hidden) + 1), trainable)
+
+
+POOLED = (32 * 16 * 16, 64 * 8 * 8)
+
+TASKS = {
+    "mnist": _dense("mnist", (256,) * 5),
+    "frozen-mnist": _dense("mnist", (256,) * 5, trainable=(1,)),
+    "fashion-mnist": _dense("fashion-mnist", (256,) * 5),
+    "cifar10": _dense("cifar10", (1024,) * 3),
+    "cifar10-cnn": _Task("cifar10", CNN(), (*POOLED, 512), (*POOLED, 1, 1)),
+}
 
 
 @functools.cache
@@ -40,46 +85,98 @@ def published() -> dict[str, dict]:
 
 def names() -> tuple[str, ...]:
     """The configurations that can be run."""
-    return tuple(name for name in published() if name.split("/")[0] in HIDDEN and name.split("/")[1] in _RULES)
+    return tuple(name for name in published() if name.split("/")[0] in TASKS and name.split("/")[1] in _METHODS)
 
 
 def recipe(name: str) -> Recipe:
     """The recipe of a published configuration, for example `mnist/ddtp-linear`."""
     row = published()[name]
-    dataset, method = name.split("/")[:2]
-    hidden = HIDDEN[dataset]
-    rule, linear = _RULES[method](row, hidden[0])
-    stepsize = row["target_stepsize"]
-    scale = 1.0 if method == "bp" else (BATCH / 2 if linear else 1 / 2)
+    place, key = name.split("/")[:2]
+    task, method = TASKS[place], _METHODS[key]
+    scale, stepsize = method.feedback_scale(row), row["target_stepsize"]
     return Recipe(
-        rule=rule,
-        dataset=dataset,
-        architecture=MLP(hidden),
-        stepsize=stepsize if linear else stepsize / BATCH,
-        optimizer=Adam(row["lr"] / stepsize, row["beta1"], row["beta2"], row["epsilon"] * scale),
-        feedback_optimizer=_feedback_optimizer(row, method, hidden[0]),
+        rule=method.rule(row, scale),
+        dataset=task.dataset,
+        architecture=task.architecture,
+        stepsize=stepsize * method.stepsize_scale,
+        optimizer=_optimizer(row, [method.epsilon_scale(averaged) for averaged in task.averaged]),
+        feedback_optimizer=_feedback_optimizer(row, [scale * size for size in task.sizes]),
         schedule=Schedule(row["epochs"], row["epochs_fb"], row["extra_fb_epochs"]),
         batch_size=BATCH,
         validation=None if row["validation"] else 0,
+        trainable=task.trainable,
     )
 
 
-def _feedback_optimizer(row: dict, method: str, width: int) -> Adam:
+def _optimizer(row: dict, scales: Sequence[float]) -> Optimizer:
+    rates, epsilons = (_per_layer(row[name], len(scales)) for name in ("lr", "epsilon"))
+    return _joined(
+        [
+            Adam(rate / row["target_stepsize"], row["beta1"], row["beta2"], epsilon * scale)
+            for rate, epsilon, scale in zip(rates, epsilons, scales, strict=True)
+        ]
+    )
+
+
+def _feedback_optimizer(row: dict, scales: Sequence[float]) -> Optimizer:
     if "lr_fb" not in row:
         return Adam()
-    scale = width * (max(row["sigma"], 0.02) ** 2 if method == "dtp" else 1.0)
-    return Adam(row["lr_fb"], row["beta1_fb"], row["beta2_fb"], row["epsilon_fb"] * scale)
+    return _joined([Adam(row["lr_fb"], row["beta1_fb"], row["beta2_fb"], row["epsilon_fb"] * scale) for scale in scales])
 
 
-def _decay(row: dict, width: int) -> WeightDecay:
-    return WeightDecay(row["feedback_wd"] * width / 2)
+def _per_layer(value: float | list[float], layers: int) -> list[float]:
+    return value if isinstance(value, list) else [value] * layers
 
 
-# method -> (rule, whether its feedback is linear), from a published row and the width of the hidden layers
-_RULES = {
-    "bp": lambda row, width: (Backprop(), True),
-    "dfa": lambda row, width: (DirectFeedbackAlignment(), True),
-    "dtp": lambda row, width: (DTP(sigma=row["sigma"]), False),
-    "dtpdrl": lambda row, width: (DTPDRL(sigma=row["sigma"], regulariser=_decay(row, width)), False),
-    "ddtp-linear": lambda row, width: (DDTPLinear(sigma=row["sigma"], regulariser=_decay(row, width)), True),
+def _joined(optimizers: list[Adam]) -> Optimizer:
+    """The optimiser of all layers if theirs are alike."""
+    return optimizers[0] if all(one == optimizers[0] for one in optimizers) else PerLayer(tuple(optimizers))
+
+
+def _learning(rule: Callable[..., Rule], **values: str) -> Callable[[dict, float], Rule]:
+    """The rule with the noise and the weight decay of a row; `values` are further fields and where a row has them."""
+
+    def create(row: dict, scale: float) -> Rule:
+        more = {field: row[entry] for field, entry in values.items()}
+        return rule(sigma=row["sigma"], regulariser=WeightDecayPerUnit(row["feedback_wd"] * scale / 2), **more)
+
+    return create
+
+
+@dataclasses.dataclass(frozen=True)
+class _Method:
+    """How the rows of a method are read. `rule` makes the rule from a row and the factor `feedback_scale` of our feedback
+    gradients, which `n` multiplies besides; `stepsize_scale` is the factor of the output stepsize, `epsilon_scale` that of
+    Adam's epsilon for a layer whose local loss is averaged over so many units."""
+
+    rule: Callable[[dict, float], Rule]
+    stepsize_scale: float = 1.0
+    epsilon_scale: Callable[[int], float] = lambda averaged: averaged * BATCH / 2
+    feedback_scale: Callable[[dict], float] = lambda row: 1.0
+
+
+def _nonlinear(rule: Callable[[dict, float], Rule], feedback_scale: Callable[[dict], float] = lambda row: 1.0) -> _Method:
+    return _Method(rule, 1 / BATCH, lambda averaged: averaged / 2, feedback_scale)
+
+
+def _layerwise_scale(row: dict) -> float:
+    return max(row["sigma"], 0.02) ** 2
+
+
+_RHL = _nonlinear(_learning(DDTPRHL, width="size_hidden_fb"))
+_RHL_REC = _nonlinear(_learning(DDTPRHLRec, width="size_hidden_fb"))
+_DTP = _nonlinear(_learning(DTP), _layerwise_scale)
+
+_METHODS = {
+    "bp": _Method(lambda row, scale: Backprop(), epsilon_scale=lambda averaged: 1.0),
+    "dfa": _Method(lambda row, scale: DirectFeedbackAlignment()),
+    "dtp": _DTP,
+    "dtp-pretrained": _DTP,
+    "dtpdrl": _nonlinear(_learning(DTPDRL)),
+    "ddtp-linear": _Method(_learning(DDTPLinear)),
+    "ddtp-control": _Method(_learning(DDTPControl)),
+    "ddtp-rhl": _RHL,
+    "ddtp-rhl-extra": _RHL,
+    "ddtp-rhl-rec": _RHL_REC,
+    "ddtp-rhl-rec-extra": _RHL_REC,
 }

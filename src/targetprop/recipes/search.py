@@ -14,7 +14,7 @@ from ..train.loggers import ProgressBar
 from ..train.result import FINISHED
 from ..train.run import train
 from ._base import Recipe
-from .values import has_value, set_values
+from .values import get_value, has_value, set_values
 
 FAILED = 100.0
 
@@ -106,9 +106,10 @@ def search(
 
 
 def _matters(recipe: Recipe, name: str) -> bool:
-    """Fixed feedback has no optimiser, and the step of a rule without feedback only rescales its learning rate."""
+    """Fixed feedback has no optimiser, and the step of a rule without feedback only rescales its learning rate. A rule whose
+    weight decay is off by default is searched without it."""
     learns = hasattr(recipe.rule, "sigma")
-    return learns or name == "optimizer.learning_rate"
+    return get_value(recipe, name) != 0 and (learns or name == "optimizer.learning_rate")
 
 
 def _errors(recipe: Recipe, proposals: list[dict[str, float]], seeds: Sequence[int], data: Dataset) -> list[float]:

@@ -1,6 +1,7 @@
 """Reading and changing the numbers of a recipe by dotted name, for example `optimizer.learning_rate`."""
 
 import dataclasses
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,11 @@ def has_value(tree: Any, name: str) -> bool:
             return False
         tree = getattr(tree, part)
     return True
+
+
+def get_value(tree: Any, name: str) -> Any:
+    """The value of the field of that dotted name. `AttributeError` for an unknown one."""
+    return operator.attrgetter(name)(tree)
 
 
 def set_values(tree: Any, values: Mapping[str, Any]) -> Any:

@@ -21,8 +21,8 @@ NOT_RUN, TOO_FEW, REPRODUCED, WITHIN, NOT_REPRODUCED = (
 class Verdict:
     """Ours against theirs: the difference of the means, its 95 % confidence interval (Welch), and a word.
 
-    `reproduced`: at least 3 seeds, our mean within two published standard deviations, and 0 in the interval. `within 2 SD`: our
-    mean lies there, but the interval excludes 0 or there are 2 seeds. One seed is `too few seeds`.
+    `reproduced`: at least 3 seeds, our mean within two published standard deviations, and 0 in the interval. `within 2 SD`:
+    our mean lies there, but the interval excludes 0 or there are 2 seeds. One seed is `too few seeds`.
     """
 
     ours: Summary

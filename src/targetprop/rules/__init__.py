@@ -1,24 +1,49 @@
 """Credit-assignment rules: one, or one close family, per file. `RULES` is the registry the command line reads."""
 
-from ._base import Rule, Updates
+from ._base import ReconstructingRule, Rule, Updates
 from .alignment import DirectFeedbackAlignment, FeedbackAlignment
 from .backprop import Backprop
-from .direct import DDTPLinear
+from .direct import DDTPControl, DDTPLinear
+from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
+from .generalized import DDTPGGN
+from .random_hidden import DDTPRHL, DDTPRHLRec
 from .target_propagation import DTP, DTPDRL, TP
 
 RULES: dict[str, type[Rule]] = {
-    rule.name: rule for rule in (Backprop, FeedbackAlignment, DirectFeedbackAlignment, TP, DTP, DTPDRL, DDTPLinear)
+    rule.name: rule
+    for rule in (
+        Backprop,
+        FeedbackAlignment,
+        DirectFeedbackAlignment,
+        TP,
+        DTP,
+        DTPDRL,
+        DDTPLinear,
+        DDTPRHL,
+        DDTPRHLRec,
+        DDTPControl,
+        GaussNewtonTargets,
+        GeneralizedGaussNewtonTargets,
+        DDTPGGN,
+    )
 }
 
 __all__ = [
+    "DDTPGGN",
+    "DDTPRHL",
     "DTP",
     "DTPDRL",
     "RULES",
     "TP",
     "Backprop",
+    "DDTPControl",
     "DDTPLinear",
+    "DDTPRHLRec",
     "DirectFeedbackAlignment",
     "FeedbackAlignment",
+    "GaussNewtonTargets",
+    "GeneralizedGaussNewtonTargets",
+    "ReconstructingRule",
     "Rule",
     "Updates",
 ]

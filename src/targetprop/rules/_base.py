@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..feedback.reconstruction import FeedbackStep
+from ..feedback.reconstruction import FeedbackStep, NoiseDraw, average_over_noise
 from ..network import Network, Trace
 
 Updates = tuple[Float[Array, "batch ..."], ...]
@@ -40,3 +40,23 @@ class Rule(eqx.Module):
     def feedback_gradients(self, network: Network, feedback: Any, trace: Trace, *, key: PRNGKeyArray) -> FeedbackStep | None:
         """Gradients of the feedback losses on this batch; `None` for a rule whose feedback stays as it is."""
         return None
+
+
+class ReconstructingRule(Rule):
+    """A rule whose feedback learns to undo noise. It says what noise it needs and what it learns from given noise; the two
+    are apart so that a step can be repeated with the noise of another implementation."""
+
+    samples: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def draw(self, trace: Trace, key: PRNGKeyArray) -> NoiseDraw:
+        """Noise for one step on this batch."""
+
+    @abc.abstractmethod
+    def feedback_step(self, network: Network, feedback: Any, trace: Trace, noise: NoiseDraw) -> FeedbackStep:
+        """Gradients of the feedback losses on this batch, with this noise."""
+
+    def feedback_gradients(self, network: Network, feedback: Any, trace: Trace, *, key: PRNGKeyArray) -> FeedbackStep:
+        return average_over_noise(
+            lambda key: self.feedback_step(network, feedback, trace, self.draw(trace, key)), self.samples, key
+        )

@@ -6,6 +6,7 @@ import jax
 
 from ..activations import Identity
 from ..feedback.maps import direct_maps
+from ..feedback.sources import output_sources
 from ..initializers import xavier_normal
 from ..network import Dense, Network
 from ._base import Rule
@@ -56,4 +57,4 @@ class DirectFeedbackAlignment(Rule):
         return direct_maps(network, Identity(), key=key)
 
     def target_updates(self, network, feedback, trace, output_update):
-        return propagate_directly(feedback, trace, output_update)
+        return propagate_directly(feedback, output_sources(trace), output_update)

@@ -7,15 +7,17 @@ import equinox as eqx
 from ..activations import Activation, Tanh
 from ..feedback.maps import layerwise_maps
 from ..feedback.reconstruction import (
+    Decay,
+    NoiseDraw,
     Regulariser,
     WeightDecay,
-    average_over_noise,
+    carry_noise,
     chained_reconstruction,
+    draw_noise,
     layer_noise,
     layerwise_reconstruction,
-    noise_loop,
 )
-from ._base import Rule
+from ._base import ReconstructingRule
 
 
 def propagate_differences(maps, trace, output_update):
@@ -26,33 +28,16 @@ def propagate_differences(maps, trace, output_update):
     return tuple(reversed(updates))
 
 
-def layerwise_step(rule, network, feedback, trace, key):
-    """One step on the layer-wise noisy reconstruction loss, the training of TP and of DTP."""
-
-    def step(key):
-        return layerwise_reconstruction(network, feedback, trace, layer_noise(trace, rule.sigma, key))
-
-    return average_over_noise(step, rule.samples, key)
-
-
-def difference_step(rule, reconstruction, network, feedback, trace, key):
-    """One step on the difference reconstruction loss, for the kind of mapping that `reconstruction` is written for."""
-
-    def step(key):
-        loop = noise_loop(network, trace, rule.sigma, rule.regulariser, key)
-        return reconstruction(feedback, trace, loop, rule.sigma, rule.regulariser)
-
-    return average_over_noise(step, rule.samples, key)
-
-
-class TP(Rule):
+class TP(ReconstructingRule):
     """Target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i`, with the reconstruction error left in.
 
     `g_i(h) = t(Q_i h + c_i)` is trained on the layer-wise reconstruction loss of activities perturbed by noise of standard
-    deviation `sigma`, averaged over `samples` draws; `feedback_activation` is `t`.
+    deviation `sigma`, averaged over `samples` draws, with the weight decay `regulariser` (none unless given);
+    `feedback_activation` is `t`.
     """
 
     sigma: float = 0.1
+    regulariser: Decay = WeightDecay(0.0)
     samples: int = eqx.field(static=True, default=1)
     feedback_activation: Activation = Tanh()
 
@@ -70,17 +55,21 @@ class TP(Rule):
             updates.append(g.difference(point, updates[-1]) + (point.h - below))
         return tuple(reversed(updates))
 
-    def feedback_gradients(self, network, feedback, trace, *, key):
-        return layerwise_step(self, network, feedback, trace, key)
+    def draw(self, trace, key):
+        return NoiseDraw(layer_noise(trace, self.sigma, key))
+
+    def feedback_step(self, network, feedback, trace, noise):
+        return layerwise_reconstruction(network, feedback, trace, noise.layers, self.regulariser)
 
 
-class DTP(Rule):
+class DTP(ReconstructingRule):
     """Difference target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})` (Meulemans et al. 2020, Algorithm 1).
 
     Hyperparameters as in `TP`.
     """
 
     sigma: float = 0.1
+    regulariser: Decay = WeightDecay(0.0)
     samples: int = eqx.field(static=True, default=1)
     feedback_activation: Activation = Tanh()
 
@@ -94,11 +83,14 @@ class DTP(Rule):
     def target_updates(self, network, feedback, trace, output_update):
         return propagate_differences(feedback, trace, output_update)
 
-    def feedback_gradients(self, network, feedback, trace, *, key):
-        return layerwise_step(self, network, feedback, trace, key)
+    def draw(self, trace, key):
+        return NoiseDraw(layer_noise(trace, self.sigma, key))
+
+    def feedback_step(self, network, feedback, trace, noise):
+        return layerwise_reconstruction(network, feedback, trace, noise.layers, self.regulariser)
 
 
-class DTPDRL(Rule):
+class DTPDRL(ReconstructingRule):
     """DTP whose layer-wise mappings are trained by the difference reconstruction loss, in a loop through the output
     (Meulemans et al. 2020, equation 9 and Algorithm 2).
 
@@ -121,5 +113,9 @@ class DTPDRL(Rule):
     def target_updates(self, network, feedback, trace, output_update):
         return propagate_differences(feedback, trace, output_update)
 
-    def feedback_gradients(self, network, feedback, trace, *, key):
-        return difference_step(self, chained_reconstruction, network, feedback, trace, key)
+    def draw(self, trace, key):
+        return draw_noise(trace, self.sigma, self.regulariser, key)
+
+    def feedback_step(self, network, feedback, trace, noise):
+        loop = carry_noise(network, trace, noise)
+        return chained_reconstruction(feedback, trace, loop, self.sigma, self.regulariser)

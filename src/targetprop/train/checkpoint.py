@@ -22,7 +22,7 @@ def save_checkpoint(path: Path, tree: Any, header: dict) -> None:
     """Write the arrays of `tree` and a JSON-able `header`. After a crash at any moment the
     file is either the old or the new."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
-    arrays = {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
+    arrays: dict[str, Any] = {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
     partial = path.with_name(path.name + ".part")
     with open(partial, "wb") as file:
         np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)

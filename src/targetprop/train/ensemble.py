@@ -13,6 +13,7 @@ from ..data import Dataset
 from ..errors import ConfigError
 from ..losses import ErrorRate, MeanSquaredError, SoftmaxCrossEntropy, SquaredError
 from ..recipes._base import Architecture, Recipe
+from ..updates import Layers
 from . import program
 from .schedule import Pass
 from .state import (
@@ -43,7 +44,7 @@ class Ensemble:
         classify = dataset.classes is not None
         loss = recipe.loss or (SoftmaxCrossEntropy() if classify else SquaredError())
         score = ErrorRate() if classify else MeanSquaredError()
-        self.task = Task(loss, score, recipe.batch_size)
+        self.task = Task(loss, score, recipe.batch_size, recipe.trainable)
         targets = None if classify else dtype
         self.data = Data(
             jnp.asarray(dataset.train_x, dtype),
@@ -64,12 +65,13 @@ class Ensemble:
                 _member(
                     r.architecture,
                     _numbers(r, dtype),
-                    dataset.inputs,
+                    dataset.shape,
                     dataset.outputs,
                     samples,
                     validation,
                     dtype,
                     seed,
+                    recipe.trainable,
                 )
                 for r, seed in zip(recipes, np.asarray(seeds, np.uint32), strict=True)
             ]
@@ -115,10 +117,10 @@ class Ensemble:
         return jax.tree.map(np.asarray, program.assess(self.task, self.members, self.data))
 
     def _advance(self, members: Member, at: Pass, start: int, stop: int):
-        numbers = (jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop))
-        return jax.block_until_ready(
-            program.advance(self.task, members, jnp.asarray(self.alive), self.data, *numbers, at.joint)
-        )
+        epoch, index, first, last = (jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop))
+        alive = jnp.asarray(self.alive)
+        done = program.advance(self.task, members, alive, self.data, epoch, index, first, last, at.joint)
+        return jax.block_until_ready(done)
 
 
 def validation_size(recipe: Recipe, dataset: Dataset) -> int:
@@ -157,17 +159,20 @@ def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:
 def _member(
     architecture: Architecture,
     hyperparameters: Hyperparameters,
-    inputs: int,
+    shape: tuple[int, ...],
     outputs: int,
     samples: int,
     validation: int,
     dtype: Any,
     seed: jax.Array,
+    trainable: Layers,
 ) -> Member:
-    network = architecture.build((inputs,), outputs, key=stream(seed, NETWORK), dtype=dtype)
+    network = architecture.build(shape, outputs, key=stream(seed, NETWORK), dtype=dtype)
+    if trainable is not None and not (trainable and set(trainable) <= set(range(1, network.depth + 1))):
+        raise ConfigError(f"--trainable {trainable} does not fit: name one or more of the layers 1 to {network.depth}.")
     order = jax.random.permutation(stream(seed, SPLIT), samples)
     split = Split(order[validation:], order[:validation])
-    return Member(initial_state(network, hyperparameters, seed), hyperparameters, split, seed)
+    return Member(initial_state(network, hyperparameters, seed, trainable), hyperparameters, split, seed)
 
 
 def _stack(members: Sequence[Member]) -> Member:

@@ -1,9 +1,14 @@
 """Optimisers as trees of numbers, so that a new learning rate never compiles a new program."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
+import jax
 import optax
+from jax.tree_util import SequenceKey
+
+from ..errors import ConfigError
 
 
 class Optimizer(eqx.Module):
@@ -34,3 +39,27 @@ class SGD(Optimizer):
 
     def transform(self) -> optax.GradientTransformation:
         return optax.sgd(self.learning_rate, momentum=self.momentum)
+
+
+class PerLayer(Optimizer):
+    """An optimiser of its own for each layer of a network, or for each mapping of its feedback, in order.
+
+    `transform().init` raises `ConfigError` where there is a layer without an optimiser.
+    """
+
+    optimizers: tuple[Optimizer, ...]
+
+    def transform(self) -> optax.GradientTransformation:
+        transforms = {layer: optimizer.transform() for layer, optimizer in enumerate(self.optimizers)}
+        return optax.partition(transforms, self._layers)
+
+    def _layers(self, parameters: Any) -> Any:
+        """For each parameter the layer that it belongs to, from 0: its position in the tuple of layers or mappings."""
+
+        def layer(path, leaf):
+            index = next(key.idx for key in path if isinstance(key, SequenceKey))
+            if index >= len(self.optimizers):
+                raise ConfigError(f"There is no optimizer for layer {index + 1}: give one for each layer.")
+            return index
+
+        return jax.tree_util.tree_map_with_path(layer, parameters)

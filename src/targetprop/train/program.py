@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ..network import Network, parameters
-from ..updates import local_gradients, output_update
+from ..updates import local_gradients, output_update, trainable_parameters
 from .state import NOISE, ORDER, Data, Hyperparameters, Member, State, Task, stream
 
 EVALUATION_BATCH = 1000
@@ -32,15 +32,15 @@ def step(
     """One minibatch. Forward and feedback gradients are taken at the same parameters, then both are updated; with
     `joint=False` the feedback alone is."""
     rule, network, feedback = hyperparameters.rule, state.network, state.feedback
-    trace = network.trace(x)
+    trace = network.trace(x).with_loss(task.loss, y)
     totals = state.totals
     learned = rule.feedback_gradients(network, feedback, trace, key=key)
     if joint:
         error = output_update(task.loss, trace.output, y, hyperparameters.stepsize)
         updates = rule.target_updates(network, feedback, trace, error)
-        network, optimizer = _apply(
-            hyperparameters.optimizer, local_gradients(network, trace, updates), state.optimizer, network
-        )
+        gradients = local_gradients(network, trace, updates, task.trainable)
+        trained = trainable_parameters(network, task.trainable)
+        network, optimizer = _apply(hyperparameters.optimizer, gradients, state.optimizer, network, trained)
         state = eqx.tree_at(lambda s: (s.network, s.optimizer), state, (network, optimizer))
         totals = totals._replace(
             loss=totals.loss + jnp.mean(task.loss.value(trace.output, y)),
@@ -48,16 +48,21 @@ def step(
         )
     if learned is not None:
         feedback, optimizer = _apply(
-            hyperparameters.feedback_optimizer, learned.gradients, state.feedback_optimizer, feedback
+            hyperparameters.feedback_optimizer, learned.gradients, state.feedback_optimizer, feedback, parameters(feedback)
         )
         state = eqx.tree_at(lambda s: (s.feedback, s.feedback_optimizer), state, (feedback, optimizer))
         totals = totals._replace(feedback_loss=totals.feedback_loss + learned.losses)
     return eqx.tree_at(lambda s: s.totals, state, totals)
 
 
-def _apply(optimizer, gradients, state, tree):
-    updates, state = optimizer.transform().update(gradients, state, parameters(tree))
+def _apply(optimizer, gradients, state, tree, trained):
+    updates, state = optimizer.transform().update(gradients, state, trained)
     return eqx.apply_updates(tree, updates), state
+
+
+def inputs(network: Network, rows: Float[Array, "batch n_0"]) -> Array:
+    """Samples of a data set, which are rows, in the shape that the network takes."""
+    return rows.reshape(-1, *network.input_shape)
 
 
 class Checkup(NamedTuple):
@@ -84,8 +89,8 @@ def run_steps(
 
     def body(i, dynamic):
         picked = lax.dynamic_slice_in_dim(order, i * task.batch_size, task.batch_size)
-        x, y = data.x[picked], data.y[picked]
         state = eqx.combine(dynamic, static)
+        x, y = inputs(state.network, data.x[picked]), data.y[picked]
         state = step(task, hyperparameters, state, x, y, jax.random.fold_in(noise_key, i), joint)
         return eqx.filter(state, eqx.is_array)
 
@@ -95,10 +100,10 @@ def run_steps(
 
 def checkup(state: State) -> Checkup:
     """Which layers, feedback mappings and losses are finite."""
-    feedback = state.feedback if isinstance(state.feedback, tuple) else (state.feedback,)
+    feedback = jax.tree.leaves(parameters(state.feedback), is_leaf=lambda tree: isinstance(tree, eqx.Module))
     return Checkup(
         jnp.array([_finite(layer) for layer in state.network.layers]),
-        jnp.array([_finite(g) for g in feedback]),
+        jnp.array([_finite(g) for g in feedback], bool),
         _finite(state.totals),
     )
 
@@ -125,7 +130,7 @@ def evaluate(task: Task, network: Network, x: Array, y: Array, indices: Int[Arra
 
     def one(batch):
         picked, counted = batch
-        h, target = network(x[picked]), y[picked]
+        h, target = network(inputs(network, x[picked])), y[picked]
         values = jnp.stack([task.loss.value(h, target), task.score(h, target)])
         return jnp.sum(jnp.where(counted, values, 0), axis=1)
 

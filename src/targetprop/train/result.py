@@ -5,6 +5,8 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..network import Network
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -30,7 +32,7 @@ class Summary:
         return {
             "mean": finite_or_none(self.mean),
             "sd": finite_or_none(self.sd),
-            "values": finite_or_none(list(self.values)),
+            "values": finite_or_none(self.values),
         }
 
 
@@ -38,7 +40,7 @@ def finite_or_none(value: Any) -> Any:
     """Plain data with `None` in place of every number that is not finite, which JSON has no word for."""
     if isinstance(value, dict):
         return {key: finite_or_none(entry) for key, entry in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [finite_or_none(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -99,13 +101,14 @@ class SeedResult:
 @dataclass
 class Result:
     """What `train` returns: one `SeedResult` per seed, the unit of the error (`%` or `MSE`), and the time of an epoch
-    of one seed in seconds, all its passes included, compilation not."""
+    of one seed in seconds, all its passes included, compilation not, and the trained network of each seed."""
 
     rule: str
     dataset: str
     unit: str
     seeds: list[SeedResult]
     seconds_per_epoch: float = math.nan
+    networks: list[Network] = field(default_factory=list)
 
     @property
     def test_error(self) -> Summary:

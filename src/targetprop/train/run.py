@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from ..data import Dataset, load
 from ..errors import ConfigError
@@ -19,6 +20,7 @@ from .ensemble import Ensemble, healthy
 from .loggers import JsonlLogger, Logger, ProgressBar, TensorBoardLogger
 from .result import FINISHED, RUNNING, Result, SeedResult, finite_or_none
 from .schedule import Pass
+from .state import Totals
 
 SECONDS_PER_RUN = 0.5
 
@@ -48,6 +50,8 @@ def train(
         raise ConfigError(f"--checkpoint-every {checkpoint_every} is not a number of epochs: use 1 or more.")
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     recipes = [recipe] * len(seeds) if isinstance(recipe, Recipe) else list(recipe)
+    if not (seeds and recipes):
+        raise ConfigError("There is nothing to train: give at least one seed, and a recipe.")
     with precision(recipes[0].dtype):
         return _Loop(recipes, data or load(recipes[0].dataset), seeds, out, resume, checkpoint_every).run(progress)
 
@@ -58,32 +62,29 @@ class _Loop:
     def __init__(self, recipes, dataset, seeds, out, resume, checkpoint_every):
         self.recipe = recipes[0]
         self.folder = None if out is None else Path(out)
+        self.checkpoint = None if out is None else Path(out) / "checkpoint.npz"
         self.checkpoint_every = checkpoint_every
         self.ensemble = Ensemble(recipes, seeds, dataset)
         self.passes = self.recipe.schedule.passes(self.ensemble.trained_maps > 0)
         self.results = [SeedResult(seed) for seed in seeds]
         self.position, self.lines, self.logged = (0, 0), 0, -1
         self.seconds, self.epochs_timed = 0.0, 0
-        if self.folder is not None:
+        self.good = self.ensemble.members
+        if self.folder is not None and self.checkpoint is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not resume:
-                self._checkpoint.unlink(missing_ok=True)
+                self.checkpoint.unlink(missing_ok=True)
             write_config(self.folder, recipes, seeds, dataset, resume)
-        self.good = self.ensemble.members
-        if self.folder is not None and self._checkpoint.exists():
-            self._resume()
+            if self.checkpoint.exists():
+                self._resume(self.checkpoint)
         self.loggers = self._open_loggers(seeds)
         unit = self.ensemble.task.score.unit
         self.result = Result(self.recipe.rule.name, dataset.name, unit, self.results)
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.folder / "checkpoint.npz"
-
-    def _resume(self) -> None:
-        header = load_header(self._checkpoint)
+    def _resume(self, checkpoint: Path) -> None:
+        header = load_header(checkpoint)
         like = self.ensemble.members
-        members, good = load_checkpoint(self._checkpoint, (like, like if header["midway"] else None))
+        members, good = load_checkpoint(checkpoint, (like, like if header["midway"] else None))
         self.ensemble.members, self.good = members, good or members
         self.position = (header["pass"], header["step"])
         self.lines, self.logged = header["lines"], header["logged"]
@@ -169,40 +170,44 @@ class _Loop:
         return f"diverged: {where} not finite in epoch {at.epoch}, step {step + 1}; try a smaller learning rate"
 
     def _log(self, at: Pass, bar: ProgressBar) -> None:
-        """Record a finished pass: the metrics of an epoch after its joint pass, the feedback loss after a pre-training."""
-        totals = jax.device_get(self.ensemble.members.state.totals)
-        validation, test = self.ensemble.assess() if at.joint else (None, None)
-        if at.joint:
-            self.epochs_timed += 1
-        elif at.epoch > 0:
+        """Record a pass: all metrics after the joint pass of an epoch, the feedback loss after one of pre-training."""
+        if not at.joint and at.epoch > 0:
             return
+        totals = jax.device_get(self.ensemble.members.state.totals)
+        metrics = self._assess(totals) if at.joint else {"pass": [at.index] * len(self.results)}
         for index, result in enumerate(self.results):
             if not self.ensemble.alive[index]:
                 continue
-            feedback_loss = [float(loss) / self.ensemble.steps for loss in totals.feedback_loss[index]]
+            feedback_loss = [_number(loss / self.ensemble.steps) for loss in totals.feedback_loss[index]]
             record = {"seed": result.seed, "epoch": at.epoch, "feedback_loss": feedback_loss or None}
+            record |= {name: values[index] for name, values in metrics.items()}
             if at.joint:
-                record |= {
-                    "train_loss": float(totals.loss[index]) / self.ensemble.steps,
-                    "train_error": float(totals.score[index]) / self.ensemble.steps,
-                    "validation_loss": None if validation is None else float(validation.loss[index]),
-                    "validation_error": None if validation is None else float(validation.score[index]),
-                    "test_loss": float(test.loss[index]),
-                    "test_error": float(test.score[index]),
-                }
                 result.history.append(record)
-            else:
-                record |= {"pass": at.index}
             for logger in self.loggers:
                 logger.log(record)
             self.lines += 1
         self.logged = at.epoch
         if at.joint:
+            self.epochs_timed += 1
             best = min(result.history[-1]["test_error"] for result in self.results if result.history)
             bar.note(f"test {best:.2f} {self.result.unit}")
 
+    def _assess(self, totals: Totals) -> dict[str, list]:
+        """The metrics of an epoch, each a list over members."""
+        validation, test = self.ensemble.assess()
+        columns = {
+            "train_loss": totals.loss / self.ensemble.steps,
+            "train_error": totals.score / self.ensemble.steps,
+            "validation_loss": None if validation is None else validation.loss,
+            "validation_error": None if validation is None else validation.score,
+            "test_loss": test.loss,
+            "test_error": test.score,
+        }
+        nothing = [None] * len(self.results)
+        return {name: nothing if v is None else [_number(x) for x in v] for name, v in columns.items()}
+
     def _save(self) -> None:
-        if self.folder is None:
+        if self.checkpoint is None:
             return
         header = {
             "pass": self.position[0],
@@ -215,15 +220,21 @@ class _Loop:
             "results": [vars(result) for result in self.results],
         }
         good = self.good if header["midway"] else None
-        save_checkpoint(self._checkpoint, (self.ensemble.members, good), header)
+        save_checkpoint(self.checkpoint, (self.ensemble.members, good), header)
 
     def _finish(self) -> Result:
+        self.result.networks = [self.ensemble.member(i).state.network for i in range(len(self.results))]
         if self.epochs_timed:
             self.result.seconds_per_epoch = self.seconds / self.epochs_timed / len(self.results)
         if self.folder is not None:
             document = finite_or_none(self.result.to_json())
             (self.folder / "result.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         return self.result
+
+
+def _number(value: np.floating) -> float:
+    """The shortest decimal number that stands for a value of its precision."""
+    return float(str(value))
 
 
 class _Interruption:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..losses import Loss, Score
 from ..network import Network, parameters
 from ..rules import Rule
+from ..updates import Layers, trainable_parameters
 from .optimizers import Optimizer
 
 
@@ -41,11 +42,13 @@ class State(eqx.Module):
 
 
 class Task(eqx.Module):
-    """What is learned: an output loss, how a test set is scored, and the minibatch size."""
+    """What is learned: an output loss, how a test set is scored, the minibatch size, and the layers that are trained (1 is
+    the first; `None` is all of them)."""
 
     loss: Loss
     score: Score
     batch_size: int = eqx.field(static=True)
+    trainable: Layers = eqx.field(static=True, default=None)
 
 
 class Data(NamedTuple):
@@ -82,15 +85,15 @@ def stream(seed: Array, purpose: int) -> PRNGKeyArray:
     return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
-def initial_state(network: Network, hyperparameters: Hyperparameters, seed: Array) -> State:
-    """The state before the first step."""
+def initial_state(network: Network, hyperparameters: Hyperparameters, seed: Array, trainable: Layers = None) -> State:
+    """The state before the first step; only the layers in `trainable` (all, unless given) have an optimiser state."""
     feedback = hyperparameters.rule.init(network, key=stream(seed, FEEDBACK))
     zero = jnp.zeros((), network.dtype)
     trained = count_trained_maps(hyperparameters.rule, network, feedback)
     return State(
         network,
         feedback,
-        hyperparameters.optimizer.transform().init(parameters(network)),
+        hyperparameters.optimizer.transform().init(trainable_parameters(network, trainable)),
         hyperparameters.feedback_optimizer.transform().init(parameters(feedback)) if trained else None,
         Totals(zero, zero, jnp.zeros(trained, network.dtype)),
     )

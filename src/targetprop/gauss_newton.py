@@ -1,0 +1,152 @@
+"""Gauss-Newton algebra: Jacobians of the output, damped and exact solvers, curvature, and the step of the parameters.
+
+With `J = U S V^T` of shape `(m, n)`, damping replaces the pseudo-inverse `V S^{-1} U^T` by `J^T (J J^T + lambda I)^{-1}`,
+which multiplies by `s / (s^2 + lambda)`, at most `1 / (2 sqrt(lambda))`.
+"""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import cho_solve
+from jaxtyping import Array, Float
+
+from .network import Network, Trace, parameters, split_parameters
+
+Jacobian = Float[Array, "batch m n"]
+
+
+def output_jacobians(trace: Trace) -> tuple[Jacobian, ...]:
+    """`J_i = dh_L / dh_i` of every sample for the hidden layers `i = 1 .. L-1`, each of shape `(batch, n_L, n_i)` with the
+    activities flattened.
+
+    All come from one sweep down the network with a block of `n_L` cotangents per sample.
+    """
+    batch = trace.output.shape[0]
+    units = jnp.eye(trace.output[0].size, dtype=trace.output.dtype)
+    rows = jnp.broadcast_to(units[:, None], (len(units), batch, len(units))).reshape(len(units), *trace.output.shape)
+    jacobians = []
+    for pullback in reversed(trace.pullbacks[1:]):
+        rows = jax.vmap(lambda row, pullback=pullback: pullback(row)[1])(rows)
+        jacobians.append(jnp.moveaxis(rows.reshape(len(units), batch, -1), 0, 1))
+    return tuple(reversed(jacobians))
+
+
+class Solver(eqx.Module):
+    """How a displacement of the output is turned into the smallest one of a layer that causes it, or nearly."""
+
+    @abc.abstractmethod
+    def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
+        """The pre-image of `v` under the Jacobian of hidden layer `layer` (1 is the first), per sample."""
+
+
+class Tikhonov(Solver):
+    """`J^T (J J^T + damping I)^{-1} v` by a Cholesky factorisation on the smaller side of `J`.
+
+    `damping` must be positive; use `PseudoInverse` for none. In float32 keep it above about `1e-6 ||J||^2`.
+    """
+
+    damping: float = 1e-2
+
+    def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
+        m, n = jacobian.shape[1:]
+        if m <= n:
+            return _apply_transpose(jacobian, self._solve(jnp.einsum("bik,bjk->bij", jacobian, jacobian), v))
+        return self._solve(jnp.einsum("bki,bkj->bij", jacobian, jacobian), _apply_transpose(jacobian, v))
+
+    def _solve(self, gram: Float[Array, "batch k k"], v: Float[Array, "batch k"]) -> Float[Array, "batch k"]:
+        damped = gram + self.damping * jnp.eye(gram.shape[-1], dtype=gram.dtype)
+        return cho_solve((jnp.linalg.cholesky(damped), True), v[..., None])[..., 0]
+
+
+class PseudoInverse(Solver):
+    """`J^† v`, exact also where `J` does not have full rank: the limit of `Tikhonov` for vanishing damping.
+
+    A QR factorisation takes the long side away, so that the singular value decomposition is one of a square of the shorter
+    side. Singular values below `max(m, n)` times the rounding unit times the largest one count as zero.
+    """
+
+    def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
+        q, r = jnp.linalg.qr(jnp.swapaxes(jacobian, 1, 2))  # J^T = Q R, hence J^† = Q (R^T)^†
+        right, s, left = jnp.linalg.svd(r, full_matrices=False)  # R^T = left^T S right^T
+        kept = s > max(jacobian.shape[1:]) * jnp.finfo(s.dtype).eps * s[:, :1]
+        inverse = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)
+        projected = inverse * jnp.einsum("bki,bi->bk", left, v)
+        return jnp.einsum("bnk,bkl,bl->bn", q, right, projected)
+
+
+class PerLayerSolver(Solver):
+    """A solver of its own for each hidden layer, for example `PerLayerSolver((Tikhonov(1.0), PseudoInverse()))`."""
+
+    solvers: tuple[Solver, ...]
+
+    def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
+        if not 1 <= layer <= len(self.solvers):
+            raise ValueError(f"There are {len(self.solvers)} solvers but none for layer {layer}: give one per hidden layer.")
+        return self.solvers[layer - 1](jacobian, v, layer)
+
+
+def _apply_transpose(jacobian: Jacobian, v: Float[Array, "batch m"]) -> Float[Array, "batch n"]:
+    return jnp.einsum("bmn,bm->bn", jacobian, v)
+
+
+def gauss_newton_update(network: Network, x: Array, output_error: Float[Array, "batch n_L"], solver: Solver) -> Network:
+    """The Gauss-Newton step of the parameters on a minibatch, block-diagonal over the layers.
+
+    With `J_b` the Jacobian of sample `b`'s output with respect to all parameters of one layer, that layer's step is
+    `-(sum_b J_b^T J_b + damping I)^{-1} sum_b J_b^T e_b` (Meulemans et al. 2020, equation 117), and with `PseudoInverse` its
+    limit without damping. The sums are not divided by the batch size.
+
+    **Arguments:** `output_error`, `e_L` per sample. The result has the structure of `parameters(network)` and is to be added
+    to it. A reference for small networks: it holds every Jacobian, `batch * n_L` times the number of parameters.
+    """
+    trained, kept = split_parameters(network)
+    rows = output_error.size
+    jacobians = jax.jacrev(lambda trained: eqx.combine(trained, kept)(x))(trained)
+
+    def step(jacobian, parameters, layer):
+        leaves, structure = jax.tree.flatten(parameters)
+        blocks = [block.reshape(rows, -1) for block in jax.tree.leaves(jacobian)]
+        solution = solver(jnp.concatenate(blocks, axis=1)[None], -output_error.reshape(1, rows), layer)[0]
+        ends = [sum(leaf.size for leaf in leaves[: k + 1]) for k in range(len(leaves))]
+        parts = jnp.split(solution, ends[:-1])
+        return structure.unflatten([part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
+
+    layers = zip(jacobians.layers, parameters(network).layers, strict=True)
+    steps = tuple(
+        step(jacobian, layer, i) if jax.tree.leaves(layer) else layer for i, (jacobian, layer) in enumerate(layers, start=1)
+    )
+    return eqx.tree_at(lambda tree: tree.layers, parameters(network), steps)
+
+
+class CurvatureRoot(eqx.Module):
+    """The symmetric root `K_L = (H_L + damping I)^{1/2}` of the output loss's Hessian, per sample.
+
+    The Hessian of softmax with cross-entropy is singular along `(1, .., 1)` and nearly so where the network is certain; the
+    damping makes it invertible. Of all roots with `K K^T = H` the symmetric one is taken because it depends continuously
+    on `h_L`; the root `U S^{1/2}` of a singular value decomposition changes with the order and the signs of the vectors.
+    """
+
+    eigenvalues: Float[Array, "batch n_L"]
+    eigenvectors: Float[Array, "batch n_L n_L"]
+
+    @classmethod
+    def of(cls, trace: Trace, damping: float | Array) -> "CurvatureRoot":
+        """The root of a trace's `curvature`; `damping` must be positive where that is singular."""
+        batch, size = trace.output.shape
+        units = jnp.broadcast_to(jnp.eye(size, dtype=trace.output.dtype)[:, None], (size, batch, size))
+        hessian = jnp.moveaxis(jax.vmap(trace.curvature)(units), 0, -1)
+        eigenvalues, eigenvectors = jnp.linalg.eigh(hessian)
+        return cls(jnp.maximum(eigenvalues, 0) + damping, eigenvectors)
+
+    def __call__(self, v: Float[Array, "... batch n_L"]) -> Float[Array, "... batch n_L"]:
+        """`K_L v`."""
+        return self._scale(jnp.sqrt(self.eigenvalues), v)
+
+    def solve(self, v: Float[Array, "... batch n_L"]) -> Float[Array, "... batch n_L"]:
+        """`K_L^{-1} v`."""
+        return self._scale(1 / jnp.sqrt(self.eigenvalues), v)
+
+    def _scale(self, scale, v):
+        return jnp.einsum("bij,bj,bkj,...bk->...bi", self.eigenvectors, scale, self.eigenvectors, v, optimize="optimal")

@@ -1,0 +1,58 @@
+"""Gauss-Newton targets: what target propagation with ideal feedback would compute, from the Jacobians themselves."""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from ..gauss_newton import Solver, Tikhonov, output_jacobians
+from ._base import Rule
+
+
+class GaussNewtonTargets(Rule):
+    """`dh_i = J_i^T (J_i J_i^T + lambda I)^{-1} dh_L` per sample, `J_i` the derivative of `h_L` by `h_i`: without damping,
+    the smallest target update that moves the output by `dh_L`, to first order (Meulemans et al. 2020, Conditions 2 and
+    S2; damped as in equation 11).
+
+    `solver` is `Tikhonov(damping)`, `PseudoInverse()` for `lambda -> 0`, or `PerLayerSolver` with one for each layer.
+    The default damping of 0.01 keeps `||dh_i||` below `5 ||dh_L||` also where a Jacobian nearly vanishes, and is what
+    `OutputNoise` teaches the learned mappings by default.
+    """
+
+    solver: Solver = Tikhonov()
+
+    name: ClassVar[str] = "gnt"
+    equation: ClassVar[str] = "dh_i = J_i^T (J_i J_i^T + lambda I)^{-1} dh_L"
+    source: ClassVar[str] = "Meulemans et al. 2020, Condition 2"
+
+    def target_updates(self, network, feedback, trace, output_update):
+        v = output_update.reshape(output_update.shape[0], -1)
+        hidden = (self.solver(jacobian, v, i) for i, jacobian in enumerate(output_jacobians(trace), start=1))
+        shaped = (dh.reshape(h.shape) for dh, h in zip(hidden, trace.h[1:-1], strict=True))
+        return (*shaped, output_update)
+
+
+class GeneralizedGaussNewtonTargets(Rule):
+    """`dh_i = (J_i^T H_L J_i + lambda I)^{-1} J_i^T dh_L` per sample, with `H_L` the Hessian of the output loss
+    (Meulemans et al. 2020, equations 187 and 196).
+
+    `H_L` is the trace's `curvature`; a trace without a loss has the one of the squared error, with which the targets are
+    Gauss-Newton targets. It may be singular, as that of softmax with cross-entropy is: what is solved is the equal form
+    `J_i^T (H_L J_i J_i^T + lambda I)^{-1} dh_L`, of size `n_L`. `damping` is `lambda`, and must be positive.
+    """
+
+    damping: float = 1e-2
+
+    name: ClassVar[str] = "ggn"
+    equation: ClassVar[str] = "dh_i = (J_i^T H_L J_i + lambda I)^{-1} J_i^T dh_L"
+    source: ClassVar[str] = "Meulemans et al. 2020, eq. 187"
+
+    def target_updates(self, network, feedback, trace, output_update):
+        hidden = []
+        for jacobian, h in zip(output_jacobians(trace), trace.h[1:-1], strict=True):
+            gram = jnp.einsum("bik,bjk->jbi", jacobian, jacobian)  # J J^T, one column after the other
+            curved = jnp.moveaxis(jax.vmap(trace.curvature)(gram), 0, -1)
+            damped = curved + self.damping * jnp.eye(curved.shape[-1], dtype=curved.dtype)
+            solved = jnp.linalg.solve(damped, output_update[..., None])[..., 0]
+            hidden.append(jnp.einsum("bmn,bm->bn", jacobian, solved).reshape(h.shape))
+        return (*hidden, output_update)
