@@ -1,13 +1,15 @@
 """The README's examples run as they stand, with fewer epochs."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
 import targetprop as tp
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
@@ -21,3 +23,8 @@ def test_example_runs(number, lines, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "bp" in printed
     assert re.search(r"\d", printed)
+
+
+def test_tables_are_those_of_the_results():
+    fill = runpy.run_path(str(ROOT / "tools" / "readme.py"))["fill"]
+    assert fill(README.read_text()) == README.read_text()

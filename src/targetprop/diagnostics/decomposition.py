@@ -1,0 +1,68 @@
+"""What a target update is made of: learning signal, reconstruction error and Taylor error (Meulemans 2019, section 5.2)."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..network import Network, Trace
+from ..rules import TP, Rule, Updates
+
+
+class Decomposition(NamedTuple):
+    """`dh_i = signal + reconstruction + taylor`, each a tuple over the hidden layers of arrays shaped like the activity.
+
+    `signal` is linear in the output update (5.57), `reconstruction` is there without any output update (5.58), and `taylor`
+    is the rest (5.59).
+    """
+
+    signal: Updates
+    reconstruction: Updates
+    taylor: Updates
+
+
+def decompose(
+    rule: Rule, network: Network, feedback: Any, trace: Trace, output_update: Float[Array, "batch n_L"]
+) -> Decomposition:
+    """The parts of a rule's target updates (Meulemans 2019, equations 5.57 to 5.59).
+
+    For `TP` the chain of layer-wise mappings is expanded at the clean activities, as in the thesis:
+    `signal_i = J_{g_i} signal_{i+1}` and `reconstruction_i = g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`. The other
+    rules give no update without an output update; theirs are expanded at `dh_L = 0`, and `reconstruction` is zero.
+    """
+    if isinstance(rule, TP):
+        signal, reconstruction = _expand_chain(feedback, trace, output_update)
+    else:
+        signal, reconstruction = _expand(rule, network, feedback, trace, output_update)
+    updates = rule.target_updates(network, feedback, trace, output_update)[:-1]
+    taylor = tuple(dh - (e + s) for dh, e, s in zip(updates, reconstruction, signal, strict=True))
+    return Decomposition(signal, reconstruction, taylor)
+
+
+def _expand(rule, network, feedback, trace, output_update):
+    def hidden(dh):
+        return rule.target_updates(network, feedback, trace, dh)[:-1]
+
+    reconstruction, signal = jax.jvp(hidden, (jnp.zeros_like(output_update),), (output_update,))
+    return signal, reconstruction
+
+
+def _expand_chain(maps, trace, output_update):
+    signal, error = output_update, jnp.zeros_like(output_update)
+    signals, errors = [], []
+    for g, below, above in zip(maps[::-1], trace.h[-2:0:-1], trace.h[:1:-1], strict=True):
+        rebuilt, signal = jax.jvp(lambda h, g=g: g.at(h).h, (above,), (signal,))
+        error = rebuilt - below + jax.jvp(lambda h, g=g: g.at(h).h, (above,), (error,))[1]
+        signals.append(signal)
+        errors.append(error)
+    return tuple(reversed(signals)), tuple(reversed(errors))
+
+
+def sizes(updates: Updates) -> Float[Array, "hidden batch"]:
+    """The Euclidean norm of each layer's part, per sample."""
+    return jnp.stack([jnp.linalg.norm(_rows(dh), axis=-1) for dh in updates])
+
+
+def _rows(dh: Array) -> Float[Array, "batch n"]:
+    return dh.reshape(dh.shape[0], -1)

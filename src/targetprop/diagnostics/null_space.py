@@ -1,0 +1,66 @@
+"""The share of an update that cannot move the output (Meulemans et al. 2020, Fig. 2 and Corollary S6.1)."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from ..gauss_newton import Jacobian, output_jacobians
+from ..network import Dense, Network, Trace, evaluate, split_parameters
+from .angles import flat
+from .spectra import counted, decomposed
+
+
+def null_space_shares(network: Network, trace: Trace, updates: Sequence[Array]) -> Float[Array, "hidden batch"]:
+    """`||P u|| / ||u||` for each hidden layer and sample, with `u` the update that a sample by itself makes of the layer's
+    parameters `W_i`, and `P` the projection onto the null space of that sample's `dh_L / dvec(W_i)`.
+
+    **Arguments:** `updates`, the target updates `dh_1 .. dh_L`. `nan` where an update is zero.
+    """
+    jacobians = output_jacobians(trace)
+    shares = []
+    for i, (layer, jacobian, dh) in enumerate(zip(network.layers, jacobians, updates, strict=False), start=1):
+        one = _dense_share(layer, trace, jacobian, dh, i) if isinstance(layer, Dense) else _share(network, trace, dh, i)
+        shares.append(one)
+    return jnp.stack(shares)
+
+
+def outside(jacobian: Jacobian, u: Float[Array, "batch n"]) -> Float[Array, " batch"]:
+    """`||(I - J^† J) u|| / ||u||` per sample."""
+    _, s, right = decomposed(jacobian)
+    inside = jnp.where(counted(s, jacobian), jnp.einsum("bnk,bn->bk", right, u), 0)
+    rest = u - jnp.einsum("bnk,bk->bn", right, inside)
+    return jnp.linalg.norm(rest, axis=-1) / jnp.linalg.norm(u, axis=-1)
+
+
+def _dense_share(layer: Dense, trace: Trace, jacobian: Jacobian, dh: Array, i: int) -> Float[Array, " batch"]:
+    """With `D` the slopes, the update is `(D dh) x^T` and the rows of the Jacobian are `(D J^T)_k x^T`, bias included as an input
+    of one: `x` leaves the ratio."""
+    slope = layer.activation.slope(trace.points[i - 1].a)
+    return outside(jacobian * slope[:, None], slope * dh)
+
+
+def _share(network: Network, trace: Trace, dh: Array, i: int) -> Float[Array, " batch"]:
+    trained, kept = split_parameters(network.layers[i - 1])
+
+    def one(sample):
+        x, dh = sample
+
+        def layer(trained):
+            return evaluate(eqx.combine(trained, kept), x[None]).h
+
+        def output(trained):
+            h = layer(trained)
+            for above in network.layers[i:]:
+                h = evaluate(above, h).h
+            return h[0]
+
+        rows = jax.tree.leaves(jax.jacrev(output)(trained))
+        jacobian = jnp.concatenate([row.reshape(trace.output.shape[1], -1) for row in rows], axis=1)
+        update = flat(jax.vjp(layer, trained)[1](dh[None])[0])
+        return outside(jacobian[None], update[None])[0]
+
+    return lax.map(one, (trace.h[i - 1], dh))

@@ -1,0 +1,61 @@
+"""Fill the tables of README.md from the committed results: `make readme`. A table stands between two marks,
+`<!-- table NAME -->` and `<!-- end -->`; the functions below make what is between them."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from targetprop.reproduce.published import table
+from targetprop.reproduce.report import TITLES, row
+from targetprop.reproduce.reproduction import Reproduction
+from targetprop.reproduce.store import Store
+
+ROOT = Path(__file__).parent.parent
+
+
+def lines(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (titles, ["---"] * len(titles), *rows))
+
+
+def digits() -> str:
+    """Test error on digits, from `results/digits/comparison.json`."""
+    entries = json.loads((ROOT / "results/digits/comparison.json").read_text())["rules"]
+    rows = [
+        (e["rule"], f"{e['test_error']['mean']:.2f} ± {e['test_error']['sd']:.2f}", f"{e['ratio_to_bp']:.1f}") for e in entries
+    ]
+    return lines(("rule", "test error (%)", "time per epoch / BP's"), rows)
+
+
+def mnist() -> str:
+    """Table 1 of Meulemans et al. 2020 on MNIST, as far as it was run, from `results/meulemans2020`."""
+    cells = Reproduction(table("meulemans2020", "table1"), Store(ROOT / "results"), columns=["mnist"]).compared()
+    return lines(TITLES, (row(cell) for cell in cells))
+
+
+def steps() -> str:
+    """Cost of a step, from `benchmarks/steps.json`."""
+    measured = json.loads((ROOT / "benchmarks/steps.json").read_text())
+    rows = [
+        (e["rule"], f"{e['ms']:.2f}", f"{e['ratio_to_bp']:.2f}", f"{e['compile_seconds']:.1f}")
+        for e in (measured["reference"], *measured["rules"])
+    ]
+    return lines(("rule", "ms per step", "ratio to hand-written BP", "compile (s)"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {"digits": digits, "mnist": mnist, "steps": steps}
+
+
+def fill(text: str) -> str:
+    """The text with every table made anew."""
+
+    def made(match: re.Match[str]) -> str:
+        return f"<!-- table {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table (\w+) -->\n.*?<!-- end -->", made, text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(fill(readme.read_text()))
