@@ -49,10 +49,7 @@ def pooled(s: np.ndarray) -> np.ndarray:
     rows, columns = s.shape[2:]
     return np.array(
         [
-            [
-                s[:, :, max(r - 1, 0) : r + 2, max(c - 1, 0) : c + 2].max(axis=(2, 3))
-                for c in range(0, columns, 2)
-            ]
+            [s[:, :, max(r - 1, 0) : r + 2, max(c - 1, 0) : c + 2].max(axis=(2, 3)) for c in range(0, columns, 2)]
             for r in range(0, rows, 2)
         ]
     ).transpose(2, 3, 0, 1)
@@ -88,7 +85,9 @@ def test_tiny_displacements_are_not_lost_in_float32():
     subtracted = np.stack([layer.at(x + one).h for one in dx]) - np.asarray(layer.at(x).h)
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), layer)
-        exact = jnp.stack([wide.at(x + one).h for one in jnp.asarray(dx, jnp.float64)]) - wide.at(jnp.asarray(x, jnp.float64)).h
+        exact = (
+            jnp.stack([wide.at(x + one).h for one in jnp.asarray(dx, jnp.float64)]) - wide.at(jnp.asarray(x, jnp.float64)).h
+        )
         exact = np.asarray(exact)
     np.testing.assert_allclose(moved, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
     assert np.linalg.norm(subtracted - exact) > 0.5 * np.linalg.norm(exact), "too large a displacement to show anything"

@@ -22,9 +22,8 @@ def lines(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def digits() -> str:
     """Test error on digits, from `results/digits/comparison.json`."""
     entries = json.loads((ROOT / "results/digits/comparison.json").read_text())["rules"]
-    rows = [
-        (e["rule"], f"{e['test_error']['mean']:.2f} ± {e['test_error']['sd']:.2f}", f"{e['ratio_to_bp']:.1f}") for e in entries
-    ]
+    errors = [(e, e["test_error"]) for e in entries]
+    rows = [(e["rule"], f"{found['mean']:.2f} ± {found['sd']:.2f}", f"{e['ratio_to_bp']:.1f}") for e, found in errors]
     return lines(("rule", "test error (%)", "time per epoch / BP's"), rows)
 
 

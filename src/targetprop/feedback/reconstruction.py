@@ -61,8 +61,8 @@ class WeightDecay(Decay):
 
 
 class WeightDecayPerUnit(Decay):
-    """`strength * n_i * ||parameters of g_i||^2` with `n_i` the size of the layer that `g_i` rebuilds: to a reconstruction loss
-    averaged over that layer what `WeightDecay` is to its sum, for layers of unlike sizes."""
+    """`strength * n_i * ||parameters of g_i||^2` with `n_i` the size of the layer that `g_i` rebuilds: to a reconstruction
+    loss averaged over that layer what `WeightDecay` is to its sum, for layers of unlike sizes."""
 
     strength: float = 1e-7
 

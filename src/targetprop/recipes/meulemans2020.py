@@ -19,8 +19,8 @@ noise level and `eta` the listed target stepsize:
 Frozen MNIST is MNIST with the forward parameters of the first layer alone trained.
 
 Differences that stay: the published runs of DDTP-linear and DFA leave out the bias of the last hidden layer, those of the
-CNN the feedback biases of the convolutions, and all keep the incomplete last minibatch of an epoch. The published file for DDTP-control on CIFAR-10 trains DDTP-linear; here its
-values are those of the control.
+CNN the feedback biases of the convolutions, and all keep the incomplete last minibatch of an epoch. The published file for
+DDTP-control on CIFAR-10 trains DDTP-linear; here its values are those of the control.
 """
 
 import dataclasses
@@ -51,8 +51,8 @@ BATCH = 128
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """What is learned by what network. `sizes` are those of the hidden activities, `averaged` says for each layer over how many
-    units its published local loss is averaged, 1 where it is a sum; `trainable` are the layers that learn."""
+    """What is learned by what network. `sizes` are those of the hidden activities, `averaged` says for each layer over how
+    many units its published local loss is averaged, 1 where it is a sum; `trainable` are the layers that learn."""
 
     dataset: str
     architecture: Architecture

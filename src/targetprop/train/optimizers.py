@@ -1,6 +1,7 @@
 """Optimisers as trees of numbers, so that a new learning rate never compiles a new program."""
 
 import abc
+from collections.abc import Hashable
 from typing import Any
 
 import equinox as eqx
@@ -50,7 +51,9 @@ class PerLayer(Optimizer):
     optimizers: tuple[Optimizer, ...]
 
     def transform(self) -> optax.GradientTransformation:
-        transforms = {layer: optimizer.transform() for layer, optimizer in enumerate(self.optimizers)}
+        transforms: dict[Hashable, optax.GradientTransformation] = {
+            layer: optimizer.transform() for layer, optimizer in enumerate(self.optimizers)
+        }
         return optax.partition(transforms, self._layers)
 
     def _layers(self, parameters: Any) -> Any:
