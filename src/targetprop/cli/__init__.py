@@ -1,6 +1,7 @@
 """The command line: verbs, and how a user's error is told."""
 
 import importlib
+import os
 import sys
 
 from ..errors import UserError
@@ -34,6 +35,9 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(str(error))
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader, `head` for example, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _fail(message: str, status: int = 2) -> int:
