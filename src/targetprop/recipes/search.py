@@ -32,6 +32,9 @@ SPACE: Mapping[str, Range] = {
     "stepsize": Range(1e-2, 1.0),
     "rule.sigma": Range(1e-3, 3e-1),
     "rule.regulariser.strength": Range(1e-5, 1.0),
+    "rule.solver.damping": Range(1e-3, 10.0),
+    "rule.damping": Range(1e-3, 10.0),
+    "rule.curvature_damping": Range(1e-3, 1.0),
     "feedback_optimizer.learning_rate": Range(1e-4, 3e-2),
 }
 
@@ -109,7 +112,7 @@ def _matters(recipe: Recipe, name: str) -> bool:
     """Fixed feedback has no optimiser, and the step of a rule without feedback only rescales its learning rate. A rule whose
     weight decay is off by default is searched without it."""
     learns = hasattr(recipe.rule, "sigma")
-    return get_value(recipe, name) != 0 and (learns or name == "optimizer.learning_rate")
+    return get_value(recipe, name) != 0 and (learns or name not in ("stepsize", "feedback_optimizer.learning_rate"))
 
 
 def _errors(recipe: Recipe, proposals: list[dict[str, float]], seeds: Sequence[int], data: Dataset) -> list[float]:

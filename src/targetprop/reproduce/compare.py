@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..data import Dataset, load
 from ..errors import ConfigError
+from ..provenance import environment
 from ..recipes import Recipe, recipe
 from ..rules import Rule
 from ..train.result import Result, finite_or_none
@@ -77,8 +78,9 @@ class Comparison:
         """Write `comparison.json`, `table.md` and `learning-curves.png`; returns their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         paths = folder / "comparison.json", folder / "table.md", folder / "learning-curves.png"
-        paths[0].write_text(json.dumps(finite_or_none(self.to_json()), indent=1) + "\n")
         seeds = len(self.results[0].seeds)
+        document = self.to_json() | {"seeds": [seed.seed for seed in self.results[0].seeds]} | environment()
+        paths[0].write_text(json.dumps(finite_or_none(document), indent=1) + "\n")
         heading = f"{self.dataset}, mean ± SD over {seeds} seed{'s' * (seeds != 1)}"
         paths[1].write_text(f"{heading}\n\n{self}\n")
         learning_curves(self.results, self.dataset, paths[2])
