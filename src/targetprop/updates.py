@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .feedback.reconstruction import FeedbackStep, NoiseDraw
@@ -83,4 +85,5 @@ def minibatch_step(
         return MinibatchStep(updates, gradients, None)
     if not isinstance(rule, ReconstructingRule):
         raise TypeError(f"{type(rule).__name__} learns nothing from noise: leave out `noise`.")
-    return MinibatchStep(updates, gradients, rule.feedback_step(network, feedback, trace, noise))
+    arrays = jax.tree.map(jnp.asarray, noise)
+    return MinibatchStep(updates, gradients, rule.feedback_step(network, feedback, trace, arrays))

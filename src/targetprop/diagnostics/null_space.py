@@ -37,8 +37,8 @@ def outside(jacobian: Jacobian, u: Float[Array, "batch n"]) -> Float[Array, " ba
 
 
 def _dense_share(layer: Dense, trace: Trace, jacobian: Jacobian, dh: Array, i: int) -> Float[Array, " batch"]:
-    """With `D` the slopes, the update is `(D dh) x^T` and the rows of the Jacobian are `(D J^T)_k x^T`, bias included as an input
-    of one: `x` leaves the ratio."""
+    """With `D` the slopes, the update is `(D dh) x^T` and the rows of the Jacobian are `(D J^T)_k x^T`, bias included as an
+    input of one: `x` leaves the ratio."""
     slope = layer.activation.slope(trace.points[i - 1].a)
     return outside(jacobian * slope[:, None], slope * dh)
 
@@ -61,6 +61,6 @@ def _share(network: Network, trace: Trace, dh: Array, i: int) -> Float[Array, " 
         rows = jax.tree.leaves(jax.jacrev(output)(trained))
         jacobian = jnp.concatenate([row.reshape(trace.output.shape[1], -1) for row in rows], axis=1)
         update = flat(jax.vjp(layer, trained)[1](dh[None])[0])
-        return outside(jacobian[None], update[None])[0]
+        return jacobian, update
 
-    return lax.map(one, (trace.h[i - 1], dh))
+    return outside(*lax.map(one, (trace.h[i - 1], dh)))

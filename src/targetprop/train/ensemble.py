@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..data import Dataset
+from ..diagnostics import Probe
 from ..errors import ConfigError
 from ..losses import ErrorRate, MeanSquaredError, SoftmaxCrossEntropy, SquaredError
 from ..recipes._base import Architecture, Recipe
@@ -115,6 +116,14 @@ class Ensemble:
     def assess(self) -> tuple[program.Evaluation | None, program.Evaluation]:
         """Validation (or `None`) and test evaluation; arrays of shape `(members,)`."""
         return jax.tree.map(np.asarray, program.assess(self.task, self.members, self.data))
+
+    def diagnose(self, probe: Probe, at: Pass, step: int) -> dict[str, np.ndarray]:
+        """What a probe finds just before a step of a pass; the arrays have the member as leading axis."""
+        # one program per member: inside a loop, several batches of small decompositions can lock XLA on a CPU with few cores
+        where = [jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, step)]
+        members = (self.member(i) for i in range(len(self.alive)))
+        found = [program.diagnose(self.task, probe, member, self.data, *where) for member in members]
+        return jax.tree.map(lambda *values: np.stack(values), *found)
 
     def _advance(self, members: Member, at: Pass, start: int, stop: int):
         epoch, index, first, last = (jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop))

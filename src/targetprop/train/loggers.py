@@ -18,7 +18,7 @@ class Logger(abc.ABC):
 
     @abc.abstractmethod
     def log(self, record: dict) -> None:
-        """Take one record: `seed`, `epoch` and named numbers (lists for one number per layer)."""
+        """Take one record: `seed`, `epoch` named numbers (lists for one number per layer), and sentences as `warnings`."""
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -62,7 +62,10 @@ class TensorBoardLogger(Logger):
     def log(self, record: dict) -> None:
         writer = self._writers[record["seed"]]
         for name, value in record.items():
-            if isinstance(value, list):
+            if name == "warnings":
+                for text in value:
+                    writer.add_text(name, text, record["epoch"])
+            elif isinstance(value, list):
                 for i, entry in enumerate(value, start=1):
                     writer.add_scalar(f"{name}/{i}", entry, record["epoch"])
             elif name not in ("seed", "epoch") and value is not None:

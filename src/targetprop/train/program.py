@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from ..diagnostics.probe import Probe, Sample
 from ..network import Network, parameters
 from ..updates import local_gradients, output_update, trainable_parameters
 from .state import NOISE, ORDER, Data, Hyperparameters, Member, State, Task, stream
@@ -78,24 +79,33 @@ def run_steps(
 ) -> tuple[State, Checkup]:
     """Steps `start` to `stop - 1` of pass `index` of an epoch, for one member. The samples come in an order drawn anew for
     each pass; the remainder of the last, incomplete minibatch is left out of that pass."""
-    state, hyperparameters, split, seed = member
-    order_key, noise_key = (
-        jax.random.fold_in(jax.random.fold_in(stream(seed, purpose), epoch), index) for purpose in (ORDER, NOISE)
-    )
-    order = jax.random.permutation(order_key, split.train)
+    state, hyperparameters = member.state, member.hyperparameters
+    noise_key, order = _pass_key(member, NOISE, epoch, index), _order(member, epoch, index)
     totals = jax.tree.map(lambda total: jnp.where(start == 0, jnp.zeros_like(total), total), state.totals)
     state = eqx.tree_at(lambda s: s.totals, state, totals)
     dynamic, static = eqx.partition(state, eqx.is_array)
 
     def body(i, dynamic):
-        picked = lax.dynamic_slice_in_dim(order, i * task.batch_size, task.batch_size)
         state = eqx.combine(dynamic, static)
-        x, y = inputs(state.network, data.x[picked]), data.y[picked]
+        x, y = _minibatch(task, state.network, data, order, i)
         state = step(task, hyperparameters, state, x, y, jax.random.fold_in(noise_key, i), joint)
         return eqx.filter(state, eqx.is_array)
 
     state = eqx.combine(lax.fori_loop(start, stop, body, dynamic), static)
     return state, checkup(state)
+
+
+def _pass_key(member: Member, purpose: int, epoch: Array, index: Array) -> PRNGKeyArray:
+    return jax.random.fold_in(jax.random.fold_in(stream(member.seed, purpose), epoch), index)
+
+
+def _order(member: Member, epoch: Array, index: Array) -> Int[Array, " samples"]:
+    return jax.random.permutation(_pass_key(member, ORDER, epoch, index), member.split.train)
+
+
+def _minibatch(task: Task, network: Network, data: Data, order: Array, step: Array) -> tuple[Array, Array]:
+    picked = lax.dynamic_slice_in_dim(order, step * task.batch_size, task.batch_size)
+    return inputs(network, data.x[picked]), data.y[picked]
 
 
 def checkup(state: State) -> Checkup:
@@ -180,6 +190,16 @@ def assess(task: Task, members: Member, data: Data) -> tuple[Evaluation | None, 
         return validation, evaluate(task, network, data.test_x, data.test_y, test_indices)
 
     return over_members(one, members)
+
+
+@eqx.filter_jit
+def diagnose(
+    task: Task, probe: Probe, member: Member, data: Data, epoch: Array, index: Array, step: Array
+) -> dict[str, Array]:
+    """What a probe finds at one member, on the minibatch of a step that is still to be done."""
+    network, numbers = member.state.network, member.hyperparameters
+    x, y = _minibatch(task, network, data, _order(member, epoch, index), step)
+    return probe(Sample.take(numbers.rule, network, member.state.feedback, task.loss, x, y, numbers.stepsize))
 
 
 def over_members(one: Callable, *members: Any) -> Any:

@@ -1,6 +1,7 @@
 """The training loop: passes cut into runs of steps, evaluation, logs, checkpoints, interruption and divergence."""
 
 import json
+import logging
 import signal
 import threading
 import time
@@ -11,7 +12,11 @@ import jax
 import numpy as np
 
 from ..data import Dataset, load
+from ..diagnostics import Probe
+from ..diagnostics.averages import Averages
+from ..diagnostics.complaints import complaints, movement
 from ..errors import ConfigError
+from ..network import parameters
 from ..precision import precision
 from ..provenance import write_config
 from ..recipes._base import Recipe
@@ -22,6 +27,7 @@ from .result import FINISHED, RUNNING, Result, SeedResult, finite_or_none
 from .schedule import Pass
 from .state import Totals
 
+LOGGER = logging.getLogger("targetprop")
 SECONDS_PER_RUN = 0.5
 
 
@@ -33,6 +39,7 @@ def train(
     out: Path | str | None = None,
     resume: bool = False,
     checkpoint_every: int = 1,
+    probe: Probe | None = None,
     progress: bool = True,
 ) -> Result:
     """Train a network, one run per seed, all seeds as one program.
@@ -40,7 +47,9 @@ def train(
     **Arguments:** `recipe`, or one recipe per seed (alike but for their numbers); `data`, the recipe's own data set unless
     given; `seeds`, a list of seeds or a number `n` for seeds 0 .. n-1; `out`, a folder for configuration, metrics,
     TensorBoard events and checkpoints (every `checkpoint_every` epochs), nothing is written without it; `resume`
-    continues from the folder's checkpoint to the numbers of an unbroken run, and without it the folder's run is replaced.
+    continues from the folder's checkpoint to the numbers of an unbroken run, and without it the folder's run is replaced;
+    `probe`, diagnostics to be sampled during training and written with the metrics, with a warning in the log of
+    `targetprop` where a hidden layer stands still or learns against the gradient. A probe changes no other number.
 
     A seed that diverges is put back to its last good state, its `status` names the layer and the epoch, and the others go
     on. SIGINT stops after the steps under way, with everything saved. Raises `CheckpointError` or `ConfigError` for a
@@ -53,14 +62,15 @@ def train(
     if not (seeds and recipes):
         raise ConfigError("There is nothing to train: give at least one seed, and a recipe.")
     with precision(recipes[0].dtype):
-        return _Loop(recipes, data or load(recipes[0].dataset), seeds, out, resume, checkpoint_every).run(progress)
+        return _Loop(recipes, data or load(recipes[0].dataset), seeds, out, resume, checkpoint_every, probe).run(progress)
 
 
 class _Loop:
     """One call of `train`."""
 
-    def __init__(self, recipes, dataset, seeds, out, resume, checkpoint_every):
+    def __init__(self, recipes, dataset, seeds, out, resume, checkpoint_every, probe):
         self.recipe = recipes[0]
+        self.probe, self.measured = probe, Averages()
         self.folder = None if out is None else Path(out)
         self.checkpoint = None if out is None else Path(out) / "checkpoint.npz"
         self.checkpoint_every = checkpoint_every
@@ -89,6 +99,7 @@ class _Loop:
         self.position = (header["pass"], header["step"])
         self.lines, self.logged = header["lines"], header["logged"]
         self.seconds, self.epochs_timed = header["seconds"], header["epochs_timed"]
+        self.measured = Averages(**header["measured"])
         self.results = [SeedResult(**entry) for entry in header["results"]]
         for index, result in enumerate(self.results):
             self.ensemble.alive[index] = result.status in (RUNNING, FINISHED)
@@ -132,8 +143,10 @@ class _Loop:
         """Run one pass from the present position, as far as a member lives; returns whether the run was interrupted."""
         at, step, chunk = self.passes[number], self.position[1], 4
         while step < self.ensemble.steps and self.ensemble.alive.any():
-            before, began = self.ensemble.members, time.perf_counter()
             stop = min(step + chunk, self.ensemble.steps)
+            if self.probe is not None and at.joint:
+                stop = min(stop, self._measure(self.probe, at, step))
+            before, began = self.ensemble.members, time.perf_counter()
             health = self.ensemble.advance(at, step, stop)
             elapsed = time.perf_counter() - began
             self.seconds += elapsed
@@ -156,6 +169,12 @@ class _Loop:
             if at.epoch % self.checkpoint_every == 0:
                 self._save()
         return interruption.asked and number + 1 < len(self.passes)
+
+    def _measure(self, probe: Probe, at: Pass, step: int) -> int:
+        """Use the probe if it is its turn; returns the step before which its next turn comes."""
+        if step % probe.every == 0:
+            self.measured.add(self.ensemble.diagnose(probe, at, step))
+        return step - step % probe.every + probe.every
 
     def _diagnose(self, before, at: Pass, start: int, stop: int, index: int) -> str:
         step, health = self.ensemble.locate(before, at, start, stop, index)
@@ -181,16 +200,29 @@ class _Loop:
             feedback_loss = [_number(loss / self.ensemble.steps) for loss in totals.feedback_loss[index]]
             record = {"seed": result.seed, "epoch": at.epoch, "feedback_loss": feedback_loss or None}
             record |= {name: values[index] for name, values in metrics.items()}
+            if self.measured.count:
+                record |= self._diagnostics(index)
+                for complaint in record["warnings"]:
+                    LOGGER.warning("seed %d, epoch %d: %s", result.seed, at.epoch, complaint)
             if at.joint:
                 result.history.append(record)
             for logger in self.loggers:
                 logger.log(record)
             self.lines += 1
-        self.logged = at.epoch
+        self.logged, self.measured = at.epoch, Averages()
         if at.joint:
             self.epochs_timed += 1
             best = min(result.history[-1]["test_error"] for result in self.results if result.history)
             bar.note(f"test {best:.2f} {self.result.unit}")
+
+    def _diagnostics(self, index: int) -> dict:
+        """What the probe has found for a member in this epoch, how far its hidden layers have moved, and what is odd."""
+        before = self.good.state.network
+        start, now = (
+            jax.tree.map(lambda leaf: leaf[index], parameters(n)) for n in (before, self.ensemble.members.state.network)
+        )
+        found = {**self.measured.of(index), "diagnostics/movement": movement(start, now)}
+        return found | {"warnings": complaints(found, self.recipe.trainable)}
 
     def _assess(self, totals: Totals) -> dict[str, list]:
         """The metrics of an epoch, each a list over members."""
@@ -215,6 +247,7 @@ class _Loop:
             "lines": self.lines,
             "logged": self.logged,
             "midway": self.good is not self.ensemble.members,
+            "measured": self.measured.to_json(),
             "seconds": self.seconds,
             "epochs_timed": self.epochs_timed,
             "results": [vars(result) for result in self.results],

@@ -1,0 +1,54 @@
+"""Diagnostics: what updates and targets look like beside those of backpropagation and of Gauss-Newton optimisation."""
+
+from .angles import angle, backprop_gradients, gauss_newton_target_gradients, layer_angles, target_angles
+from .damping import DAMPINGS, best_dampings, damped_targets, damping_angles
+from .decomposition import Decomposition, decompose
+from .null_space import null_space_shares
+from .output_change import output_change, output_direction
+from .probe import (
+    DIAGNOSTICS,
+    AngleToBackprop,
+    AngleToGaussNewton,
+    AngleToGaussNewtonTargets,
+    DampingSearch,
+    Diagnostic,
+    NullSpaceShare,
+    OutputDirection,
+    Probe,
+    Sample,
+    SingularValues,
+    TargetDecomposition,
+)
+from .spectra import feedback_jacobians, feedback_singular_values, forward_singular_values
+
+__all__ = [
+    "DAMPINGS",
+    "DIAGNOSTICS",
+    "AngleToBackprop",
+    "AngleToGaussNewton",
+    "AngleToGaussNewtonTargets",
+    "DampingSearch",
+    "Decomposition",
+    "Diagnostic",
+    "NullSpaceShare",
+    "OutputDirection",
+    "Probe",
+    "Sample",
+    "SingularValues",
+    "TargetDecomposition",
+    "angle",
+    "backprop_gradients",
+    "best_dampings",
+    "damped_targets",
+    "damping_angles",
+    "decompose",
+    "feedback_jacobians",
+    "feedback_singular_values",
+    "forward_singular_values",
+    "gauss_newton_target_gradients",
+    "layer_angles",
+    "null_space_shares",
+    "output_change",
+    "output_direction",
+    "target_angles",
+]

@@ -1,0 +1,38 @@
+"""What should make somebody look: layers that stand still or learn against the gradient."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..network import Network, parameters
+from ..updates import Layers
+from .angles import flat
+
+STANDSTILL = 1e-6
+
+
+def movement(before: Network, now: Network) -> list[float]:
+    """How far the parameters of each hidden layer have moved, relative to their size: `||now - before|| / ||before||`."""
+    moved = []
+    for one, other in zip(parameters(before).layers[:-1], parameters(now).layers[:-1], strict=True):
+        start, end = (np.asarray(flat(layer), float) for layer in (one, other))
+        moved.append(float(np.linalg.norm(end - start) / np.linalg.norm(start)))
+    return moved
+
+
+def complaints(record: dict[str, Any], trainable: Layers = None) -> list[str]:
+    """In words, which of the trained hidden layers moved by less than a millionth in this epoch
+    (`diagnostics/movement`), or were at more than 90 degrees to backpropagation (`diagnostics/angle_bp`)."""
+    still = [value < STANDSTILL for value in _layers(record, "movement")]
+    against = [value > 90 for value in _layers(record, "angle_bp")]
+    said = [f"hidden layer {i} has stopped moving" for i in _trained(still, trainable)]
+    return said + [f"hidden layer {i} learns at more than 90 degrees to the gradient" for i in _trained(against, trainable)]
+
+
+def _layers(record: dict[str, Any], name: str) -> Sequence[float]:
+    return record.get(f"diagnostics/{name}", ())
+
+
+def _trained(marked: Sequence[bool], trainable: Layers) -> list[int]:
+    return [i for i, mark in enumerate(marked, start=1) if mark and (trainable is None or i in trainable)]

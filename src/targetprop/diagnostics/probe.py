@@ -1,0 +1,173 @@
+"""What is measured on a minibatch during training: a probe and the diagnostics that it may hold."""
+
+import abc
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..errors import ConfigError
+from ..gauss_newton import PseudoInverse, Solver, Tikhonov, gauss_newton_update, output_jacobians
+from ..losses import Loss, Target
+from ..network import Network, Trace
+from ..rules import Rule, Updates
+from ..updates import local_gradients, output_update
+from .angles import angle, backprop_gradients, gauss_newton_target_gradients, layer_angles
+from .damping import DAMPINGS, damping_angles
+from .decomposition import decompose, sizes
+from .null_space import null_space_shares
+from .output_change import output_change
+from .spectra import decomposed, feedback_jacobians
+
+
+class Sample(NamedTuple):
+    """A rule at work on one minibatch, as a training step would find it; all layers have their updates, trained or not."""
+
+    rule: Rule
+    network: Network
+    feedback: Any
+    x: Array
+    error: Float[Array, "batch n_L"]
+    trace: Trace
+    output_update: Float[Array, "batch n_L"]
+    updates: Updates
+    gradients: Network
+
+    @classmethod
+    def take(
+        cls, rule: Rule, network: Network, feedback: Any, loss: Loss, x: Array, target: Target, stepsize: Any
+    ) -> "Sample":
+        """What the rule makes of the minibatch `(x, target)`."""
+        trace = network.trace(x).with_loss(loss, target)
+        dh = output_update(loss, trace.output, target, stepsize)
+        updates = rule.target_updates(network, feedback, trace, dh)
+        gradients = local_gradients(network, trace, updates)
+        return cls(rule, network, feedback, x, loss.error(trace.output, target), trace, dh, updates, gradients)
+
+
+class Diagnostic(eqx.Module):
+    """Something to measure on a minibatch."""
+
+    @abc.abstractmethod
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        """Named values: one number, or one for each hidden layer."""
+
+
+class AngleToBackprop(Diagnostic):
+    """`angle_bp`: degrees between each hidden layer's parameter update and backpropagation's (Meulemans et al. 2020,
+    Fig. 4a)."""
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        reference = backprop_gradients(sample.network, sample.trace, sample.output_update)
+        return {"angle_bp": layer_angles(sample.gradients, reference)}
+
+
+class AngleToGaussNewtonTargets(Diagnostic):
+    """Degrees between each hidden layer's parameter update and that of Gauss-Newton targets (Meulemans et al. 2020, Fig. 4b;
+    with a damped solver Fig. S3 to S5), under the name `name`."""
+
+    solver: Solver = PseudoInverse()
+    name: str = eqx.field(static=True, default="angle_gnt")
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        network, trace = sample.network, sample.trace
+        reference = gauss_newton_target_gradients(network, trace, sample.output_update, self.solver)
+        return {self.name: layer_angles(sample.gradients, reference)}
+
+
+class AngleToGaussNewton(Diagnostic):
+    """`angle_gn`: degrees between each hidden layer's parameter update and the Gauss-Newton step of that layer on the
+    minibatch (Meulemans et al. 2020, equation 117). For small networks, see `gauss_newton_update`."""
+
+    solver: Solver = PseudoInverse()
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        step = gauss_newton_update(sample.network, sample.x, sample.error, self.solver)
+        return {"angle_gn": 180 - layer_angles(sample.gradients, step)}
+
+
+class DampingSearch(Diagnostic):
+    """`angle_gnt/LAMBDA` for each damping: what `best_dampings` needs (Meulemans et al. 2020, Table S7)."""
+
+    dampings: tuple[float, ...] = eqx.field(static=True, default=DAMPINGS)
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        angles = damping_angles(sample.trace, sample.gradients, sample.output_update, self.dampings)
+        return {f"angle_gnt/{damping:g}": row for damping, row in zip(self.dampings, angles, strict=True)}
+
+
+class NullSpaceShare(Diagnostic):
+    """`null_space_share`: the share of each sample's update that cannot move the output, averaged over the minibatch
+    (Meulemans et al. 2020, Fig. 2)."""
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        shares = null_space_shares(sample.network, sample.trace, sample.updates)
+        return {"null_space_share": jnp.mean(shares, axis=1)}
+
+
+class TargetDecomposition(Diagnostic):
+    """`learning_signal`, `reconstruction_error`, `taylor_error`: the norms of the parts of the target updates, averaged over
+    the minibatch (Meulemans 2019, equations 5.57 to 5.59)."""
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        parts = decompose(sample.rule, sample.network, sample.feedback, sample.trace, sample.output_update)
+        names = ("learning_signal", "reconstruction_error", "taylor_error")
+        return {name: jnp.mean(sizes(part), axis=1) for name, part in zip(names, parts, strict=True)}
+
+
+class OutputDirection(Diagnostic):
+    """`angle_output`: degrees between the output's movement under the update and the negative output error, averaged over
+    the minibatch (Meulemans et al. 2020, Fig. S2)."""
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        change = output_change(sample.network, sample.x, sample.gradients)
+        return {"angle_output": jnp.mean(angle(change, -sample.error))}
+
+
+class SingularValues(Diagnostic):
+    """`forward_singular_max` and `_min`, `feedback_singular_max` and `_min`: the largest and the smallest singular value of
+    the Jacobians of the forward and the feedback path between a layer and the output, averaged over the minibatch."""
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        paths = {
+            "forward": output_jacobians(sample.trace),
+            "feedback": feedback_jacobians(sample.rule, sample.network, sample.feedback, sample.trace),
+        }
+        values = {}
+        for path, jacobians in paths.items():
+            spectra = [decomposed(jacobian)[1] for jacobian in jacobians]
+            values[f"{path}_singular_max"] = jnp.stack([jnp.mean(s[:, 0]) for s in spectra])
+            values[f"{path}_singular_min"] = jnp.stack([jnp.mean(s[:, -1]) for s in spectra])
+        return values
+
+
+DIAGNOSTICS: tuple[Diagnostic, ...] = (
+    AngleToBackprop(),
+    AngleToGaussNewtonTargets(),
+    AngleToGaussNewtonTargets(Tikhonov(1.0), "angle_gnt_damped"),
+    NullSpaceShare(),
+    TargetDecomposition(),
+    OutputDirection(),
+    SingularValues(),
+)
+
+
+class Probe(eqx.Module):
+    """Diagnostics that are sampled every `every` steps of a joint pass, from its first step on, on the minibatch of that
+    step and before it is learned. The values of an epoch are averaged. A probe changes nothing in the training."""
+
+    every: int = eqx.field(static=True, default=100)
+    diagnostics: tuple[Diagnostic, ...] = DIAGNOSTICS
+
+    def __check_init__(self):
+        if self.every < 1:
+            raise ConfigError(f"--diagnose-every {self.every} is not a number of steps: use 1 or more.")
+
+    def __call__(self, sample: Sample) -> dict[str, Array]:
+        """The values of all diagnostics, named `diagnostics/NAME`."""
+        found = {}
+        for diagnostic in self.diagnostics:
+            found |= {f"diagnostics/{name}": value for name, value in diagnostic(sample).items()}
+        return found
