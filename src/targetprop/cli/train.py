@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from ..diagnostics import Probe
 from ..recipes import Recipe, recipe, recipe_names
 from ..recipes._base import Flattened
 from ..rules import RULES
@@ -29,8 +28,6 @@ class TrainOptions:
     """Continue from the checkpoint in the folder."""
     checkpoint_every: int = 1
     """Epochs between checkpoints."""
-    diagnose_every: int | None = None
-    """Steps between diagnostics of the updates, which are written with the metrics; none unless given."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else there."""
 
@@ -53,7 +50,6 @@ def run(args: list[str]) -> int:
         out=options.out,
         resume=options.resume,
         checkpoint_every=options.checkpoint_every,
-        probe=None if options.diagnose_every is None else Probe(options.diagnose_every),
     )
     if options.json:
         print_json(result.to_json())
