@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from targetprop.reproduce.published import table
-from targetprop.reproduce.report import TITLES, row
-from targetprop.reproduce.reproduction import Reproduction
-from targetprop.reproduce.store import Store
+from targetprop.reproduce.item import TrainingOptions
+from targetprop.reproduce.published import tables
+from targetprop.reproduce.tables import TITLES, TableItem
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,8 +28,9 @@ def digits() -> str:
 
 def mnist() -> str:
     """Table 1 of Meulemans et al. 2020 on MNIST, as far as it was run, from `results/meulemans2020`."""
-    cells = Reproduction(table("meulemans2020", "table1"), Store(ROOT / "results"), columns=["mnist"]).compared()
-    return lines(TITLES, (row(cell) for cell in cells))
+    item = TableItem(tables("meulemans2020")["table1"])
+    cells = item.compared(TrainingOptions(results=ROOT / "results", dataset=("mnist",)))
+    return lines(TITLES, (cell.to_row() for cell in cells))
 
 
 def steps() -> str:

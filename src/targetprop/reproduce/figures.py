@@ -1,9 +1,10 @@
 """Figures, drawn without a display."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
@@ -14,10 +15,25 @@ from ..train.result import Result
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#888888", "#F0E442")
 
 
+def canvas(width: float, height: float) -> Figure:
+    """An empty figure of a size in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """One legend below all panels, each label once."""
+    labelled = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            labelled.setdefault(label, handle)
+    figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=5)
+
+
 def learning_curves(results: Sequence[Result], dataset: str, path: Path) -> None:
     """Test error and training loss against the epoch: a line for the mean over seeds, a band of one standard deviation."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas(10, 4)
     left, right = figure.subplots(1, 2)
     for i, result in enumerate(results):
         colour, style = COLOURS[i % len(COLOURS)], "--" if i >= len(COLOURS) else "-"

@@ -5,10 +5,6 @@ import functools
 import json
 from importlib import resources
 
-from ..errors import ConfigError
-
-SOURCES = ("meulemans2020",)
-
 
 @dataclasses.dataclass(frozen=True)
 class Published:
@@ -45,19 +41,9 @@ class Table:
 
 @functools.cache
 def tables(source: str) -> dict[str, Table]:
-    """The tables of a source by name. Raises `ConfigError` for an unknown source."""
-    if source not in SOURCES:
-        raise ConfigError(f"No published numbers of {source!r}; there are those of {', '.join(SOURCES)}.")
+    """The tables of a source by name."""
     text = resources.files(__name__.rpartition(".")[0]).joinpath(f"{source}.json").read_text()
     return {
         name: Table(source, name, item["title"], item["metric"], tuple(Published(**cell) for cell in item["cells"]))
         for name, item in json.loads(text)["items"].items()
     }
-
-
-def table(source: str, name: str) -> Table:
-    """A table by source and name. Raises `ConfigError` for an unknown one."""
-    found = tables(source)
-    if name not in found:
-        raise ConfigError(f"{source} has no item {name!r}; it has {', '.join(found)}.")
-    return found[name]

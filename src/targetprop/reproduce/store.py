@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from ..recipes import Recipe
+from ..recipes import Recipe, recipe_names
 from ..train.result import FINISHED
 
 
@@ -26,12 +27,15 @@ class Store:
     def seeds(self, name: str, recipe: Recipe) -> dict[int, FinishedSeed]:
         """The finished seeds of a recipe."""
         found: dict[int, FinishedSeed] = {}
+        others = [self.folder / other for other in recipe_names() if other.startswith(f"{name}/")]
         for path in sorted((self.folder / name).rglob("result.json")):
+            if any(path.is_relative_to(other) for other in others):
+                continue
             if self._epochs(path.parent) == recipe.schedule.epochs:
                 found |= {seed.seed: seed for seed in _read(path)}
         return found
 
-    def run_folder(self, name: str, recipe: Recipe, seeds: list[int]) -> Path:
+    def run_folder(self, name: str, recipe: Recipe, seeds: Sequence[int]) -> Path:
         """Where a run of some seeds belongs."""
         seeds_name = "seeds-" + "-".join(map(str, seeds))
         return self.folder / name / f"epochs-{recipe.schedule.epochs}" / seeds_name

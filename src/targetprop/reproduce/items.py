@@ -1,0 +1,27 @@
+"""Everything that `targetprop reproduce` can make."""
+
+from typing import Any
+
+from ..errors import ConfigError
+from .item import Item
+from .published import tables
+from .tables import TableItem
+
+ITEMS: tuple[Item[Any], ...] = (*(TableItem(table) for table in tables("meulemans2020").values()),)
+
+SOURCES = tuple(dict.fromkeys(item.source for item in ITEMS))
+
+
+def items(source: str) -> dict[str, Item[Any]]:
+    """The items of a source by name. Raises `ConfigError` for an unknown source."""
+    if source not in SOURCES:
+        raise ConfigError(f"Nothing is known of {source!r}; there are items of {', '.join(SOURCES)}.")
+    return {item.name: item for item in ITEMS if item.source == source}
+
+
+def item(source: str, name: str) -> Item[Any]:
+    """An item by source and name. Raises `ConfigError` for an unknown one."""
+    known = items(source)
+    if name not in known:
+        raise ConfigError(f"{source} has no item {name!r}; it has {', '.join(known)}.")
+    return known[name]
