@@ -9,9 +9,9 @@ import abc
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float
 
+from .linear_algebra import counted, decomposed, eigh, solve_positive
 from .network import Network, Trace, parameters, split_parameters
 
 Jacobian = Float[Array, "batch m n"]
@@ -57,7 +57,7 @@ class Tikhonov(Solver):
 
     def _solve(self, gram: Float[Array, "batch k k"], v: Float[Array, "batch k"]) -> Float[Array, "batch k"]:
         damped = gram + self.damping * jnp.eye(gram.shape[-1], dtype=gram.dtype)
-        return cho_solve((jnp.linalg.cholesky(damped), True), v[..., None])[..., 0]
+        return solve_positive(damped, v)
 
 
 class PseudoInverse(Solver):
@@ -68,12 +68,10 @@ class PseudoInverse(Solver):
     """
 
     def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
-        q, r = jnp.linalg.qr(jnp.swapaxes(jacobian, 1, 2))  # J^T = Q R, hence J^† = Q (R^T)^†
-        right, s, left = jnp.linalg.svd(r, full_matrices=False)  # R^T = left^T S right^T
-        kept = s > max(jacobian.shape[1:]) * jnp.finfo(s.dtype).eps * s[:, :1]
+        left, s, right = decomposed(jacobian)
+        kept = counted(s, jacobian)
         inverse = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)
-        projected = inverse * jnp.einsum("bki,bi->bk", left, v)
-        return jnp.einsum("bnk,bkl,bl->bn", q, right, projected)
+        return jnp.einsum("bnk,bk,bmk,bm->bn", right, inverse, left, v)
 
 
 class PerLayerSolver(Solver):
@@ -137,7 +135,7 @@ class CurvatureRoot(eqx.Module):
         batch, size = trace.output.shape
         units = jnp.broadcast_to(jnp.eye(size, dtype=trace.output.dtype)[:, None], (size, batch, size))
         hessian = jnp.moveaxis(jax.vmap(trace.curvature)(units), 0, -1)
-        eigenvalues, eigenvectors = jnp.linalg.eigh(hessian)
+        eigenvalues, eigenvectors = eigh(hessian)
         return cls(jnp.maximum(eigenvalues, 0) + damping, eigenvectors)
 
     def __call__(self, v: Float[Array, "... batch n_L"]) -> Float[Array, "... batch n_L"]:

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
+from ..diagnostics import Probe
 from ..recipes import Recipe, recipe, recipe_names
 from ..recipes._base import Flattened
 from ..rules import RULES
@@ -28,6 +29,8 @@ class TrainOptions:
     """Continue from the checkpoint in the folder."""
     checkpoint_every: int = 1
     """Epochs between checkpoints."""
+    diagnose_every: int | None = None
+    """Steps between diagnostics of the updates, which are written with the metrics; none unless given."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else there."""
 
@@ -50,6 +53,7 @@ def run(args: list[str]) -> int:
         out=options.out,
         resume=options.resume,
         checkpoint_every=options.checkpoint_every,
+        probe=None if options.diagnose_every is None else Probe(options.diagnose_every),
     )
     if options.json:
         print_json(result.to_json())

@@ -9,9 +9,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ..gauss_newton import Jacobian, output_jacobians
+from ..linear_algebra import counted, decomposed
 from ..network import Dense, Network, Trace, evaluate, split_parameters
 from .angles import flat
-from .spectra import counted, decomposed
 
 
 def null_space_shares(network: Network, trace: Trace, updates: Sequence[Array]) -> Float[Array, "hidden batch"]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from ..errors import ConfigError
 from ..gauss_newton import PseudoInverse, Solver, Tikhonov, gauss_newton_update, output_jacobians
+from ..linear_algebra import decomposed
 from ..losses import Loss, Target
 from ..network import Network, Trace
 from ..rules import Rule, Updates
@@ -19,7 +20,7 @@ from .damping import DAMPINGS, damping_angles
 from .decomposition import decompose, sizes
 from .null_space import null_space_shares
 from .output_change import output_change
-from .spectra import decomposed, feedback_jacobians
+from .spectra import feedback_jacobians
 
 
 class Sample(NamedTuple):

@@ -6,22 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..gauss_newton import Jacobian, output_jacobians
+from ..gauss_newton import output_jacobians
+from ..linear_algebra import decomposed
 from ..network import Network, Trace
 from ..rules import Rule
-
-
-def decomposed(jacobian: Jacobian) -> tuple[Array, Array, Array]:
-    """`U`, `s`, `V` of `J = U diag(s) V^T` per sample, with `k = min(m, n)` singular values: shapes `(batch, m, k)`,
-    `(batch, k)` and `(batch, n, k)`. A QR factorisation takes the long side away first."""
-    q, r = jnp.linalg.qr(jnp.swapaxes(jacobian, 1, 2))  # J^T = Q R
-    right, s, left = jnp.linalg.svd(r, full_matrices=False)  # R = right S left
-    return jnp.swapaxes(left, 1, 2), s, q @ right
-
-
-def counted(s: Float[Array, "batch k"], jacobian: Jacobian) -> Array:
-    """Which singular values are not zero within rounding: those above `max(m, n)` units of the largest."""
-    return s > max(jacobian.shape[1:]) * jnp.finfo(s.dtype).eps * s[:, :1]
 
 
 def forward_singular_values(trace: Trace) -> tuple[Float[Array, "batch k"], ...]:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ..gauss_newton import Solver, Tikhonov, output_jacobians
+from ..linear_algebra import solve
 from ._base import Rule
 
 
@@ -53,6 +54,6 @@ class GeneralizedGaussNewtonTargets(Rule):
             gram = jnp.einsum("bik,bjk->jbi", jacobian, jacobian)  # J J^T, one column after the other
             curved = jnp.moveaxis(jax.vmap(trace.curvature)(gram), 0, -1)
             damped = curved + self.damping * jnp.eye(curved.shape[-1], dtype=curved.dtype)
-            solved = jnp.linalg.solve(damped, output_update[..., None])[..., 0]
+            solved = solve(damped, output_update)
             hidden.append(jnp.einsum("bmn,bm->bn", jacobian, solved).reshape(h.shape))
         return (*hidden, output_update)

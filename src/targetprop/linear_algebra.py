@@ -1,0 +1,59 @@
+"""Decompositions of many small matrices.
+
+On a CPU, XLA shares one pool of threads between the operations of a program and the matrices of a batched LAPACK call, and
+such a call blocks its thread until other threads have done the work. Two such calls at a time on two cores wait for
+each other for ever. A call for a single matrix runs in its own thread, so there the matrices are taken one by one.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.linalg import cho_solve
+from jaxtyping import Array, Float
+
+
+def one_by_one(function: Callable, *batched: Array) -> Any:
+    """`function` of each entry along the leading axis of the arrays, results stacked: one at a time on a CPU, all at once on
+    an accelerator."""
+    if jax.default_backend() == "cpu":
+        return lax.map(lambda entries: function(*entries), batched)
+    return jax.vmap(function)(*batched)
+
+
+@jax.jit
+def decomposed(matrices: Float[Array, "batch m n"]) -> tuple[Array, Array, Array]:
+    """`U`, `s`, `V` of `J = U diag(s) V^T` per sample, with `k = min(m, n)` singular values: shapes `(batch, m, k)`,
+    `(batch, k)` and `(batch, n, k)`. A QR factorisation takes the long side away first."""
+
+    def one(matrix):
+        q, r = jnp.linalg.qr(matrix.T)  # J^T = Q R
+        right, s, left = jnp.linalg.svd(r, full_matrices=False)  # R = right S left
+        return left.T, s, q @ right
+
+    return one_by_one(one, matrices)
+
+
+def counted(s: Float[Array, "batch k"], matrices: Float[Array, "batch m n"]) -> Array:
+    """Which singular values are not zero within rounding: those above `max(m, n)` units of the largest."""
+    return s > max(matrices.shape[1:]) * jnp.finfo(s.dtype).eps * s[:, :1]
+
+
+@jax.jit
+def solve_positive(matrices: Float[Array, "batch k k"], v: Float[Array, "batch k"]) -> Float[Array, "batch k"]:
+    """`A^{-1} v` per sample for symmetric positive definite `A`, by a Cholesky factorisation."""
+    return one_by_one(lambda a, v: cho_solve((jnp.linalg.cholesky(a), True), v), matrices, v)
+
+
+@jax.jit
+def solve(matrices: Float[Array, "batch k k"], v: Float[Array, "batch k"]) -> Float[Array, "batch k"]:
+    """`A^{-1} v` per sample for invertible `A`."""
+    return one_by_one(jnp.linalg.solve, matrices, v)
+
+
+@jax.jit
+def eigh(matrices: Float[Array, "batch k k"]) -> tuple[Float[Array, "batch k"], Float[Array, "batch k k"]]:
+    """The eigenvalues, in rising order, and the eigenvectors, as columns, of symmetric matrices."""
+    return one_by_one(lambda a: tuple(jnp.linalg.eigh(a)), matrices)

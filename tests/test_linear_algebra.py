@@ -1,0 +1,70 @@
+"""Decompositions of many small matrices: correct, and one matrix at a time on a CPU."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.extend.core import jaxprs_in_params
+
+from targetprop.diagnostics import Probe
+from targetprop.diagnostics.probe import Sample
+from targetprop.linear_algebra import counted, decomposed, eigh, solve, solve_positive
+from targetprop.losses import SoftmaxCrossEntropy
+from targetprop.network import mlp
+from targetprop.rules import GeneralizedGaussNewtonTargets
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+DECOMPOSITIONS = {"qr", "geqrf", "householder_product", "svd", "cholesky", "eigh", "lu", "triangular_solve"}
+
+
+def decompositions(jaxpr):
+    """Name and operand shapes of every decomposition in a program, at any depth."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in DECOMPOSITIONS:
+            yield equation.primitive.name, [v.aval.shape for v in equation.invars]
+        for inner in jaxprs_in_params(equation.params):
+            yield from decompositions(inner)
+
+
+@pytest.fixture
+def matrices():
+    return np.random.default_rng(0).standard_normal((6, 3, 5))
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (0, 2, 1)], ids=["wide", "tall"])
+def test_the_parts_make_up_the_matrix(matrices, axes):
+    matrices = jnp.asarray(matrices.transpose(axes))
+    u, s, v = decomposed(matrices)
+    np.testing.assert_allclose(jnp.einsum("bmk,bk,bnk->bmn", u, s, v), matrices, atol=1e-13)
+    np.testing.assert_allclose(s, np.linalg.svd(matrices, compute_uv=False), rtol=1e-12)
+    for vectors in (u, v):
+        np.testing.assert_allclose(jnp.einsum("bki,bkj->bij", vectors, vectors), np.stack([np.eye(3)] * 6), atol=1e-13)
+
+
+def test_singular_values_count_by_the_rank():
+    matrices = jnp.stack([jnp.diag(jnp.array([2.0, 1.0, 0.0])), jnp.eye(3)])
+    np.testing.assert_array_equal(counted(decomposed(matrices)[1], matrices).sum(axis=1), [2, 3])
+
+
+def test_solutions(matrices):
+    gram = jnp.asarray(matrices @ matrices.transpose(0, 2, 1))
+    v = jnp.asarray(matrices[:, :, 0])
+    for solved in (solve_positive(gram, v), solve(gram, v)):
+        np.testing.assert_allclose(jnp.einsum("bij,bj->bi", gram, solved), v, atol=1e-11)
+    values, vectors = eigh(gram)
+    np.testing.assert_allclose(jnp.einsum("bik,bk,bjk->bij", vectors, values, vectors), gram, atol=1e-12)
+    assert (jnp.diff(values) >= 0).all()
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="an accelerator decomposes all matrices at once")
+def test_no_program_decomposes_two_matrices_in_one_call():
+    """Batched LAPACK calls of one program can wait for each other for ever on a CPU."""
+    network, x, y = mlp((4, 6, 5, 3), key=jax.random.key(0)), jnp.ones((7, 4)), jnp.zeros(7, int)
+
+    def measured(x):
+        return Probe()(Sample.take(GeneralizedGaussNewtonTargets(), network, None, SoftmaxCrossEntropy(), x, y, 0.1))
+
+    found = list(decompositions(jax.make_jaxpr(measured)(x).jaxpr))
+    assert {"qr", "svd", "cholesky", "lu"} <= {name for name, _ in found}
+    assert [entry for entry in found if any(len(shape) > 2 for shape in entry[1])] == []
