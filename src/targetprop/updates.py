@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from .feedback.reconstruction import FeedbackStep, NoiseDraw
 from .losses import Loss, Target
@@ -66,6 +66,8 @@ def minibatch_step(
     target: Target,
     stepsize: Any = 1.0,
     noise: NoiseDraw | None = None,
+    *,
+    key: PRNGKeyArray | None = None,
 ) -> MinibatchStep:
     """What a rule computes on one minibatch from given weights, feedback parameters and noise, just as a training step does:
     for comparison with another implementation, number by number.
@@ -73,17 +75,19 @@ def minibatch_step(
     **Arguments:** `network` and `feedback`, with any values written into them (`feedback` has the structure of
     `rule.init(network, key=...)`; `equinox.tree_at` exchanges arrays); `x`, shape `(batch, ...)`, and `target`; `stepsize`,
     of the output update `-stepsize * e_L` per sample; `noise`, one displacement per hidden layer, standard deviation
-    included, `NoiseDraw([sigma * eps_1, ..])`, without which the feedback learns nothing here.
+    included, `NoiseDraw([sigma * eps_1, ..])`, without which the feedback learns nothing here; `key`, for a rule whose
+    targets depend on chance.
 
     Conventions: local losses are `1/2 ||dh_i||^2` averaged over the batch; reconstruction losses sum over the layer and
     average over the batch. Raises `TypeError` for noise with a rule that does not learn from noise.
     """
     trace = network.trace(x).with_loss(loss, target)
-    updates = rule.target_updates(network, feedback, trace, output_update(loss, trace.output, target, stepsize))
-    gradients = local_gradients(network, trace, updates)
+    dh = output_update(loss, trace.output, target, stepsize)
+    lesson = rule.lesson(network, feedback, trace, dh, key=jax.random.key(0) if key is None else key)
+    gradients = local_gradients(network, lesson.trace, lesson.updates)
     if noise is None:
-        return MinibatchStep(updates, gradients, None)
+        return MinibatchStep(lesson.updates, gradients, None)
     if not isinstance(rule, ReconstructingRule):
         raise TypeError(f"{type(rule).__name__} learns nothing from noise: leave out `noise`.")
     arrays = jax.tree.map(jnp.asarray, noise)
-    return MinibatchStep(updates, gradients, rule.feedback_step(network, feedback, trace, arrays))
+    return MinibatchStep(lesson.updates, gradients, rule.feedback_step(network, feedback, trace, arrays))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -43,9 +44,9 @@ class Sample(NamedTuple):
         """What the rule makes of the minibatch `(x, target)`."""
         trace = network.trace(x).with_loss(loss, target)
         dh = output_update(loss, trace.output, target, stepsize)
-        updates = rule.target_updates(network, feedback, trace, dh)
-        gradients = local_gradients(network, trace, updates)
-        return cls(rule, network, feedback, x, loss.error(trace.output, target), trace, dh, updates, gradients)
+        lesson = rule.lesson(network, feedback, trace, dh, key=jax.random.key(0))
+        gradients = local_gradients(network, lesson.trace, lesson.updates)
+        return cls(rule, network, feedback, x, loss.error(trace.output, target), trace, dh, lesson.updates, gradients)
 
 
 class Diagnostic(eqx.Module):

@@ -1,6 +1,6 @@
 """Credit-assignment rules: one, or one close family, per file. `RULES` is the registry the command line reads."""
 
-from ._base import ReconstructingRule, Rule, Updates
+from ._base import Lesson, ReconstructingRule, Rule, Updates
 from .alignment import DirectFeedbackAlignment, FeedbackAlignment
 from .backprop import Backprop
 from .direct import DDTPControl, DDTPLinear
@@ -43,6 +43,7 @@ __all__ = [
     "FeedbackAlignment",
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
+    "Lesson",
     "ReconstructingRule",
     "Rule",
     "Updates",

@@ -5,10 +5,10 @@ the local updates, the optimisers, the schedule, the diagnostics) is the same fo
 """
 
 import abc
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ..feedback.reconstruction import FeedbackStep, NoiseDraw, average_over_noise
 from ..network import Network, Trace
@@ -16,11 +16,21 @@ from ..network import Network, Trace
 Updates = tuple[Float[Array, "batch ..."], ...]
 
 
+class Lesson(NamedTuple):
+    """What the layers learn from a minibatch: the activities at which their local updates are taken, and the target updates
+    there."""
+
+    trace: Trace
+    updates: Updates
+
+
 class Rule(eqx.Module):
     """A credit-assignment rule: pure functions of the network, the feedback parameters and a forward pass.
 
     A new rule implements `target_updates`. One with feedback parameters implements `init` too, and one that trains
-    them `feedback_gradients`. Numeric fields are hyperparameters; they may be arrays, so no value is compiled in.
+    them `feedback_gradients`. The other methods have defaults that cost nothing: `lesson` for local updates at other
+    activities than those of the forward pass, `chosen` for steps in which not every layer learns, `follow` for feedback
+    that goes with the forward step. Numeric fields are hyperparameters; they may be arrays, so no value is compiled in.
     """
 
     name: ClassVar[str]
@@ -40,6 +50,21 @@ class Rule(eqx.Module):
     def feedback_gradients(self, network: Network, feedback: Any, trace: Trace, *, key: PRNGKeyArray) -> FeedbackStep | None:
         """Gradients of the feedback losses on this batch; `None` for a rule whose feedback stays as it is."""
         return None
+
+    def lesson(
+        self, network: Network, feedback: Any, trace: Trace, output_update: Float[Array, "batch n_L"], *, key: PRNGKeyArray
+    ) -> Lesson:
+        """The target updates with the activities at which they are learned: those of the forward pass."""
+        return Lesson(trace, self.target_updates(network, feedback, trace, output_update))
+
+    def chosen(self, network: Network, *, key: PRNGKeyArray) -> Bool[Array, " L"] | None:
+        """Which layers move in this step; `None` for all of them."""
+        return None
+
+    def follow(self, before: Network, after: Network, feedback: Any, lesson: Lesson) -> tuple[Network, Any]:
+        """The network and the feedback once the optimiser has led the network from `before` to `after`: as they are. A rule
+        may shorten the step, or change the feedback with it."""
+        return after, feedback
 
 
 class ReconstructingRule(Rule):

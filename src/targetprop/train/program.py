@@ -4,6 +4,7 @@ A run of steps is one program with the first and last step as arguments, so a pa
 anew and without changing a number: randomness is a function of (seed, epoch, pass, step) alone.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from ..updates import local_gradients, output_update, trainable_parameters
 from .state import NOISE, ORDER, Data, Hyperparameters, Member, State, Task, stream
 
 EVALUATION_BATCH = 1000
+LESSON, CHOICE = 1, 2  # purposes of a step's key beside the feedback noise
 
 
 def step(
@@ -38,11 +40,13 @@ def step(
     learned = rule.feedback_gradients(network, feedback, trace, key=key)
     if joint:
         error = output_update(task.loss, trace.output, y, hyperparameters.stepsize)
-        updates = rule.target_updates(network, feedback, trace, error)
-        gradients = local_gradients(network, trace, updates, task.trainable)
+        lesson = rule.lesson(network, feedback, trace, error, key=jax.random.fold_in(key, LESSON))
+        gradients = local_gradients(network, lesson.trace, lesson.updates, task.trainable)
         trained = trainable_parameters(network, task.trainable)
-        network, optimizer = _apply(hyperparameters.optimizer, gradients, state.optimizer, network, trained)
-        state = eqx.tree_at(lambda s: (s.network, s.optimizer), state, (network, optimizer))
+        chosen = rule.chosen(network, key=jax.random.fold_in(key, CHOICE))
+        moved, optimizer = _apply(hyperparameters.optimizer, gradients, state.optimizer, network, trained, chosen)
+        network, feedback = rule.follow(network, moved, feedback, lesson)
+        state = dataclasses.replace(state, network=network, feedback=feedback, optimizer=optimizer)
         totals = totals._replace(
             loss=totals.loss + jnp.mean(task.loss.value(trace.output, y)),
             score=totals.score + jnp.mean(task.score(trace.output, y)),
@@ -56,8 +60,13 @@ def step(
     return eqx.tree_at(lambda s: s.totals, state, totals)
 
 
-def _apply(optimizer, gradients, state, tree, trained):
+def _apply(optimizer, gradients, state, tree, trained, chosen=None):
     updates, state = optimizer.transform().update(gradients, state, trained)
+    if chosen is not None:
+        layers = tuple(
+            jax.tree.map(lambda u, moves=moves: moves * u, u) for u, moves in zip(updates.layers, chosen, strict=True)
+        )
+        updates = eqx.tree_at(lambda tree: tree.layers, updates, layers)
     return eqx.apply_updates(tree, updates), state
 
 
