@@ -220,4 +220,6 @@ def test_verdict_is_welchs_interval_and_a_word():
     assert str(Verdict(Summary((2.0, 2.01)), published)) == "within 2 SD"
     assert str(Verdict(Summary((2.0,)), published)) == "too few seeds"
     assert str(Verdict(Summary((2.3, 2.31, 2.29)), published)) == "not reproduced"
+    assert str(Verdict(Summary((2.3, 2.3001)), published)) == "not reproduced"
+    assert str(Verdict(Summary((2.1, 2.5)), published)) == "too few seeds"
     assert str(Verdict(Summary(()), published)) == "not yet run"

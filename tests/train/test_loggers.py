@@ -96,6 +96,14 @@ def test_tensorboard_files(tmp_path):
     assert scalars(tmp_path / "seed7") == [("test_error", 1, 3.5), ("validation_error", 1, 1.5)]
 
 
+def test_tensorboard_shows_pre_training_pass_by_pass(tmp_path):
+    logger = TensorBoardLogger(tmp_path, [0])
+    for index in (1, 2):
+        logger.log({"seed": 0, "epoch": 0, "feedback_loss": [0.5 / index], "pass": index})
+    logger.close()
+    assert scalars(tmp_path / "seed0") == [("pretraining/feedback_loss/1", 1, 0.5), ("pretraining/feedback_loss/1", 2, 0.25)]
+
+
 def test_a_new_run_purges_all_older_events_and_a_resumed_one_those_after_its_checkpoint(tmp_path):
     for logger, epoch in ((TensorBoardLogger(tmp_path, [0]), 1), (TensorBoardLogger(tmp_path, [0], last=5), 6)):
         logger.log({"seed": 0, "epoch": epoch, "test_error": 1.0})

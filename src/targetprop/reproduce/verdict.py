@@ -22,7 +22,8 @@ class Verdict:
     """Ours against theirs: the difference of the means, its 95 % confidence interval (Welch), and a word.
 
     `reproduced`: at least 3 seeds, our mean within two published standard deviations, and 0 in the interval. `within 2 SD`:
-    our mean lies there, but the interval excludes 0 or there are 2 seeds. One seed is `too few seeds`.
+    our mean lies there, but the interval excludes 0 or there are 2 seeds. Where it lies outside, `not reproduced` takes at
+    least 3 seeds or an interval without 0; else, and for one seed, it is `too few seeds`.
     """
 
     ours: Summary
@@ -53,7 +54,8 @@ class Verdict:
             return NOT_RUN
         if n == 1:
             return TOO_FEW
-        if abs(self.difference) > 2 * self.published.sd:
-            return NOT_REPRODUCED
         low, high = self.interval
-        return REPRODUCED if n >= 3 and low <= 0 <= high else WITHIN
+        compatible = low <= 0 <= high
+        if abs(self.difference) > 2 * self.published.sd:
+            return TOO_FEW if n == 2 and compatible else NOT_REPRODUCED
+        return REPRODUCED if n >= 3 and compatible else WITHIN

@@ -50,8 +50,8 @@ class JsonlLogger(Logger):
 
 
 class TensorBoardLogger(Logger):
-    """TensorBoard event files, one folder per seed; what older files hold beyond epoch `last` is purged, by default
-    all of it."""
+    """TensorBoard event files, one folder per seed; the passes of pre-training stand apart, under `pretraining/`. What older
+    files hold beyond epoch `last` is purged, by default all of it."""
 
     def __init__(self, folder: Path, seeds: list[int], last: int = -1):
         suffix = f".{last + 1:06d}"  # the library names files by the second: runs in quick succession must not share one
@@ -61,15 +61,16 @@ class TensorBoardLogger(Logger):
 
     def log(self, record: dict) -> None:
         writer = self._writers[record["seed"]]
+        step, prefix = (record["pass"], "pretraining/") if "pass" in record else (record["epoch"], "")
         for name, value in record.items():
             if name == "warnings":
                 for text in value:
-                    writer.add_text(name, text, record["epoch"])
+                    writer.add_text(name, text, step)
             elif isinstance(value, list):
                 for i, entry in enumerate(value, start=1):
-                    writer.add_scalar(f"{name}/{i}", entry, record["epoch"])
-            elif name not in ("seed", "epoch") and value is not None:
-                writer.add_scalar(name, value, record["epoch"])
+                    writer.add_scalar(f"{prefix}{name}/{i}", entry, step)
+            elif name not in ("seed", "epoch", "pass") and value is not None:
+                writer.add_scalar(prefix + name, value, step)
         writer.flush()
 
     def close(self) -> None:
