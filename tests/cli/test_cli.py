@@ -150,6 +150,11 @@ MISTAKES = {
     "data fetch": "needs the name",
     "data fetch digits": "nothing to fetch",
     "search": "needs a name",
+    "cite": "needs a name",
+    "cite nope": "no rule is called 'nope'; the rules are bp, ",
+    "explain": "needs a name",
+    "explain nope": "no rule is called 'nope'; the rules are bp, ",
+    "explain bp --frob": "--frob",
 }
 
 

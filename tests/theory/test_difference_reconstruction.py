@@ -111,6 +111,32 @@ def test_theorem_4_without_damping_the_pseudo_inverse_is_the_minimum():
         assert best.losses[i - 1] == pytest.approx(SIZES[i] - SIZES[-1], rel=1e-12)
 
 
+def test_one_linear_map_for_all_samples_is_their_damped_compromise():
+    """In a nonlinear network the Jacobian `J_b` differs from sample to sample and `Q` cannot. For small noise the loss is
+    the mean over the samples of `||Q J_b - I||^2`, plus `damping ||Q||^2`; its gradient vanishes at
+    `Q = mean(J_b)^T (mean(J_b J_b^T) + damping I)^{-1}`."""
+    samples, width, sigma = 6, 4, 1e-7
+    network = mlp((5, width, width, 3), key=jax.random.key(0))
+    x = np.random.default_rng(0).normal(size=(samples, 5))
+    trace = network.trace(jnp.repeat(jnp.asarray(x), width, axis=0))  # each sample once for every direction of the noise
+    noise = jnp.tile(sigma * np.sqrt(width) * jnp.eye(width), (samples, 1))
+    loop = NoiseLoop([noise] * 2, output_displacements(network, trace, [noise] * 2), None)
+    top = Network(network.layers[1:], width)
+    jacobians = np.stack([jax.jacobian(lambda h: top(h[None])[0])(h) for h in trace.h[1][::width]])
+    assert np.std(jacobians, axis=0).max() > 1e-2
+    grams = jacobians @ np.swapaxes(jacobians, 1, 2)
+    compromise = jacobians.mean(axis=0).T @ np.linalg.inv(grams.mean(axis=0) + DAMPING * np.eye(3))
+    average = np.mean([damped_inverse(j, DAMPING) for j in jacobians], axis=0)
+
+    def gradient(weight):
+        maps = direct_maps(network, Identity(), key=jax.random.key(2))
+        maps = eqx.tree_at(lambda maps: maps[0].dense.weight, maps, jnp.asarray(weight))
+        return direct_reconstruction(maps, trace, loop, sigma, WeightDecay(DAMPING)).gradients[0].dense.weight
+
+    assert np.linalg.norm(gradient(compromise)) < 1e-5
+    assert np.linalg.norm(gradient(average)) > 1e-2
+
+
 def test_theorem_4_holds_for_a_chain_of_layerwise_maps():
     """In a contracting linear network each `Q_i` can make the product `Q_i .. Q_{L-1}` the damped inverse: Algorithm 2's
     losses are then all at their minimum at once, where every gradient vanishes."""

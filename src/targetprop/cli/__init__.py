@@ -8,6 +8,8 @@ from ..errors import UserError
 
 VERBS = {
     "rules": "every rule: name, equation, source",
+    "explain": "what a rule computes, step by step, and which of it is local",
+    "cite": "the papers of a rule, in BibTeX",
     "train": "train one rule, or one published recipe",
     "compare": "train several rules from the same weights on the same minibatches; a table and a figure",
     "data": "list, fetch or verify data sets",

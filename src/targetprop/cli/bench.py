@@ -8,7 +8,7 @@ from typing import Literal
 from ..benchmark import measure
 from ..provenance import environment
 from ..rules import RULES
-from .output import UsageError, print_json, print_table
+from .output import find_rule, print_json, print_table
 from .parsing import parse
 
 
@@ -38,9 +38,8 @@ def run(args: list[str]) -> int:
     """Measure what each rule costs."""
     description = "Time per joint step of each rule against a hand-written jitted backpropagation step with Adam."
     options = parse(BenchOptions, args=args, verb="bench", description=description)
-    unknown = [name for name in options.rules if name not in RULES]
-    if unknown:
-        raise UsageError(f"no rule is called {unknown[0]!r}; the rules are {', '.join(RULES)}.")
+    for name in options.rules:
+        find_rule(name)
     costs = measure(options.sizes, options.batch, options.dtype, options.rules, rounds=options.rounds, steps=options.steps)
     reference, *rules = (dataclasses.asdict(cost) for cost in costs)
     document = {

@@ -1,13 +1,16 @@
-"""What the verbs share: reading the leading arguments, writing JSON and tables."""
+"""What the verbs share: reading the leading arguments, writing JSON, tables and pages."""
 
 import json
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..errors import UserError
+from ..rules import RULES, Rule
 from ..train.result import finite_or_none
 
 
@@ -25,6 +28,13 @@ def split_name(args: list[str], verb: str, what: str, names: Sequence[str]) -> t
     if not args or args[0].startswith("-"):
         raise UsageError(f"targetprop {verb} needs a name first, {what}: targetprop {verb} {names[-1]} ...")
     return args[0], args[1:]
+
+
+def find_rule(name: str) -> type[Rule]:
+    """The rule of that name. Raises `UsageError` where there is none."""
+    if name not in RULES:
+        raise UsageError(f"no rule is called {name!r}; the rules are {', '.join(RULES)}.")
+    return RULES[name]
 
 
 def flag_value(args: Sequence[str], flag: str) -> str | None:
@@ -50,3 +60,26 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+PAGE_WIDTH = 80
+
+
+def hanging(text: str, first: str) -> list[str]:
+    """Lines of a page: `text` after the prefix `first`, its further lines below its beginning."""
+    lines = textwrap.wrap(text, PAGE_WIDTH - len(first), break_long_words=False, break_on_hyphens=False)
+    return [(first if i == 0 else " " * len(first)) + line for i, line in enumerate(lines)]
+
+
+def indented(text: str, prefix: str) -> list[str]:
+    """Lines of a page: `text` as it stands, each line after `prefix`."""
+    return textwrap.indent(text, prefix).splitlines()
+
+
+def print_page(sections: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Headings in bold, each over its lines; a section without lines is left out."""
+    console = Console(width=None if sys.stdout.isatty() else PAGE_WIDTH, highlight=False)
+    text = Text("\n\n").join(
+        Text.assemble((heading, "bold"), "\n", "\n".join(lines)) for heading, lines in sections if lines
+    )
+    console.print(text, soft_wrap=True)

@@ -24,7 +24,7 @@ class GaussNewtonTargets(Rule):
 
     name: ClassVar[str] = "gnt"
     equation: ClassVar[str] = "dh_i = J_i^T (J_i J_i^T + lambda I)^{-1} dh_L"
-    source: ClassVar[str] = "Meulemans et al. 2020, Condition 2"
+    source: ClassVar[str] = "Meulemans et al. 2020, Conditions 2 and S3"
 
     def target_updates(self, network, feedback, trace, output_update):
         v = output_update.reshape(output_update.shape[0], -1)

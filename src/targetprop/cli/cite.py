@@ -1,0 +1,30 @@
+"""`targetprop cite`."""
+
+import dataclasses
+
+from ..rules import RULES
+from ..rules.explain import citations
+from .output import find_rule, print_json, split_name
+from .parsing import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class CiteOptions:
+    """What `targetprop cite RULE` takes."""
+
+    json: bool = False
+    """Print one JSON document on standard output, and nothing else there."""
+
+
+def run(args: list[str]) -> int:
+    """Print the BibTeX entries of a rule."""
+    name, rest = split_name(args, "cite", "a rule", tuple(RULES))
+    options = parse(CiteOptions, args=rest, verb=f"cite {name}", description="The papers of a rule, in BibTeX.")
+    rule = find_rule(name)
+    entries = citations(rule)
+    if options.json:
+        references = [{"key": key, "bibtex": entry} for key, entry in entries.items()]
+        print_json({"rule": name, "source": rule.source, "references": references})
+    else:
+        print("\n\n".join(entries.values()) or f"% {name}: {rule.source}")  # a comment, where no entry is known
+    return 0

@@ -1,0 +1,59 @@
+"""`targetprop explain`."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from ..rules import RULES, Rule
+from ..rules.explain import Equation, Explanation, explain
+from .output import find_rule, hanging, indented, print_json, print_page, split_name
+from .parsing import parse
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainOptions:
+    """What `targetprop explain RULE` takes."""
+
+    json: bool = False
+    """Print one JSON document on standard output, and nothing else there."""
+
+
+def run(args: list[str]) -> int:
+    """Print what a rule computes, step by step, and which of it is local."""
+    name, rest = split_name(args, "explain", "a rule", tuple(RULES))
+    description = "Equations and steps of a rule, what is local in it and what is not."
+    options = parse(ExplainOptions, args=rest, verb=f"explain {name}", description=description)
+    rule = find_rule(name)
+    found = explain(rule)
+    if options.json:
+        head = {"rule": name, "class": rule.__name__, "equation": rule.equation, "source": rule.source}
+        print_json(head | dataclasses.asdict(found))
+    else:
+        print_page(_sections(name, rule, found))
+    return 0
+
+
+def _sections(name: str, rule: type[Rule], found: Explanation) -> Iterator[tuple[str, list[str]]]:
+    """Headings with the lines below them; a section without lines is left out by the printer."""
+    summary = found.summary or "Nothing but its equation is written about this rule."
+    yield f"{name}, class {rule.__name__}", hanging(summary, "  ")
+    yield "Equations, for one sample", [line for equation in found.equations for line in _equation(equation)]
+    yield "Steps, on a minibatch; losses and gradients are averaged over it", _steps(found)
+    yield "Local", [line for text in found.local for line in hanging(text, "  - ")]
+    yield "Not local", [line for text in found.not_local for line in hanging(text, "  - ")]
+    width = max(map(len, found.symbols))
+    yield "Symbols", [line for s, text in found.symbols.items() for line in hanging(text, f"  {s:{width}}  ")]
+    cited = f"{', '.join(found.references)}; targetprop cite {name} prints BibTeX."
+    yield "References", hanging(cited, "  ") if found.references else []
+
+
+def _equation(equation: Equation) -> list[str]:
+    return [*hanging(f"{equation.says} ({equation.source})", "  "), *indented(equation.formula, "      ")]
+
+
+def _steps(found: Explanation) -> list[str]:
+    lines = []
+    for number, (step, text) in enumerate(found.steps.items(), start=1):
+        label = f"  {number} {step:8}  "
+        first, *others = text.splitlines()
+        lines += [label + first, *indented("\n".join(others), " " * len(label))]
+    return lines

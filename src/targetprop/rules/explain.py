@@ -1,0 +1,116 @@
+"""What a rule does, in formulas and words, and the papers it comes from.
+
+One file per built-in rule, `explanations/RULE.toml`, with the fields of `Explanation` that are not common to all rules; its
+`references` are keys of `explanations/references.bib`. A rule without a file is explained by what its class says.
+"""
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+
+from ._base import Rule
+
+_FILES = resources.files(__name__.rpartition(".")[0]).joinpath("explanations")
+
+STEPS = ("forward", "output", "targets", "feedback", "update")
+
+COMMON_STEPS = {
+    "forward": "for i = 1 .. L:\n  a_i = W_i h_{i-1} + b_i,  h_i = s_i(a_i)",
+    "output": "dh_L = -stepsize e_L",
+    "update": (
+        "for i = 1 .. L:\n"
+        "  gradient of W_i: -D_i dh_i h_{i-1}^T,  of b_i: -D_i dh_i\n"
+        "all parameters take one step of their optimisers"
+    ),
+}
+
+COMMON_SYMBOLS = {
+    "h_i": "activity of layer i on one sample; h_0 is the input, h_L the output",
+    "dh_i": "target update: how h_i should have been different",
+    "e_L": "derivative of the output loss by h_L",
+    "D_i": "diagonal matrix of the slopes s_i'(a_i)",
+}
+
+COMMON_LOCAL = "The forward update, given dh_i: the layer's own input, slope and dh_i."
+
+
+@dataclasses.dataclass(frozen=True)
+class Equation:
+    """A formula, over several lines perhaps, what it says, and where it stands."""
+
+    says: str
+    formula: str
+    source: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Explanation:
+    """What `targetprop explain` tells of a rule.
+
+    `equations`, the first of which is the rule's own; `steps`, pseudo-code by the names in `STEPS`, for one minibatch;
+    `local`, what a layer finds in itself and its neighbours, and `not_local`, what it does not; `symbols` of the formulas;
+    `references`, keys of the bibliography.
+    """
+
+    summary: str
+    equations: tuple[Equation, ...]
+    steps: Mapping[str, str]
+    local: tuple[str, ...]
+    not_local: tuple[str, ...]
+    symbols: Mapping[str, str]
+    references: tuple[str, ...]
+
+
+def explain(rule: type[Rule]) -> Explanation:
+    """The explanation of a rule. One that is not built in has its equation, and the steps that all rules share.
+
+    Raises `ValueError` for a file with a step that is not one of `STEPS`, `TypeError` for one with an unknown field.
+    """
+    file = _FILES.joinpath(f"{rule.name}.toml")
+    return _explanation(rule, **(tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}))
+
+
+def _explanation(rule, *, summary="", equations=(), steps=None, local=(), not_local=(), symbols=None, references=()):
+    own = {"targets": rule.equation} | (steps or {})
+    merged = COMMON_STEPS | own
+    return Explanation(
+        summary=" ".join(summary.split()),
+        equations=(
+            Equation("target update", "\n".join(_clauses(rule.equation)), rule.source),
+            *(Equation(e["says"], e["formula"].strip("\n"), e["source"]) for e in equations),
+        ),
+        steps={name: merged[name].strip("\n") for name in sorted(merged, key=STEPS.index)},
+        local=(() if "update" in own else (COMMON_LOCAL,)) + tuple(local),
+        not_local=tuple(not_local),
+        symbols=COMMON_SYMBOLS | (symbols or {}),
+        references=tuple(references),
+    )
+
+
+def _clauses(equation: str) -> list[str]:
+    """The parts of an equation between the commas that stand outside of all brackets."""
+    depth, clauses = 0, [""]
+    for character in equation:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            clauses.append("")
+        else:
+            clauses[-1] += character
+    return [clause.strip() for clause in clauses]
+
+
+def bibliography() -> dict[str, str]:
+    """Every BibTeX entry by its key."""
+    text = _FILES.joinpath("references.bib").read_text("utf-8")
+    return {match[1]: match[0] for match in re.finditer(r"^@\w+\{([^,\s]+),$.*?^\}$", text, flags=re.MULTILINE | re.DOTALL)}
+
+
+def citations(rule: type[Rule]) -> dict[str, str]:
+    """The BibTeX entries of a rule by key, the most important first; none for a rule without an explanation.
+
+    Raises `KeyError` for a reference that is not in the bibliography.
+    """
+    entries = bibliography()
+    return {key: entries[key] for key in explain(rule).references}
