@@ -8,6 +8,7 @@ from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
 from .generalized import DDTPGGN
 from .random_hidden import DDTPRHL, DDTPRHLRec
 from .target_propagation import DTP, DTPDRL, TP
+from .variants import Modified, Randomized, Variant
 
 RULES: dict[str, type[Rule]] = {
     rule.name: rule
@@ -44,7 +45,10 @@ __all__ = [
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
     "Lesson",
+    "Modified",
+    "Randomized",
     "ReconstructingRule",
     "Rule",
     "Updates",
+    "Variant",
 ]

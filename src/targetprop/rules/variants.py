@@ -1,0 +1,88 @@
+"""Variants of any rule: what Meulemans 2019 changes in target propagation, as wrappers."""
+
+import abc
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ..network import Dense
+from ..normalization import BatchNormalized
+from ._base import Lesson, Rule
+
+
+class Variant(Rule):
+    """Another rule with something changed in how its target updates are learned. Feedback and target updates are the
+    other rule's own."""
+
+    rule: eqx.AbstractVar[Rule]
+
+    def init(self, network, *, key):
+        return self.rule.init(network, key=key)
+
+    def target_updates(self, network, feedback, trace, output_update):
+        return self.rule.target_updates(network, feedback, trace, output_update)
+
+    def feedback_gradients(self, network, feedback, trace, *, key):
+        return self.rule.feedback_gradients(network, feedback, trace, key=key)
+
+    def follow(self, before, after, feedback, lesson):
+        return self.rule.follow(before, after, feedback, lesson)
+
+    @abc.abstractmethod
+    def lesson(self, network, feedback, trace, output_update, *, key):
+        """As in `Rule`."""
+
+    @abc.abstractmethod
+    def chosen(self, network, *, key):
+        """As in `Rule`."""
+
+
+class Randomized(Variant):
+    """In every step one layer, drawn at random, moves and the others stay (Meulemans 2019, Algorithm A.2).
+
+    The output target asks every layer to bring about the whole change; when all of them do, the output moves too far.
+    """
+
+    rule: Rule
+
+    name: ClassVar[str] = "randomized"
+    equation: ClassVar[str] = "dh_i of the other rule, learned by one random layer"
+    source: ClassVar[str] = "Meulemans 2019, Algorithm A.2"
+
+    def lesson(self, network, feedback, trace, output_update, *, key):
+        return self.rule.lesson(network, feedback, trace, output_update, key=key)
+
+    def chosen(self, network, *, key):
+        return jnp.arange(network.depth) == jax.random.randint(key, (), 0, network.depth)
+
+
+class Modified(Variant):
+    """The local update has `D_i^{-1}` in place of `D_i`, the slopes of the layer's nonlinearity, so that the update of the
+    pre-activation is that of Gauss-Newton (Meulemans 2019, section 5.1.1 and Algorithm A.1).
+
+    Dense layers of an activation whose slope is never zero; others raise `TypeError`. Batch normalisation, the other half
+    of Algorithm A.1, belongs to the network: `BatchNormalized` layers.
+    """
+
+    rule: Rule
+
+    name: ClassVar[str] = "modified"
+    equation: ClassVar[str] = "D_i^{-2} dh_i of the other rule"
+    source: ClassVar[str] = "Meulemans 2019, Algorithm A.1"
+
+    def lesson(self, network, feedback, trace, output_update, *, key):
+        found = self.rule.lesson(network, feedback, trace, output_update, key=key)
+        layers = zip(network.layers, found.trace.points, found.updates, strict=True)
+        return Lesson(found.trace, tuple(_unslope(layer, point, dh) for layer, point, dh in layers))
+
+    def chosen(self, network, *, key):
+        return self.rule.chosen(network, key=key)
+
+
+def _unslope(layer, point, dh):
+    if not isinstance(layer, Dense | BatchNormalized):
+        raise TypeError(f"Modified needs dense layers, which know their slopes; this one is a {type(layer).__name__}.")
+    layer.activation.inverse(point.a[:0])  # raises for one whose slope vanishes
+    return dh / layer.activation.slope(point.a) ** 2

@@ -1,0 +1,106 @@
+"""Variants of any rule: one random layer at a time, slopes inverted, activities normalised."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import targetprop as tp
+from targetprop.activations import NotInvertibleError
+from targetprop.losses import MeanSquaredError, SquaredError
+from targetprop.network import Dense, Network, difference, mlp
+from targetprop.normalization import EPSILON, BatchNormalized
+from targetprop.rules import Modified, Randomized
+from targetprop.train.optimizers import Adam
+from targetprop.train.program import step
+from targetprop.train.state import Hyperparameters, Task, initial_state
+from targetprop.updates import minibatch_step
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+@pytest.fixture
+def network():
+    return mlp((4, 3, 5, 2), tp.LeakyReLU(0.35), key=jax.random.key(0), dtype=jnp.float64)
+
+
+@pytest.fixture
+def x():
+    return 3 + jax.random.normal(jax.random.key(1), (6, 4), jnp.float64)
+
+
+def test_one_layer_moves_at_a_time_and_each_has_its_turn(network, x):
+    numbers = Hyperparameters(Randomized(tp.DTP()), 1.0, Adam(0.1), Adam(0.1))
+    task, y, moved = Task(SquaredError(), MeanSquaredError(), 6), jnp.ones((6, 2)), []
+    state = initial_state(network, numbers, jnp.uint32(0))
+    jitted = jax.jit(lambda state, key: step(task, numbers, state, x, y, key, joint=True))
+    for i in range(20):
+        after = jitted(state, jax.random.key(i))
+        pairs = list(zip(state.network.layers, after.network.layers, strict=True))
+        moved.append([not np.array_equal(a.weight, b.weight) for a, b in pairs])
+        feedback = zip(jax.tree.leaves(state.feedback), jax.tree.leaves(after.feedback), strict=True)
+        assert any(not np.array_equal(a, b) for a, b in feedback)
+        state = after
+    assert [sum(layers) for layers in moved] == [1] * 20
+    assert np.all(np.any(moved, axis=0))
+
+
+def test_target_updates_are_those_of_the_rule_inside(network, x):
+    trace, dh = network.trace(x), jnp.ones((6, 2))
+    for variant in (Randomized(tp.DTP()), Modified(tp.DTP()), Modified(Randomized(tp.DTP()))):
+        feedback = variant.init(network, key=jax.random.key(2))
+        ours = variant.target_updates(network, feedback, trace, dh)
+        for one, other in zip(ours, tp.DTP().target_updates(network, feedback, trace, dh), strict=True):
+            np.testing.assert_array_equal(one, other)
+        key = jax.random.key(3)
+        one, other = (rule.feedback_gradients(network, feedback, trace, key=key) for rule in (variant, tp.DTP()))
+        np.testing.assert_array_equal(one.losses, other.losses)
+
+
+def test_the_modified_update_has_the_inverse_slopes(network, x):
+    """Meulemans 2019, Algorithm A.1: the mean over the batch of -D_k^{-1} dh_k h_{k-1}^T."""
+    y = jnp.ones((6, 2))
+    found = minibatch_step(Modified(tp.Backprop()), network, None, SquaredError(), x, y)
+    trace = network.trace(x)
+    updates = tp.Backprop().target_updates(network, None, trace, y - trace.output)
+    for gradient, point, dh in zip(found.gradients.layers, trace.points, updates, strict=True):
+        slopes = np.where(np.asarray(point.a) < 0, 0.35, 1.0) if dh.shape[1] > 2 else 1.0
+        np.testing.assert_allclose(
+            gradient.weight, -np.mean((dh / slopes)[:, :, None] * point.x[:, None], axis=0), rtol=1e-12
+        )
+
+
+def test_layers_whose_slope_vanishes_or_is_unknown_are_refused(x):
+    trace_of = {"x": x, "target": jnp.ones((6, 3))}
+    dead = mlp((4, 5, 3), tp.ReLU(), key=jax.random.key(0), dtype=jnp.float64)
+    with pytest.raises(NotInvertibleError):
+        minibatch_step(Modified(tp.Backprop()), dead, None, SquaredError(), **trace_of)
+    unknown = Network([jnp.tanh, *mlp((4, 3), key=jax.random.key(0), dtype=jnp.float64).layers], 4)
+    with pytest.raises(TypeError, match="dense layers"):
+        minibatch_step(Modified(tp.Backprop()), unknown, None, SquaredError(), **trace_of)
+
+
+@pytest.fixture
+def layer():
+    return BatchNormalized(Dense.create(4, 3, tp.Tanh(), key=jax.random.key(4), dtype=jnp.float64))
+
+
+def test_each_unit_is_normalised_over_the_minibatch(layer, x):
+    point = layer.at(x)
+    z = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + EPSILON)
+    np.testing.assert_allclose(point.h, np.tanh(z @ layer.dense.weight.T), rtol=1e-12)
+
+
+def test_mean_and_deviation_are_constants_of_every_derivative(layer, x):
+    """The pullback and the difference are those of a dense layer whose weights are divided by the deviation."""
+    deviation = np.sqrt(x.var(axis=0) + EPSILON)
+    fixed = Dense(layer.dense.weight / deviation, -(layer.dense.weight / deviation) @ x.mean(axis=0), tp.Tanh())
+    ours, theirs = (Network([entry], 4).trace(x) for entry in (layer, fixed))
+    v, dx = jnp.ones((6, 3)), jax.random.normal(jax.random.key(5), (2, 6, 4))
+    np.testing.assert_allclose(ours.pullbacks[0](v)[1], theirs.pullbacks[0](v)[1], rtol=1e-12)
+    np.testing.assert_allclose(
+        difference(layer, ours.points[0], dx), difference(fixed, theirs.points[0], dx), rtol=1e-12, atol=1e-15
+    )
+    weight = ours.pullbacks[0](v)[0].dense.weight
+    slope = 1 - ours.output**2
+    np.testing.assert_allclose(weight, (v * slope).T @ ((x - x.mean(axis=0)) / deviation), rtol=1e-10, atol=1e-12)
