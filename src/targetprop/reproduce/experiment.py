@@ -60,16 +60,13 @@ class ExperimentPart(Part):
         began = time.perf_counter()
         with ProgressBar(f"{self.row} {self.column}".strip(), self.experiment.steps, shown=progress) as bar:
             metrics = self.experiment.run(seeds, bar.advance)
-        document = {
-            "config": self._config(),
-            **environment(),
-            "seconds": round(time.perf_counter() - began, 2),
-            "seeds": [{"seed": seed, "metrics": found} for seed, found in zip(seeds, metrics, strict=True)],
-        }
+        seconds = round(time.perf_counter() - began, 2)
+        header = {"config": self._config(), **environment(), "seconds": seconds}
+        entries = [{"seed": seed, "metrics": found} for seed, found in zip(seeds, metrics, strict=True)]
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"seeds-{seeds[0]}-{seeds[-1]}.json"
         partial = path.with_name(path.name + ".part")
-        partial.write_text(json.dumps(finite_or_none(document), indent=1, allow_nan=False) + "\n")
+        partial.write_text(_written(header, entries))
         os.replace(partial, path)
         return True
 
@@ -78,6 +75,12 @@ class ExperimentPart(Part):
 
     def _config(self) -> dict[str, Any]:
         return json.loads(json.dumps(describe(self.experiment)))
+
+
+def _written(header: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
+    """One JSON document with a line for each seed."""
+    lines = ",\n  ".join(json.dumps(finite_or_none(entry), allow_nan=False) for entry in entries)
+    return json.dumps(header, indent=1).removesuffix("\n}") + f',\n "seeds": [\n  {lines}\n ]\n}}\n'
 
 
 def extrapolated(short: Callable[[], Any], times: float) -> float:

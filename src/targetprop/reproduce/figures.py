@@ -31,25 +31,29 @@ def legend(figure: Figure, panels: Iterable[Axes]) -> None:
     figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=5)
 
 
+def curve(axes: Axes, x: np.ndarray, values: np.ndarray, *, colour: str, label: str, style: str = "-") -> None:
+    """The mean over seeds, `values` having shape `(seeds, points)`, with a band of one standard deviation, which ends where
+    there are no values below."""
+    mean, sd = values.mean(axis=0), values.std(axis=0, ddof=len(values) > 1)
+    axes.plot(x, mean, style, color=colour, label=label, linewidth=1.5)
+    axes.fill_between(x, np.maximum(mean - sd, values.min(axis=0)), mean + sd, color=colour, alpha=0.15, linewidth=0)
+
+
 def learning_curves(results: Sequence[Result], dataset: str, path: Path) -> None:
     """Test error and training loss against the epoch: a line for the mean over seeds, a band of one standard deviation."""
     figure = canvas(10, 4)
     left, right = figure.subplots(1, 2)
+    left.set(xlabel="epoch", ylabel=f"test error ({results[0].unit})", title=f"Test error on {dataset}", yscale="log")
+    right.set(xlabel="epoch", ylabel="training loss", title=f"Training loss on {dataset}", yscale="log")
     for i, result in enumerate(results):
         colour, style = COLOURS[i % len(COLOURS)], "--" if i >= len(COLOURS) else "-"
         for axes, name in ((left, "test_error"), (right, "train_loss")):
-            curves = [[record[name] for record in seed.history] for seed in result.seeds if seed.history]
-            if not curves:
+            histories = [[record[name] for record in seed.history] for seed in result.seeds if seed.history]
+            if not histories:
                 continue
-            length = min(map(len, curves))
-            values = np.array([curve[:length] for curve in curves])
-            epochs, mean, sd = np.arange(1, length + 1), values.mean(axis=0), values.std(axis=0, ddof=len(values) > 1)
-            axes.plot(epochs, mean, style, color=colour, label=result.rule, linewidth=1.5)
-            low = np.maximum(mean - sd, values.min(axis=0))  # stays positive on the logarithmic axis
-            axes.fill_between(epochs, low, mean + sd, color=colour, alpha=0.15, linewidth=0)
-    unit = results[0].unit
-    left.set(xlabel="epoch", ylabel=f"test error ({unit})", title=f"Test error on {dataset}", yscale="log")
-    right.set(xlabel="epoch", ylabel="training loss", title=f"Training loss on {dataset}", yscale="log")
+            length = min(map(len, histories))
+            values = np.array([history[:length] for history in histories])
+            curve(axes, np.arange(1, length + 1), values, colour=colour, label=result.rule, style=style)
     left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     left.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     left.yaxis.set_minor_formatter(NullFormatter())

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from ..train.result import Summary
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -24,13 +26,9 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingOptions(Options):
-    """What an item takes that trains networks on data sets."""
+class EpochOptions(Options):
+    """What an item takes whose length can be changed."""
 
-    dataset: tuple[str, ...] = ()
-    """Data sets, all unless given."""
-    methods: tuple[str, ...] = ()
-    """Methods by recipe name, for example ddtp-linear; all unless given."""
     epochs: int | None = None
     """Epochs, in place of the published number; such runs are kept apart."""
 
@@ -38,6 +36,16 @@ class TrainingOptions(Options):
     def variant(self) -> str:
         """Names what differs from the published settings; empty where nothing does."""
         return "" if self.epochs is None else f"epochs-{self.epochs}"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions(EpochOptions):
+    """What an item takes that trains networks on data sets."""
+
+    dataset: tuple[str, ...] = ()
+    """Data sets, all unless given."""
+    methods: tuple[str, ...] = ()
+    """Methods by recipe name, for example ddtp-linear; all unless given."""
 
 
 class Part(abc.ABC):
@@ -126,6 +134,14 @@ def estimate(item: Item[OptionsT], options: OptionsT) -> list[Estimate]:
         seeds = part.missing(options.seeds)
         estimates.append(Estimate(part.row, part.column, seeds, part.seconds(seeds) if seeds else 0.0))
     return estimates
+
+
+def plus_minus(found: Summary, digits: int) -> str:
+    """Mean and standard deviation for a table; a dash where there is nothing."""
+    if not found.values:
+        return "-"
+    spread = f" ± {found.sd:.{digits}f}" if len(found.values) > 1 else ""
+    return f"{found.mean:.{digits}f}{spread}"
 
 
 def document(item: Item[Any], report: Report) -> dict[str, Any]:

@@ -4,10 +4,16 @@ from typing import Any
 
 from ..errors import ConfigError
 from .item import Item
+from .meulemans2020.null_space import NullSpaceFigure
+from .meulemans2020.output_space import OutputSpaceFigure
 from .published import tables
 from .tables import TableItem
 
-ITEMS: tuple[Item[Any], ...] = (*(TableItem(table) for table in tables("meulemans2020").values()),)
+ITEMS: tuple[Item[Any], ...] = (
+    *(TableItem(table) for table in tables("meulemans2020").values()),
+    NullSpaceFigure(),
+    OutputSpaceFigure(),
+)
 
 SOURCES = tuple(dict.fromkeys(item.source for item in ITEMS))
 

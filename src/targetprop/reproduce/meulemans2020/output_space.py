@@ -1,0 +1,197 @@
+"""Fig. S2: where an update sends the output."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from ...data.synthetic import make_teacher
+from ...diagnostics import angle, output_change
+from ...gauss_newton import PseudoInverse
+from ...losses import SquaredError
+from ...network import Network
+from ...recipes import MLP, Recipe
+from ...rules import Backprop, GaussNewtonTargets, Rule
+from ...train.ensemble import Ensemble
+from ...train.optimizers import SGD
+from ...train.result import Summary
+from ...train.schedule import Schedule
+from ...updates import local_gradients, output_update
+from ..experiment import Experiment, ExperimentPart, extrapolated
+from ..figures import COLOURS, canvas, curve, legend
+from ..item import EpochOptions, Item, Report, plus_minus
+
+RULES: dict[str, tuple[str, Rule]] = {"gnt": ("GNT", GaussNewtonTargets(PseudoInverse())), "bp": ("BP", Backprop())}
+DRAWN = {"gnt": COLOURS[4], "bp": COLOURS[5]}
+EPOCHS = 20
+SAMPLES = 400
+WIDTH, OUTPUTS = 4, 2
+ARROWS = 24
+
+
+def toy(rule: Rule, epochs: int) -> Recipe:
+    """A student with two hidden layers of 4 tanh units and 2 linear outputs, trained one sample at a time."""
+    return Recipe(
+        rule,
+        dataset="teacher",
+        architecture=MLP((WIDTH, WIDTH)),
+        optimizer=SGD(3e-3),
+        schedule=Schedule(epochs),
+        batch_size=1,
+        validation=0,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputSpace(Experiment):
+    """For each sample, where the output goes under an infinitesimal step that GNT, or BP, makes for that sample alone, as an
+    angle to the negative gradient in output space, averaged over the samples; at initialisation and after each epoch. For
+    the first samples also the error `e_L` and the directions themselves, at initialisation."""
+
+    recipe: Recipe
+    samples: int
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.schedule.epochs
+
+    def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
+        data = make_teacher(sizes=(WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1)
+        ensemble = Ensemble([self.recipe] * len(seeds), seeds, data)
+        found = [_measure(ensemble)]
+        for at in self.recipe.schedule.passes(trains_feedback=False):
+            ensemble.advance(at, 0, ensemble.steps)
+            found.append(_measure(ensemble))
+            advance(1)
+        return [_metrics([of[i] for of in found]) for i in range(len(seeds))]
+
+    def seconds(self, seeds: Sequence[int]) -> float:
+        short = dataclasses.replace(self, recipe=toy(self.recipe.rule, 1))
+        return extrapolated(lambda: short.run(seeds, lambda steps: None), self.steps)
+
+
+def _measure(ensemble: Ensemble) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """For each member the errors and the directions of all samples."""
+    members = (ensemble.member(i).state.network for i in range(len(ensemble.alive)))
+    x, y = ensemble.data.x, ensemble.data.y
+    return [
+        jax.device_get((network(x) - y, {name: directions(network, rule, x, y) for name, (_, rule) in RULES.items()}))
+        for network in members
+    ]
+
+
+@eqx.filter_jit
+def directions(network: Network, rule: Rule, x: Array, y: Array) -> Float[Array, "samples n_L"]:
+    """How the output of each sample starts to move when the network takes a step that a rule without feedback parameters
+    makes for this sample alone."""
+
+    def one(x, y):
+        trace = network.trace(x[None])
+        dh = output_update(SquaredError(), trace.output, y[None], 1.0)
+        gradients = local_gradients(network, trace, rule.target_updates(network, None, trace, dh))
+        return output_change(network, x[None], gradients)[0]
+
+    return jax.vmap(one)(x, y)
+
+
+def _metrics(found: Sequence[tuple[np.ndarray, dict[str, np.ndarray]]]) -> dict[str, Any]:
+    """What is kept of one seed."""
+    angles = {name: [_mean_angle(moved[name], error) for error, moved in found] for name in RULES}
+    error, moved = found[0]
+    units = {name: moved[name] / np.linalg.norm(moved[name], axis=1, keepdims=True) for name in RULES}
+    arrows = {name: _rounded(values[:ARROWS]) for name, values in {"error": error, **units}.items()}
+    return {"angle": {name: _rounded(values) for name, values in angles.items()}, "arrows": arrows}
+
+
+def _mean_angle(moved: np.ndarray, error: np.ndarray) -> float:
+    return float(jnp.mean(angle(jnp.asarray(moved), -jnp.asarray(error))))
+
+
+def _rounded(values: Any) -> list:
+    return np.round(np.asarray(values, float), 4).tolist()
+
+
+class OutputSpaceFigure(Item[EpochOptions]):
+    """The directions of GNT's and BP's updates in output space, in networks trained by each of the two."""
+
+    source, name = "meulemans2020", "fig-s2"
+    title = "Fig. S2: where the updates of GNT and of BP send the output"
+    defaults = EpochOptions(seeds=20)
+
+    def parts(self, options: EpochOptions) -> list[ExperimentPart]:
+        folder = options.results / self.source / self.name / options.variant
+        return [
+            ExperimentPart(
+                "trained by " + label, "teacher", OutputSpace(toy(rule, options.epochs or EPOCHS), SAMPLES), folder / name
+            )
+            for name, (label, rule) in RULES.items()
+        ]
+
+    def report(self, options: EpochOptions) -> Report:
+        parts = zip(RULES, self.parts(options), strict=True)
+        found = {name: list(part.found().values()) for name, part in parts}
+        cells, rows = [], []
+        for trained, seeds in found.items():
+            for name, (label, _) in RULES.items():
+                values = Summary(tuple(float(np.mean(metrics["angle"][name])) for metrics in seeds))
+                column = f"trained by {RULES[trained][0]}"
+                ours = {"mean": values.mean, "sd": values.sd, "n": len(seeds)} if seeds else None
+                cells.append({"row": label, "column": column, "published": None, "ours": ours})
+                rows.append((label, column, plus_minus(values, 1), str(len(seeds))))
+        text = (
+            "Angle in degrees between the movement of a sample's output, under a step made for that sample alone, and the "
+            "negative loss gradient in output space; averaged over the samples and over training (the start and "
+            f"{options.epochs or EPOCHS} epochs); mean ± SD over seeds. In a linear network GNT's angle is 0. The paper draws the "
+            "directions and gives no numbers."
+        )
+        draw = _picture(found) if all(found.values()) else None
+        return Report(cells, ("update", "network", "angle (degrees)", "seeds"), rows, draw, text, options.variant)
+
+
+def _picture(found: dict[str, list[dict[str, Any]]]) -> Callable[[Path], None]:
+    def draw(path: Path) -> None:
+        figure = canvas(13, 4.6)
+        left, *panels = figure.subplots(1, 3, width_ratios=(1.1, 1, 1))
+        _draw_arrows(left, found["gnt"][0]["arrows"])
+        panels[1].sharey(panels[0])
+        for axes, trained in zip(panels, RULES, strict=True):
+            for name, (label, _) in RULES.items():
+                values = np.array([metrics["angle"][name] for metrics in found[trained]])
+                curve(axes, np.arange(values.shape[1]), values, colour=DRAWN[name], label=label)
+            axes.set(xlabel="epoch", title=f"network trained by {RULES[trained][0]}")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.grid(alpha=0.3, linewidth=0.5)
+        panels[0].set(ylabel="angle to the negative gradient (degrees)", ylim=(0, None))
+        figure.suptitle("GNT sends the output closer to the negative gradient than BP does; where BP trains, only at first")
+        legend(figure, (left, *panels))
+        figure.savefig(path, dpi=150)
+
+    return draw
+
+
+def _draw_arrows(axes: Axes, arrows: dict[str, list]) -> None:
+    """Directions at the samples whose error is longer than an arrow."""
+    error = np.array(arrows["error"])
+    size = 0.16 * np.abs(error).max()
+    shown = np.linalg.norm(error, axis=1) > size
+    low, high = (end(np.vstack([error, [[0, 0]]]), axis=0) for end in (np.min, np.max))
+    middle, half = (low + high) / 2, 0.5 * np.max(high - low) + size
+    xs, ys = (np.linspace(centre - half, centre + half, 101) for centre in middle)
+    loss = 0.5 * (xs[None] ** 2 + ys[:, None] ** 2)
+    axes.contour(xs, ys, loss, levels=0.5 * (size * np.arange(1, 15)) ** 2, colors="#BBBBBB", linewidths=0.8)
+    for name in RULES:
+        moved = size * np.array(arrows[name])[shown]
+        exact = {"angles": "xy", "scale_units": "xy", "scale": 1}
+        axes.quiver(*error[shown].T, *moved.T, color=DRAWN[name], width=0.006, zorder=3, **exact)
+    axes.plot(*error[shown].T, ".", color="#000000", markersize=4, zorder=4)
+    axes.plot(0, 0, "+", color="#000000", markersize=11, markeredgewidth=2, label="target")
+    axes.set(xlabel="$y_1$ - target", ylabel="$y_2$ - target", title="untrained, one point per sample")
+    axes.set_aspect("equal")
