@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from targetprop.reproduce.item import TrainingOptions
+from targetprop.reproduce.item import TrainingOptions, plus_minus
 from targetprop.reproduce.published import tables
-from targetprop.reproduce.tables import TITLES, TableItem
+from targetprop.reproduce.tables import Cell, TableItem
 
 ROOT = Path(__file__).parent.parent
+DATASETS = {"mnist": "MNIST", "frozen-mnist": "frozen MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 
 def lines(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -26,11 +27,26 @@ def digits() -> str:
     return lines(("rule", "test error (%)", "time per epoch / BP's"), rows)
 
 
-def mnist() -> str:
-    """Table 1 of Meulemans et al. 2020 on MNIST, as far as it was run, from `results/meulemans2020`."""
-    item = TableItem(tables("meulemans2020")["table1"])
-    cells = item.compared(TrainingOptions(results=ROOT / "results", dataset=("mnist",)))
-    return lines(TITLES, (cell.to_row() for cell in cells))
+def errors() -> str:
+    """Table S6 of Meulemans et al. 2020 on the data sets of which something was run, from `results/meulemans2020`."""
+    item = TableItem(tables("meulemans2020")["table-s6"])
+    cells = [cell for cell in item.compared(TrainingOptions(results=ROOT / "results")) if cell.published.column in DATASETS]
+    found = {(cell.published.row, cell.published.column): cell for cell in cells}
+    methods = dict.fromkeys(cell.published.row for cell in cells)
+    shown = [name for name in DATASETS if any(c.verdict.ours.values for (_, column), c in found.items() if column == name)]
+    titles = ["method", *(f"{DATASETS[name]}, {whose}" for name in shown for whose in ("published", "ours (seeds)"))]
+    return lines(
+        titles, ([method, *(text for name in shown for text in both(found.get((method, name))))] for method in methods)
+    )
+
+
+def both(cell: Cell | None) -> tuple[str, str]:
+    """A published cell and ours."""
+    if cell is None:
+        return "-", "-"
+    theirs, ours = cell.published, cell.verdict.ours
+    measured = f"{plus_minus(ours, 2)} ({len(ours.values)})" if ours.values else "not yet run"
+    return f"{theirs.mean:.2f} ± {theirs.sd:.2f}", measured
 
 
 def steps() -> str:
@@ -43,7 +59,7 @@ def steps() -> str:
     return lines(("rule", "ms per step", "ratio to hand-written BP", "compile (s)"), rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"digits": digits, "mnist": mnist, "steps": steps}
+TABLES: dict[str, Callable[[], str]] = {"digits": digits, "errors": errors, "steps": steps}
 
 
 def fill(text: str) -> str:
