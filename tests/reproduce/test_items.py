@@ -173,26 +173,22 @@ def test_training_part_is_continued_by_seed_and_probed(tmp_path):
     assert probed.seconds([0]) > 0
 
 
-def write_run(folder: Path, errors: Sequence[float], epochs: int) -> None:
-    """The files of a finished run, as far as a store reads them."""
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"recipe": {"schedule": {"epochs": epochs}}}))
+def errors_of(*errors: float) -> tuple[list[dict], list[dict]]:
+    """The results and the metrics of seeds with these test errors; the first one's training error is above 60 %."""
     seeds = [{"seed": i, "status": "finished", "test_error": error} for i, error in enumerate(errors)]
-    (folder / "result.json").write_text(json.dumps({"seeds": seeds}))
-    records = [{"seed": i, "epoch": 6, "train_loss": 1.0, "train_error": 61.0 * (i == 0)} for i in range(len(errors))]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return seeds, [{"seed": i, "epoch": 6, "train_loss": 1.0, "train_error": 61.0 * (i == 0)} for i in range(len(errors))]
 
 
-def test_a_table_sets_the_found_runs_beside_the_published_cells(tmp_path):
+def test_a_table_sets_the_found_runs_beside_the_published_cells(tmp_path, write_run):
     name = "meulemans2020/mnist/bp"
     cells = (
         Published("BP", "mnist", 2.0, 0.1, 10, name),
         Published("DFA", "mnist", 2.5, 0.1, 10, "meulemans2020/mnist/dfa"),
     )
     item = TableItem(Table("meulemans2020", "small", "Small", "test_error", cells))
-    write_run(tmp_path / name / "run", [1.9, 2.0, 2.1], 100)
-    write_run(tmp_path / name / "train-loss" / "run", [9.0] * 5, 100)  # another recipe's, below this one's folder
-    write_run(tmp_path / name / "short", [9.0] * 5, 3)
+    write_run(tmp_path / name / "run", 100, *errors_of(1.9, 2.0, 2.1))
+    write_run(tmp_path / name / "train-loss" / "run", 100, *errors_of(9.0))  # another recipe's, below this one's folder
+    write_run(tmp_path / name / "short", 3, *errors_of(9.0))
     options = dataclasses.replace(item.defaults, results=tmp_path, seeds=4)
     report = item.report(options)
     assert report.cells[0]["ours"] == {"mean": pytest.approx(2.0), "sd": pytest.approx(0.1), "n": 3}

@@ -78,7 +78,8 @@ TASKS = {
 
 @functools.cache
 def published() -> dict[str, dict]:
-    """The published values by name, for example `mnist/ddtp-linear`; entries ending in `/train-loss` belong to Table 2."""
+    """The published values by name, for example `mnist/ddtp-linear`; entries ending in `/train-loss` belong to Table 2,
+    those in `/alignment` to the angle figures and Table S7."""
     text = resources.files(__name__.rpartition(".")[0]).joinpath("meulemans2020.json").read_text()
     return json.loads(text)["recipes"]
 
@@ -86,6 +87,21 @@ def published() -> dict[str, dict]:
 def names() -> tuple[str, ...]:
     """The configurations that can be run."""
     return tuple(name for name in published() if name.split("/")[0] in TASKS and name.split("/")[1] in _METHODS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Alignment:
+    """How the updates of a configuration are compared with others during training: every `every` steps, and with
+    Gauss-Newton targets of the given damping for each hidden layer; no damping is given for BP."""
+
+    every: int
+    dampings: tuple[float, ...] | None
+
+
+def alignment(name: str) -> Alignment:
+    """The settings of the published angle figures for a configuration, for example `mnist/ddtp-linear/alignment`."""
+    row = published()[name]
+    return Alignment(row["angles_every"], tuple(row["gn_dampings"]) if "gn_dampings" in row else None)
 
 
 def recipe(name: str) -> Recipe:

@@ -35,7 +35,7 @@ def curve(axes: Axes, x: np.ndarray, values: np.ndarray, *, colour: str, label: 
     """The mean over seeds, `values` having shape `(seeds, points)`, with a band of one standard deviation, which ends where
     there are no values below."""
     mean, sd = values.mean(axis=0), values.std(axis=0, ddof=len(values) > 1)
-    axes.plot(x, mean, style, color=colour, label=label, linewidth=1.5)
+    axes.plot(x, mean, style, color=colour, label=label, linewidth=1.5, marker="." if len(x) == 1 else "")
     axes.fill_between(x, np.maximum(mean - sd, values.min(axis=0)), mean + sd, color=colour, alpha=0.15, linewidth=0)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from ..errors import ConfigError
 from ..train.result import Summary
 
 
@@ -134,6 +135,13 @@ def estimate(item: Item[OptionsT], options: OptionsT) -> list[Estimate]:
         seeds = part.missing(options.seeds)
         estimates.append(Estimate(part.row, part.column, seeds, part.seconds(seeds) if seeds else 0.0))
     return estimates
+
+
+def check_known(item: str, kind: str, asked: Sequence[str], known: Sequence[str]) -> None:
+    """Raises `ConfigError` where something is asked of an item that it does not have."""
+    for name in asked:
+        if name not in known:
+            raise ConfigError(f"{item} has no {kind} {name!r}; it has {', '.join(known)}.")
 
 
 def plus_minus(found: Summary, digits: int) -> str:

@@ -4,6 +4,8 @@ from typing import Any
 
 from ..errors import ConfigError
 from .item import Item
+from .meulemans2020.alignment import MAIN, AlignmentFigure
+from .meulemans2020.damping import DampingTable
 from .meulemans2020.null_space import NullSpaceFigure
 from .meulemans2020.output_space import OutputSpaceFigure
 from .published import tables
@@ -13,6 +15,11 @@ ITEMS: tuple[Item[Any], ...] = (
     *(TableItem(table) for table in tables("meulemans2020").values()),
     NullSpaceFigure(),
     OutputSpaceFigure(),
+    AlignmentFigure("fig4", "fashion-mnist", "Fig. 4", shown=MAIN, layers=(5,), damped=False),
+    AlignmentFigure("fig-s3", "fashion-mnist", "Fig. S3"),
+    AlignmentFigure("fig-s4", "mnist", "Fig. S4"),
+    AlignmentFigure("fig-s5", "cifar10", "Fig. S5"),
+    DampingTable(),
 )
 
 SOURCES = tuple(dict.fromkeys(item.source for item in ITEMS))

@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..errors import ConfigError
 from ..recipes import recipe_names
 from ..train.result import Summary
 from .figures import COLOURS, canvas, legend
-from .item import Item, Report, TrainingOptions
+from .item import Item, Report, TrainingOptions, check_known
 from .published import Published, Table
 from .store import FinishedSeed, Store
 from .training import TrainingPart, published_recipe
@@ -125,13 +124,6 @@ class TableItem(Item[TrainingOptions]):
 def method(cell: Published) -> str:
     """The method of a cell by its recipe's name, `SOURCE/DATASET/METHOD`."""
     return cell.recipe.split("/")[2]
-
-
-def check_known(item: str, kind: str, asked: Sequence[str], known: Sequence[str]) -> None:
-    """Raises `ConfigError` where something is asked of an item that it does not have."""
-    for name in asked:
-        if name not in known:
-            raise ConfigError(f"{item} has no {kind} {name!r}; it has {', '.join(known)}.")
 
 
 def _picture(table: Table, cells: Sequence[Cell]) -> Callable[[Path], None]:

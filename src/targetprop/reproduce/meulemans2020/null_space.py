@@ -124,8 +124,8 @@ class NullSpaceFigure(Item[EpochOptions]):
                 rows.append((label, f"W_{layer}", plus_minus(values, 3), str(len(found))))
         text = (
             "Norm of the null-space component over the norm of the update, one sample at a time, averaged over the samples, "
-            f"after {options.epochs or EPOCHS} passes of feedback training beside fixed forward weights; mean ± SD over seeds. A "
-            f"random direction has {random_share(WIDTH, OUTPUTS):.2f}. The paper draws `W_2` and gives no numbers."
+            f"after {options.epochs or EPOCHS} passes of feedback training beside fixed forward weights; mean ± SD over "
+            f"seeds. A random direction has {random_share(WIDTH, OUTPUTS):.2f}. The paper draws `W_2` and gives no numbers."
         )
         complete = all(curves.values())
         titles = ("method", "weights", "share in the null space", "seeds")

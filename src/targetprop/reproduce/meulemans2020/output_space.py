@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...data.synthetic import make_teacher
 from ...diagnostics import angle, output_change
-from ...gauss_newton import PseudoInverse
+from ...gauss_newton import PseudoInverse, output_jacobians
 from ...losses import SquaredError
 from ...network import Network
 from ...recipes import MLP, Recipe
@@ -30,7 +30,7 @@ from ..figures import COLOURS, canvas, curve, legend
 from ..item import EpochOptions, Item, Report, plus_minus
 
 RULES: dict[str, tuple[str, Rule]] = {"gnt": ("GNT", GaussNewtonTargets(PseudoInverse())), "bp": ("BP", Backprop())}
-DRAWN = {"gnt": COLOURS[4], "bp": COLOURS[5]}
+COLOUR = {"gnt": COLOURS[4], "bp": COLOURS[5]}
 EPOCHS = 20
 SAMPLES = 400
 WIDTH, OUTPUTS = 4, 2
@@ -52,9 +52,10 @@ def toy(rule: Rule, epochs: int) -> Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class OutputSpace(Experiment):
-    """For each sample, where the output goes under an infinitesimal step that GNT, or BP, makes for that sample alone, as an
-    angle to the negative gradient in output space, averaged over the samples; at initialisation and after each epoch. For
-    the first samples also the error `e_L` and the directions themselves, at initialisation."""
+    """For each sample, where the output goes under an infinitesimal step that GNT or BP makes for that sample alone, as an
+    angle to the negative gradient in output space, averaged over the samples; at initialisation and after each epoch. Beside
+    it the condition number of `dh_L / dh_1`, the median over the samples. For the first samples also the error `e_L` and
+    the directions themselves, at initialisation."""
 
     recipe: Recipe
     samples: int
@@ -78,14 +79,28 @@ class OutputSpace(Experiment):
         return extrapolated(lambda: short.run(seeds, lambda steps: None), self.steps)
 
 
-def _measure(ensemble: Ensemble) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """For each member the errors and the directions of all samples."""
+class Found(NamedTuple):
+    """What is measured on a network: the errors and the directions of all samples, and the median condition number."""
+
+    error: np.ndarray
+    moved: dict[str, np.ndarray]
+    condition: float
+
+
+def _measure(ensemble: Ensemble) -> list[Found]:
     members = (ensemble.member(i).state.network for i in range(len(ensemble.alive)))
     x, y = ensemble.data.x, ensemble.data.y
-    return [
-        jax.device_get((network(x) - y, {name: directions(network, rule, x, y) for name, (_, rule) in RULES.items()}))
-        for network in members
-    ]
+    found = []
+    for network in members:
+        error, moved, jacobian = jax.device_get(
+            (
+                network(x) - y,
+                {name: directions(network, rule, x, y) for name, (_, rule) in RULES.items()},
+                output_jacobians(network.trace(x))[0],
+            )
+        )
+        found.append(Found(error, moved, float(np.median(np.linalg.cond(jacobian)))))
+    return found
 
 
 @eqx.filter_jit
@@ -102,13 +117,12 @@ def directions(network: Network, rule: Rule, x: Array, y: Array) -> Float[Array,
     return jax.vmap(one)(x, y)
 
 
-def _metrics(found: Sequence[tuple[np.ndarray, dict[str, np.ndarray]]]) -> dict[str, Any]:
+def _metrics(found: Sequence[Found]) -> dict[str, Any]:
     """What is kept of one seed."""
-    angles = {name: [_mean_angle(moved[name], error) for error, moved in found] for name in RULES}
-    error, moved = found[0]
-    units = {name: moved[name] / np.linalg.norm(moved[name], axis=1, keepdims=True) for name in RULES}
-    arrows = {name: _rounded(values[:ARROWS]) for name, values in {"error": error, **units}.items()}
-    return {"angle": {name: _rounded(values) for name, values in angles.items()}, "arrows": arrows}
+    angles = {name: _rounded([_mean_angle(at.moved[name], at.error) for at in found]) for name in RULES}
+    units = {name: moved / np.linalg.norm(moved, axis=1, keepdims=True) for name, moved in found[0].moved.items()}
+    arrows = {name: _rounded(values[:ARROWS]) for name, values in {"error": found[0].error, **units}.items()}
+    return {"angle": angles, "condition": _rounded([at.condition for at in found]), "arrows": arrows}
 
 
 def _mean_angle(moved: np.ndarray, error: np.ndarray) -> float:
@@ -149,9 +163,15 @@ class OutputSpaceFigure(Item[EpochOptions]):
         text = (
             "Angle in degrees between the movement of a sample's output, under a step made for that sample alone, and the "
             "negative loss gradient in output space; averaged over the samples and over training (the start and "
-            f"{options.epochs or EPOCHS} epochs); mean ± SD over seeds. In a linear network GNT's angle is 0. The paper draws the "
-            "directions and gives no numbers."
+            f"{options.epochs or EPOCHS} epochs); mean ± SD over seeds. In a linear network GNT's angle is 0. The paper "
+            "draws the directions and gives no numbers."
         )
+        if all(found.values()):
+            gnt, bp = (np.median([metrics["condition"][-1] for metrics in found[name]]) for name in ("gnt", "bp"))
+            text += (
+                f" The condition number of `dh_L / dh_1` in the end, median over samples and seeds, is {gnt:.1f} where GNT trains "
+                f"and {bp:.1f} where BP trains."
+            )
         draw = _picture(found) if all(found.values()) else None
         return Report(cells, ("update", "network", "angle (degrees)", "seeds"), rows, draw, text, options.variant)
 
@@ -165,7 +185,7 @@ def _picture(found: dict[str, list[dict[str, Any]]]) -> Callable[[Path], None]:
         for axes, trained in zip(panels, RULES, strict=True):
             for name, (label, _) in RULES.items():
                 values = np.array([metrics["angle"][name] for metrics in found[trained]])
-                curve(axes, np.arange(values.shape[1]), values, colour=DRAWN[name], label=label)
+                curve(axes, np.arange(values.shape[1]), values, colour=COLOUR[name], label=label)
             axes.set(xlabel="epoch", title=f"network trained by {RULES[trained][0]}")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3, linewidth=0.5)
@@ -190,7 +210,7 @@ def _draw_arrows(axes: Axes, arrows: dict[str, list]) -> None:
     for name in RULES:
         moved = size * np.array(arrows[name])[shown]
         exact = {"angles": "xy", "scale_units": "xy", "scale": 1}
-        axes.quiver(*error[shown].T, *moved.T, color=DRAWN[name], width=0.006, zorder=3, **exact)
+        axes.quiver(*error[shown].T, *moved.T, color=COLOUR[name], width=0.006, zorder=3, **exact)
     axes.plot(*error[shown].T, ".", color="#000000", markersize=4, zorder=4)
     axes.plot(0, 0, "+", color="#000000", markersize=11, markeredgewidth=2, label="target")
     axes.set(xlabel="$y_1$ - target", ylabel="$y_2$ - target", title="untrained, one point per sample")
