@@ -57,3 +57,31 @@ def solve(matrices: Float[Array, "batch k k"], v: Float[Array, "batch k"]) -> Fl
 def eigh(matrices: Float[Array, "batch k k"]) -> tuple[Float[Array, "batch k"], Float[Array, "batch k k"]]:
     """The eigenvalues, in rising order, and the eigenvectors, as columns, of symmetric matrices."""
     return one_by_one(lambda a: tuple(jnp.linalg.eigh(a)), matrices)
+
+
+def _matrix_by_matrix(function: Callable) -> Callable:
+    """`function` as it is, but under `vmap` on a CPU one call after the other."""
+    sequential = jax.custom_batching.sequential_vmap(function)
+
+    def apply(*matrices):
+        return (sequential if jax.default_backend() == "cpu" else function)(*matrices)
+
+    return apply
+
+
+@_matrix_by_matrix
+def solve_columns(matrix: Float[Array, "n n"], columns: Float[Array, "n k"]) -> Float[Array, "n k"]:
+    """`A^{-1} B` by an LU factorisation of one matrix."""
+    return jnp.linalg.solve(matrix, columns)
+
+
+@_matrix_by_matrix
+def inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """`A^{-1}` of one matrix."""
+    return jnp.linalg.inv(matrix)
+
+
+@_matrix_by_matrix
+def orthonormal_columns(matrix: Float[Array, "n k"]) -> Float[Array, "n min(n,k)"]:
+    """Orthonormal columns whose span holds that of the given ones."""
+    return jnp.linalg.qr(matrix)[0]

@@ -5,7 +5,6 @@ Targets are integer labels of shape `(batch,)` or real vectors of shape `(batch,
 """
 
 import abc
-from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -90,7 +89,10 @@ class SoftmaxCrossEntropy(Loss):
 class Score(eqx.Module):
     """How a test set is scored: a number per sample, the lower the better, whose mean is reported."""
 
-    unit: ClassVar[str]
+    @property
+    @abc.abstractmethod
+    def unit(self) -> str:
+        """What the number is measured in."""
 
     @abc.abstractmethod
     def __call__(self, h: Output, target: Target) -> Float[Array, " batch"]:
@@ -100,7 +102,9 @@ class Score(eqx.Module):
 class ErrorRate(Score):
     """Misclassified samples, in percent."""
 
-    unit: ClassVar[str] = "%"
+    @property
+    def unit(self) -> str:
+        return "%"
 
     def __call__(self, h: Output, target: Target) -> Float[Array, " batch"]:
         return 100.0 * (jnp.argmax(h, axis=-1) != target).astype(h.dtype)
@@ -109,7 +113,9 @@ class ErrorRate(Score):
 class MeanSquaredError(Score):
     """Squared distance to the target, averaged over the outputs."""
 
-    unit: ClassVar[str] = "MSE"
+    @property
+    def unit(self) -> str:
+        return "MSE"
 
     def __call__(self, h: Output, target: Target) -> Float[Array, " batch"]:
         return jnp.mean((h - target) ** 2, axis=-1)

@@ -1,0 +1,225 @@
+"""The exact inverse of a layer as its feedback: `W^{-1} [s^{-1}(h + d) - s^{-1}(h)]`, never an absolute target.
+
+How `W^{-1}` is had, and kept up as `W` learns, is an `Inverse`. All give the same numbers to rounding and differ in
+cost.
+"""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from ..invertible import Leading, inverted_layers
+from ..linear_algebra import inverse, orthonormal_columns, solve_columns
+from ..network import Dense, LayerLike, Network, Point, Trace
+
+Weight = Float[Array, "n n"]
+
+NARROW = 128  # up to this width an LU factorisation costs less than keeping an inverse
+LOW_RANK = 6  # a rank-B update pays where the layer is at least so many times as wide as the batch
+ITERATIONS = 20
+
+
+class Inverse(eqx.Module):
+    """How the inverse of a square weight is had while the weight learns. One object serves all layers; `state` is what it
+    keeps for one of them, a pytree, or `None`."""
+
+    @abc.abstractmethod
+    def init(self, weight: Weight) -> Any:
+        """The state for a new weight."""
+
+    @abc.abstractmethod
+    def apply(self, state: Any, weight: Weight, v: Float[Array, "batch n"]) -> Float[Array, "batch n"]:
+        """`W^{-1} v` for each row of `v`."""
+
+    @abc.abstractmethod
+    def follow(self, state: Any, before: Weight, after: Weight, x: Float[Array, "batch n"]) -> tuple[Weight, Any]:
+        """The weight and the state once the optimiser has led the weight from `before` to `after` on a batch of inputs `x`.
+        With plain gradient descent the rows of `after - before` lie in the span of those of `x`. A way to keep the
+        inverse may shorten the step; those here return `after`."""
+
+
+class LUSolve(Inverse):
+    """An LU factorisation in every step; nothing is kept. `2/3 n^3` operations."""
+
+    def init(self, weight):
+        return None
+
+    def apply(self, state, weight, v):
+        return solve_columns(weight, v.T).T
+
+    def follow(self, state, before, after, x):
+        return after, state
+
+
+class Kept(eqx.Module):
+    """An inverse that is kept, and the directions in which its drift was last found largest."""
+
+    matrix: Weight
+    probe: Float[Array, "n probes"]
+
+
+class ExplicitInverse(Inverse):
+    """The inverse is kept as a matrix and goes stale as the weight learns. Refinement, `x += M (v - W x)`, makes up for
+    that, and the matrix is computed anew once its drift is above `limit`: 0 does so in every step.
+
+    The drift is the spectral radius of `M W - I`, by which a refinement shrinks the error; it is followed by one power
+    iteration a step.
+    """
+
+    limit: float = 0.1
+
+    def init(self, weight):
+        return _kept(weight)
+
+    def apply(self, state, weight, v):
+        return _refined(state.matrix, weight, v)
+
+    def follow(self, state, before, after, x):
+        return after, _repaired(state, after, self.limit)
+
+
+class Woodbury(Inverse):
+    """The inverse is kept as a matrix and follows the step, as far as that lies in the span of the batch, by the formula
+
+        (W + U V^T)^{-1} = M - M U (I + V^T M U)^{-1} V^T M,     U = (W' - W) V,  V an orthonormal basis of the inputs
+
+    of Woodbury, for a batch of 1 of Sherman and Morrison. That is all of the step for plain gradient descent.
+    What it misses (other optimisers, rounding) is drift, refined and repaired as in `ExplicitInverse`.
+    """
+
+    limit: float = 0.1
+
+    def init(self, weight):
+        return _kept(weight)
+
+    def apply(self, state, weight, v):
+        return _refined(state.matrix, weight, v)
+
+    def follow(self, state, before, after, x):
+        moved = Kept(woodbury(state.matrix, after - before, x), state.probe)
+        return after, _repaired(moved, after, self.limit)
+
+
+class Automatic(Inverse):
+    """The fastest of the others for the shapes at hand: `LUSolve` for narrow layers, `Woodbury` for layers much wider than
+    the batch, else `ExplicitInverse`."""
+
+    limit: float = 0.1
+
+    def init(self, weight):
+        return LUSolve().init(weight) if weight.shape[0] <= NARROW else _kept(weight)
+
+    def apply(self, state, weight, v):
+        return self._choice(weight, v).apply(state, weight, v)
+
+    def follow(self, state, before, after, x):
+        return self._choice(after, x).follow(state, before, after, x)
+
+    def _choice(self, weight: Weight, rows: Float[Array, "batch n"]) -> Inverse:
+        width = weight.shape[0]
+        if width <= NARROW:
+            return LUSolve()
+        return Woodbury(self.limit) if LOW_RANK * rows.shape[0] <= width else ExplicitInverse(self.limit)
+
+
+def woodbury(matrix: Weight, step: Weight, x: Float[Array, "batch n"]) -> Weight:
+    """The inverse of `W + P`, with `matrix` that of `W` and `P` the part of `step` whose rows lie in the span of those of
+    `x`."""
+    basis = orthonormal_columns(x.T)
+    left = matrix @ (step @ basis)
+    right = basis.T @ matrix
+    small = jnp.eye(basis.shape[1], dtype=matrix.dtype) + basis.T @ left
+    return matrix - left @ solve_columns(small, right)
+
+
+def drift(matrix: Weight, weight: Weight) -> Float[Array, ""]:
+    """`||M W - I||_F / sqrt(n)`: 0 for the inverse, 1 for the zero matrix."""
+    n = weight.shape[0]
+    return jnp.linalg.norm(matrix @ weight - jnp.eye(n, dtype=weight.dtype)) / n**0.5
+
+
+def _kept(weight: Weight) -> Kept:
+    probe = jax.random.normal(jax.random.key(0), (weight.shape[0], 4), jnp.float32).astype(weight.dtype)
+    return Kept(inverse(weight), probe / jnp.linalg.norm(probe, axis=0))
+
+
+def _repaired(state: Kept, weight: Weight, limit: Any) -> Kept:
+    """The state with a new inverse where the old one has drifted too far, and with a sharper probe."""
+    drifted = state.matrix @ (weight @ state.probe) - state.probe
+    sizes = jnp.linalg.norm(drifted, axis=0)
+    matrix = lax.cond(
+        jnp.max(sizes) <= limit,  # false where the drift is not finite
+        lambda: state.matrix,
+        lambda: inverse(weight),
+    )
+    sharper = (sizes > 0) & jnp.isfinite(sizes)
+    return Kept(matrix, jnp.where(sharper, drifted / jnp.where(sharper, sizes, 1), state.probe))
+
+
+def _refined(matrix: Weight, weight: Weight, v: Float[Array, "batch n"]) -> Float[Array, "batch n"]:
+    """`W^{-1} v` by refinement of `M v` until the residual stops halving; by an LU factorisation where that is not near the
+    rounding level."""
+    tolerance = 4 * jnp.finfo(v.dtype).eps
+
+    def residual(x):
+        left = v - x @ weight.T
+        return left, jnp.linalg.norm(left)
+
+    def going(carry):
+        _, _, size, last, count = carry
+        return (size > tolerance * goal) & (size < last / 2) & (count < ITERATIONS)
+
+    def refine(carry):
+        x, left, size, _, count = carry
+        x = x + left @ matrix.T
+        return x, *residual(x), size, count + 1
+
+    goal = jnp.linalg.norm(v)
+    first = v @ matrix.T
+    left, size = residual(first)
+    x, _, size, _, _ = lax.while_loop(going, refine, (first, left, size, jnp.inf * jnp.ones_like(size), 0))
+    close = size <= 1e3 * tolerance * goal
+    return lax.cond(close, lambda: x, lambda: solve_columns(weight, v.T).T)
+
+
+# --- all layers of a network ----------------------------------------------------------------------------------------
+
+
+def init_inverses(method: Inverse, network: Network, onto: bool = True) -> tuple[Any, ...]:
+    """The states for the layers 2 .. L. Raises `ConfigError` where one cannot be inverted."""
+    return tuple(method.init(dense.weight) for dense in inverted_layers(network, onto))
+
+
+def inverse_displacement(
+    method: Inverse, state: Any, layer: LayerLike, point: Point, da: Float[Array, "batch n"]
+) -> Float[Array, "batch ..."]:
+    """How the layer's input must move for its pre-activation to move by `da`, in the shape of the input; auxiliary units
+    stay."""
+    dense = _dense(layer)
+    dx = method.apply(state, dense.weight, da)
+    auxiliary = point.x.reshape(point.x.shape[0], -1).shape[1] - dx.shape[1]
+    return jnp.pad(dx, ((0, 0), (0, auxiliary))).reshape(point.x.shape)
+
+
+def follow_inverses(
+    method: Inverse, before: Network, after: Network, states: tuple[Any, ...], trace: Trace
+) -> tuple[Network, tuple[Any, ...]]:
+    """The network and the states once the optimiser has led it from `before` to `after` on the batch of `trace`."""
+    moved = []
+    for old, new, state, point in zip(before.layers[1:], after.layers[1:], states, trace.points[1:], strict=True):
+        x = point.x.reshape(point.x.shape[0], -1)[:, : _dense(old).weight.shape[1]]
+        moved.append(method.follow(state, _dense(old).weight, _dense(new).weight, x))
+    weights, states = zip(*moved, strict=True) if moved else ((), ())
+    network = eqx.tree_at(lambda net: [_dense(layer).weight for layer in net.layers[1:]], after, list(weights))
+    return network, states
+
+
+def _dense(layer: LayerLike) -> Dense:
+    found = layer.dense if isinstance(layer, Leading) else layer
+    assert isinstance(found, Dense)  # `inverted_layers` saw to it
+    return found
