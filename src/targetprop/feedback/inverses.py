@@ -105,6 +105,37 @@ class Woodbury(Inverse):
         return after, _repaired(moved, after, self.limit)
 
 
+class RobustShermanMorrison(Inverse):
+    """The inverse is kept as a matrix and follows the step by the formula of Sherman and Morrison, and a step that would
+    bring the weight close to a singular one is shortened (Meulemans 2019, Algorithm 4.1, for plain gradient descent).
+
+    A batch of B makes a step of rank B, taken as B steps of rank 1 along an orthonormal basis of its inputs, each
+    shortened if need be; for a batch of 1 that is the published algorithm. `threshold`, between 0 and 1, is the smallest
+    denominator `|1 + v^T W^{-1} u|`. Drift is refined and repaired as in `ExplicitInverse`.
+    """
+
+    threshold: float = 0.5
+    limit: float = 0.1
+
+    def init(self, weight):
+        return _kept(weight)
+
+    def apply(self, state, weight, v):
+        return _refined(state.matrix, weight, v)
+
+    def follow(self, state, before, after, x):
+        basis = orthonormal_columns(x.T)
+        left = (after - before) @ basis
+        beyond = after - before - left @ basis.T
+
+        def one(carry, factors):
+            *moved, _ = robust_sherman_morrison(*carry, *factors, self.threshold)
+            return tuple(moved), None
+
+        (weight, matrix), _ = lax.scan(one, (before, state.matrix), (left.T, basis.T))
+        return weight + beyond, _repaired(Kept(matrix, state.probe), weight + beyond, self.limit)
+
+
 class Automatic(Inverse):
     """The fastest of the others for the shapes at hand: `LUSolve` for narrow layers, `Woodbury` for layers much wider than
     the batch, else `ExplicitInverse`."""
@@ -135,6 +166,19 @@ def woodbury(matrix: Weight, step: Weight, x: Float[Array, "batch n"]) -> Weight
     right = basis.T @ matrix
     small = jnp.eye(basis.shape[1], dtype=matrix.dtype) + basis.T @ left
     return matrix - left @ solve_columns(small, right)
+
+
+def robust_sherman_morrison(
+    weight: Weight, matrix: Weight, u: Float[Array, " n"], v: Float[Array, " n"], threshold: Any
+) -> tuple[Weight, Weight, Float[Array, ""]]:
+    """`W + beta u v^T`, its inverse and `beta`, with `matrix` the inverse of `W`: `beta` is 1, or what makes the denominator
+    of Sherman and Morrison `beta threshold` where that would be nearer to 0 than `threshold` (Meulemans 2019, equation
+    4.80)."""
+    mu, vm = matrix @ u, v @ matrix
+    d = v @ mu
+    robust = jnp.abs(1 + d) >= threshold
+    beta = jnp.where(robust, 1, 1 / (threshold - jnp.where(robust, 0, d)))
+    return weight + beta * jnp.outer(u, v), matrix - jnp.outer(mu, vm) / jnp.where(robust, 1 + d, threshold), beta
 
 
 def drift(matrix: Weight, weight: Weight) -> Float[Array, ""]:
