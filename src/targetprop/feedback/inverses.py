@@ -129,8 +129,8 @@ class RobustShermanMorrison(Inverse):
         beyond = after - before - left @ basis.T
 
         def one(carry, factors):
-            *moved, _ = robust_sherman_morrison(*carry, *factors, self.threshold)
-            return tuple(moved), None
+            (weight, matrix), (u, v) = carry, factors
+            return robust_sherman_morrison(weight, matrix, u, v, self.threshold)[:2], None
 
         (weight, matrix), _ = lax.scan(one, (before, state.matrix), (left.T, basis.T))
         return weight + beyond, _repaired(Kept(matrix, state.probe), weight + beyond, self.limit)

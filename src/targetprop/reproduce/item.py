@@ -152,6 +152,11 @@ def plus_minus(found: Summary, digits: int) -> str:
     return f"{found.mean:.{digits}f}{spread}"
 
 
+def as_cell(found: Summary) -> dict[str, Any] | None:
+    """Mean, standard deviation and number as plain data; `None` where there is nothing."""
+    return {"mean": found.mean, "sd": found.sd, "n": len(found.values)} if found.values else None
+
+
 def document(item: Item[Any], report: Report) -> dict[str, Any]:
     """The report as one document of plain data."""
     return {"source": item.source, "item": item.name, "cells": list(report.cells)}

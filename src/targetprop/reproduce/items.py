@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..errors import ConfigError
+from . import thesis2019
 from .item import Item
 from .meulemans2020.alignment import MAIN, AlignmentFigure
 from .meulemans2020.damping import DampingTable
@@ -20,6 +21,7 @@ ITEMS: tuple[Item[Any], ...] = (
     AlignmentFigure("fig-s4", "mnist", "Fig. S4"),
     AlignmentFigure("fig-s5", "cifar10", "Fig. S5"),
     DampingTable(),
+    *thesis2019.ITEMS,
 )
 
 SOURCES = tuple(dict.fromkeys(item.source for item in ITEMS))

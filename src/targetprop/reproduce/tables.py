@@ -7,7 +7,7 @@ from pathlib import Path
 from ..recipes import recipe_names
 from ..train.result import Summary
 from .figures import COLOURS, canvas, legend
-from .item import Item, Report, TrainingOptions, check_known
+from .item import Item, Report, TrainingOptions, as_cell, check_known
 from .published import Published, Table
 from .store import FinishedSeed, Store
 from .training import TrainingPart, published_recipe
@@ -28,7 +28,7 @@ class Cell:
     def to_json(self) -> dict:
         """The cell as plain data."""
         theirs, ours = self.published, self.verdict.ours
-        found = {"mean": ours.mean, "sd": ours.sd, "n": len(ours.values)} if ours.values else None
+        found = as_cell(ours)
         return {
             "row": theirs.row,
             "column": theirs.column,

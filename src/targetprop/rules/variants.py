@@ -6,10 +6,13 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from ..network import Dense
 from ..normalization import BatchNormalized
 from ._base import Lesson, Rule
+
+Chosen = Bool[Array, " L"] | None
 
 
 class Variant(Rule):
@@ -31,11 +34,11 @@ class Variant(Rule):
         return self.rule.follow(before, after, feedback, lesson)
 
     @abc.abstractmethod
-    def lesson(self, network, feedback, trace, output_update, *, key):
+    def lesson(self, network, feedback, trace, output_update, *, key) -> Lesson:
         """As in `Rule`."""
 
     @abc.abstractmethod
-    def chosen(self, network, *, key):
+    def chosen(self, network, *, key) -> Chosen:
         """As in `Rule`."""
 
 
@@ -51,10 +54,10 @@ class Randomized(Variant):
     equation: ClassVar[str] = "dh_i of the other rule, learned by one random layer"
     source: ClassVar[str] = "Meulemans 2019, Algorithm A.2"
 
-    def lesson(self, network, feedback, trace, output_update, *, key):
+    def lesson(self, network, feedback, trace, output_update, *, key) -> Lesson:
         return self.rule.lesson(network, feedback, trace, output_update, key=key)
 
-    def chosen(self, network, *, key):
+    def chosen(self, network, *, key) -> Chosen:
         return jnp.arange(network.depth) == jax.random.randint(key, (), 0, network.depth)
 
 
@@ -72,12 +75,12 @@ class Modified(Variant):
     equation: ClassVar[str] = "D_i^{-2} dh_i of the other rule"
     source: ClassVar[str] = "Meulemans 2019, Algorithm A.1"
 
-    def lesson(self, network, feedback, trace, output_update, *, key):
+    def lesson(self, network, feedback, trace, output_update, *, key) -> Lesson:
         found = self.rule.lesson(network, feedback, trace, output_update, key=key)
         layers = zip(network.layers, found.trace.points, found.updates, strict=True)
         return Lesson(found.trace, tuple(_unslope(layer, point, dh) for layer, point, dh in layers))
 
-    def chosen(self, network, *, key):
+    def chosen(self, network, *, key) -> Chosen:
         return self.rule.chosen(network, key=key)
 
 

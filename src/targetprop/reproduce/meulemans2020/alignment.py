@@ -11,7 +11,7 @@ from ...diagnostics import DAMPINGS, AngleToBackprop, DampingSearch, Probe
 from ...recipes import meulemans2020
 from ...train.result import Summary
 from ..figures import COLOURS, canvas, curve, legend
-from ..item import Item, Report, TrainingOptions, check_known, plus_minus
+from ..item import Item, Report, TrainingOptions, as_cell, check_known, plus_minus
 from ..store import FinishedSeed, Store
 from ..training import TrainingPart, published_recipe
 
@@ -152,5 +152,5 @@ class AlignmentFigure(Item[TrainingOptions]):
 
 
 def _cell(row: str, column: str, found: Summary) -> dict[str, Any]:
-    ours = {"mean": found.mean, "sd": found.sd, "n": len(found.values)} if found.values else None
+    ours = as_cell(found)
     return {"row": row, "column": column, "published": None, "ours": ours}

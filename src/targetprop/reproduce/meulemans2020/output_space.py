@@ -27,7 +27,7 @@ from ...train.schedule import Schedule
 from ...updates import local_gradients, output_update
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas, curve, legend
-from ..item import EpochOptions, Item, Report, plus_minus
+from ..item import EpochOptions, Item, Report, as_cell, plus_minus
 
 RULES: dict[str, tuple[str, Rule]] = {"gnt": ("GNT", GaussNewtonTargets(PseudoInverse())), "bp": ("BP", Backprop())}
 COLOUR = {"gnt": COLOURS[4], "bp": COLOURS[5]}
@@ -157,7 +157,7 @@ class OutputSpaceFigure(Item[EpochOptions]):
             for name, (label, _) in RULES.items():
                 values = Summary(tuple(float(np.mean(metrics["angle"][name])) for metrics in seeds))
                 column = f"trained by {RULES[trained][0]}"
-                ours = {"mean": values.mean, "sd": values.sd, "n": len(seeds)} if seeds else None
+                ours = as_cell(values)
                 cells.append({"row": label, "column": column, "published": None, "ours": ours})
                 rows.append((label, column, plus_minus(values, 1), str(len(seeds))))
         text = (
@@ -169,8 +169,8 @@ class OutputSpaceFigure(Item[EpochOptions]):
         if all(found.values()):
             gnt, bp = (np.median([metrics["condition"][-1] for metrics in found[name]]) for name in ("gnt", "bp"))
             text += (
-                f" The condition number of `dh_L / dh_1` in the end, median over samples and seeds, is {gnt:.1f} where GNT trains "
-                f"and {bp:.1f} where BP trains."
+                f" The condition number of `dh_L / dh_1` in the end, median over samples and seeds, is {gnt:.1f} where GNT "
+                f"trains and {bp:.1f} where BP trains."
             )
         draw = _picture(found) if all(found.values()) else None
         return Report(cells, ("update", "network", "angle (degrees)", "seeds"), rows, draw, text, options.variant)
