@@ -143,6 +143,7 @@ def _picture(choices: Sequence[Choice]) -> Callable[[Path], None]:
         for axes in panels.flat[len(choices) - columns : len(choices)]:
             axes.set_xlabel("damping")
             axes.tick_params(labelbottom=True)
+        panels[0, 0].set_ylim(0, None)
         figure.suptitle("Angle of the updates to those of damped GNT\ndot: the smallest, circle: at the published damping")
         legend(figure, panels.flat)
         figure.savefig(path, dpi=150)
@@ -161,5 +162,4 @@ def _draw_choice(axes: Axes, choice: Choice, angles: np.ndarray) -> None:
             axes.plot(at, line[at], "o", color=colour, markersize=9, fillstyle="none")
     axes.set_xticks(places, [f"{damping:g}" for damping in DAMPINGS], fontsize=7)
     axes.set_title(f"{METHODS[choice.method][0]}, {choice.place}", fontsize=9)
-    axes.set_ylim(0, None)
     axes.grid(alpha=0.3, linewidth=0.5)
