@@ -118,6 +118,9 @@ def test_results_of_another_configuration_do_not_count(tmp_path):
     assert other.missing(2) == [0, 1]
     saved = json.loads((tmp_path / "seeds-0-1.json").read_text())
     assert saved["config"] == {"type": "Powers", "exponent": 2}
+    del saved["config"]["exponent"]  # as if that field had come later
+    (tmp_path / "seeds-0-1.json").write_text(json.dumps(saved))
+    assert other.missing(2) == []
     assert saved["versions"]["jax"]
     assert saved["machine"]["cores"]
 

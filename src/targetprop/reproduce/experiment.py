@@ -48,7 +48,7 @@ class ExperimentPart(Part):
         found = {}
         for path in sorted(self.folder.glob("seeds-*.json")):
             document = json.loads(path.read_text())
-            if document["config"] == self._config():
+            if _same(document["config"], self._config()):
                 found |= {entry["seed"]: entry["metrics"] for entry in document["seeds"]}
         return dict(sorted(found.items()))
 
@@ -75,6 +75,15 @@ class ExperimentPart(Part):
 
     def _config(self) -> dict[str, Any]:
         return json.loads(json.dumps(describe(self.experiment)))
+
+
+def _same(before: Any, now: Any) -> bool:
+    """Whether a kept configuration is the present one; fields that there were not yet then do not matter."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return all(key in now and _same(value, now[key]) for key, value in before.items())
+    if isinstance(before, list) and isinstance(now, list):
+        return len(before) == len(now) and all(_same(one, other) for one, other in zip(before, now, strict=True))
+    return before == now
 
 
 def _written(header: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:

@@ -98,6 +98,10 @@ class DampingTable(Item[TrainingOptions]):
             f"Of {len(run)} layers, {same} are closest to the published damping. The angles are averaged over epoch "
             f"{options.epochs or EPOCHS}, the choice is among {', '.join(f'{damping:g}' for damping in DAMPINGS)}."
         )
+        found = [cell["ours"] for cell in run if "angle_at_published" in cell["ours"]]
+        excess = [ours["angle_at_published"] - ours["angle"] for ours in found]
+        if excess:
+            text += f" At the published damping the angle is at most {max(excess):.1f} degrees larger than at ours."
         titles = ("method", "data set", "", *(f"layer {i}" for i in range(1, layers + 1)), "seeds")
         drawn = [choice for choice in choices if choice.angles is not None]
         return Report(cells, titles, rows, _picture(drawn) if drawn else None, text, options.variant)
@@ -139,7 +143,8 @@ def _picture(choices: Sequence[Choice]) -> Callable[[Path], None]:
         for axes in panels.flat[len(choices) - columns : len(choices)]:
             axes.set_xlabel("damping")
             axes.tick_params(labelbottom=True)
-        figure.suptitle("Angle of the updates to those of damped GNT: smallest (dot) and at the published damping (circle)")
+        panels[0, 0].set_ylim(0, None)
+        figure.suptitle("Angle of the updates to those of damped GNT\ndot: the smallest, circle: at the published damping")
         legend(figure, panels.flat)
         figure.savefig(path, dpi=150)
 

@@ -169,8 +169,8 @@ class OutputSpaceFigure(Item[EpochOptions]):
         if all(found.values()):
             gnt, bp = (np.median([metrics["condition"][-1] for metrics in found[name]]) for name in ("gnt", "bp"))
             text += (
-                f" The condition number of `dh_L / dh_1` in the end, median over samples and seeds, is {gnt:.1f} where GNT "
-                f"trains and {bp:.1f} where BP trains."
+                " The condition number of `dh_L / dh_1` in the end, median over samples and seeds, is "
+                f"{gnt:.1f} where GNT trains and {bp:.1f} where BP trains."
             )
         draw = _picture(found) if all(found.values()) else None
         return Report(cells, ("update", "network", "angle (degrees)", "seeds"), rows, draw, text, options.variant)
