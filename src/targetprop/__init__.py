@@ -3,6 +3,8 @@
 from .activations import Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
 from .convolution import ConvPool
 from .data import DataError, Dataset, load
+from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
+from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
 from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
 from .gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
@@ -25,6 +27,7 @@ from .rules import (
     FeedbackAlignment,
     GaussNewtonTargets,
     GeneralizedGaussNewtonTargets,
+    GradientTargets,
     ReconstructingRule,
     Rule,
 )
@@ -45,6 +48,8 @@ __all__ = [
     "SGD",
     "TP",
     "Adam",
+    "AtActivity",
+    "AtZero",
     "Backprop",
     "Comparison",
     "ConfigError",
@@ -56,19 +61,25 @@ __all__ = [
     "Dataset",
     "Dense",
     "DirectFeedbackAlignment",
+    "Euler",
     "FeedbackAlignment",
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
+    "GradientTargets",
+    "HuberCost",
     "Identity",
     "Layer",
     "LeakyReLU",
+    "LocalCost",
     "Network",
     "NoiseDraw",
     "NotInvertibleError",
     "OutputNoise",
     "PerLayer",
+    "PerLayerIntegrator",
     "PerLayerSolver",
     "PseudoInverse",
+    "QuadraticCost",
     "ReLU",
     "Recipe",
     "ReconstructingRule",
@@ -78,6 +89,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Softplus",
     "SquaredError",
+    "SteadyState",
     "Tanh",
     "Tikhonov",
     "Trace",

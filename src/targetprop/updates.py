@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .errors import UserError
 from .feedback.reconstruction import FeedbackStep, NoiseDraw
 from .losses import Loss, Target
 from .network import Network, Trace, parameters
@@ -79,11 +81,13 @@ def minibatch_step(
     targets depend on chance.
 
     Conventions: local losses are `1/2 ||dh_i||^2` averaged over the batch; reconstruction losses sum over the layer and
-    average over the batch. Raises `TypeError` for noise with a rule that does not learn from noise.
+    average over the batch. Raises `TypeError` for noise with a rule that does not learn from noise, and `UserError` for
+    concrete numbers of which the rule makes no finite targets.
     """
     trace = network.trace(x).with_loss(loss, target)
     dh = output_update(loss, trace.output, target, stepsize)
     lesson = rule.lesson(network, feedback, trace, dh, key=jax.random.key(0) if key is None else key)
+    _check_finite(rule, network, feedback, trace, dh, lesson.updates)
     gradients = local_gradients(network, lesson.trace, lesson.updates)
     if noise is None:
         return MinibatchStep(lesson.updates, gradients, None)
@@ -91,3 +95,12 @@ def minibatch_step(
         raise TypeError(f"{type(rule).__name__} learns nothing from noise: leave out `noise`.")
     arrays = jax.tree.map(jnp.asarray, noise)
     return MinibatchStep(lesson.updates, gradients, rule.feedback_step(network, feedback, trace, arrays))
+
+
+def _check_finite(rule, network, feedback, trace, output_update, updates):
+    if any(isinstance(dh, Tracer) for dh in updates):
+        return
+    bad = [str(i) for i, dh in enumerate(updates, start=1) if not jnp.all(jnp.isfinite(dh))]
+    if bad:
+        why = "; ".join(rule.complaints(network, feedback, trace, output_update))
+        raise UserError(f"The target updates of layer {', '.join(bad)} are not finite: {why or 'use smaller parameters'}.")

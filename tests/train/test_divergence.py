@@ -170,3 +170,22 @@ def test_a_learning_rate_out_of_all_proportion(bp, toy, tmp_path):
         assert tp.train(bp, toy, seeds=[index], progress=False).seeds[0].history == result.seeds[index].history
     kept = arrays(members(tmp_path, recipes, toy).state.network, 1)
     assert all(np.isfinite(leaf).all() for leaf in kept)
+
+
+def test_targets_that_are_not_there_are_told_with_their_layer(bp, toy, caplog):
+    """Euler's method far beyond stability: for a target that stays finite there is a warning, with the other the run stops."""
+    linear = bp.replace(architecture=tp.MLP((4, 4), tp.LeakyReLU()), schedule=tp.Schedule(1))
+    recipes = [linear.replace(rule=tp.GradientTargets(integrator=tp.Euler(tau, 60))) for tau in (1e-2, 1e3)]
+    result = go(recipes, toy, None, seeds=2)
+    complaint = "the target of layer 2 is not finite, after 60 Euler steps of tau = 1e+03: use a smaller tau for this layer"
+    assert [seed.status for seed in result.seeds] == [
+        "finished",
+        f"diverged: layer 1, 2 not finite in epoch 1, step 1; {complaint}",
+    ]
+    assert caplog.messages == [f"seed 1: {complaint}"]
+    caplog.clear()
+    rising = bp.replace(rule=tp.GradientTargets(integrator=tp.Euler(30.0, 2)), schedule=tp.Schedule(1))
+    assert go(rising, toy, None, seeds=1).finished
+    assert [text.partition(", instead")[0] for text in caplog.messages] == [
+        "seed 0: the target of layer 2 raises the cost of layer 3"
+    ]

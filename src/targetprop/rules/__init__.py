@@ -6,6 +6,7 @@ from .backprop import Backprop
 from .direct import DDTPControl, DDTPLinear
 from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
 from .generalized import DDTPGGN
+from .gradient_targets import GradientTargets
 from .random_hidden import DDTPRHL, DDTPRHLRec
 from .target_propagation import DTP, DTPDRL, TP
 from .variants import Modified, Randomized, Variant
@@ -26,6 +27,7 @@ RULES: dict[str, type[Rule]] = {
         GaussNewtonTargets,
         GeneralizedGaussNewtonTargets,
         DDTPGGN,
+        GradientTargets,
     )
 }
 
@@ -44,6 +46,7 @@ __all__ = [
     "FeedbackAlignment",
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
+    "GradientTargets",
     "Lesson",
     "Modified",
     "Randomized",

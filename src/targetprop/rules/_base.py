@@ -5,6 +5,7 @@ the local updates, the optimisers, the schedule, the diagnostics) is the same fo
 """
 
 import abc
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -30,7 +31,8 @@ class Rule(eqx.Module):
     A new rule implements `target_updates`. One with feedback parameters implements `init` too, and one that trains
     them `feedback_gradients`. The other methods have defaults that cost nothing: `lesson` for local updates at other
     activities than those of the forward pass, `chosen` for steps in which not every layer learns, `follow` for feedback
-    that goes with the forward step. Numeric fields are hyperparameters; they may be arrays, so no value is compiled in.
+    that goes with the forward step, `complaints` for targets that may not exist. Numeric fields are hyperparameters; they
+    may be arrays, so no value is compiled in.
     """
 
     name: ClassVar[str]
@@ -65,6 +67,13 @@ class Rule(eqx.Module):
         """The network and the feedback once the optimiser has led the network from `before` to `after`: as they are. A rule
         may shorten the step, or change the feedback with it."""
         return after, feedback
+
+    def complaints(
+        self, network: Network, feedback: Any, trace: Trace, output_update: Float[Array, "batch n_L"]
+    ) -> Sequence[str]:
+        """What is wrong with the target updates of a minibatch, in words: the layer, and what to change; nothing by default.
+        Asked with concrete numbers, outside compiled programs: at the first minibatch of a run, and where a run diverges."""
+        return ()
 
 
 class ReconstructingRule(Rule):

@@ -33,6 +33,9 @@ class Variant(Rule):
     def follow(self, before, after, feedback, lesson):
         return self.rule.follow(before, after, feedback, lesson)
 
+    def complaints(self, network, feedback, trace, output_update):
+        return self.rule.complaints(network, feedback, trace, output_update)
+
     @abc.abstractmethod
     def lesson(self, network, feedback, trace, output_update, *, key) -> Lesson:
         """As in `Rule`."""

@@ -83,7 +83,7 @@ class Ensemble:
 
     def member(self, index: int) -> Member:
         """One member, without the ensemble axis."""
-        return jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, self.members)
+        return _one(self.members, index)
 
     def compile(self, joint: bool) -> None:
         """Compile the program of a kind of pass, running no step."""
@@ -95,14 +95,23 @@ class Ensemble:
         self.members = self.members._replace(state=states)
         return jax.tree.map(np.asarray, health)
 
-    def locate(self, before: Member, at: Pass, start: int, stop: int, index: int) -> tuple[int, program.Checkup]:
-        """The first step after which member `index` is not finite, found by bisection from its state `before` the run."""
+    def locate(
+        self, before: Member, at: Pass, start: int, stop: int, index: int
+    ) -> tuple[int, program.Checkup, Sequence[str]]:
+        """The first step after which member `index` is not finite, found by bisection from its state `before` the run, and
+        what its rule says about that step."""
         good, bad = start, stop
         while bad - good > 1:
             middle = (good + bad) // 2
             health = self._advance(before, at, start, middle)[1]
             good, bad = (middle, bad) if healthy(health, index) else (good, middle)
-        return bad - 1, jax.tree.map(lambda leaf: np.asarray(leaf)[index], self._advance(before, at, start, bad)[1])
+        health = jax.tree.map(lambda leaf: np.asarray(leaf)[index], self._advance(before, at, start, bad)[1])
+        last_good = before._replace(state=self._advance(before, at, start, bad - 1)[0])
+        return bad - 1, health, self._complaints(last_good, at, bad - 1, index)
+
+    def complaints(self, at: Pass, step: int, index: int) -> Sequence[str]:
+        """What the rule of member `index` says about the minibatch of a step of a pass that is still to be done."""
+        return self._complaints(self.members, at, step, index)
 
     def restore(self, saved: Member, index: int) -> None:
         """Put member `index` back to where it stood in `saved`, and train it no further."""
@@ -124,6 +133,10 @@ class Ensemble:
         members = (self.member(i) for i in range(len(self.alive)))
         found = [program.diagnose(self.task, probe, member, self.data, *where) for member in members]
         return jax.tree.map(lambda *values: np.stack(values), *found)
+
+    def _complaints(self, members: Member, at: Pass, step: int, index: int) -> Sequence[str]:
+        where = [jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, step)]
+        return program.complaints(self.task, _one(members, index), self.data, *where)
 
     def _advance(self, members: Member, at: Pass, start: int, stop: int):
         epoch, index, first, last = (jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop))
@@ -182,6 +195,10 @@ def _member(
     order = jax.random.permutation(stream(seed, SPLIT), samples)
     split = Split(order[validation:], order[:validation])
     return Member(initial_state(network, hyperparameters, seed, trainable), hyperparameters, split, seed)
+
+
+def _one(members: Member, index: int) -> Member:
+    return jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, members)
 
 
 def _stack(members: Sequence[Member]) -> Member:

@@ -5,7 +5,7 @@ anew and without changing a number: randomness is a function of (seed, epoch, pa
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ..diagnostics.probe import Probe, Sample
 from ..network import Network, parameters
+from ..rules import Rule
 from ..updates import local_gradients, output_update, trainable_parameters
 from .state import NOISE, ORDER, Data, Hyperparameters, Member, State, Task, stream
 
@@ -209,6 +210,18 @@ def diagnose(
     network, numbers = member.state.network, member.hyperparameters
     x, y = _minibatch(task, network, data, _order(member, epoch, index), step)
     return probe(Sample.take(numbers.rule, network, member.state.feedback, task.loss, x, y, numbers.stepsize))
+
+
+def complaints(task: Task, member: Member, data: Data, epoch: Array, index: Array, step: Array) -> Sequence[str]:
+    """What the rule has to say about the minibatch of a step that is still to be done. Not compiled; nothing is computed for
+    a rule that never complains."""
+    rule, network = member.hyperparameters.rule, member.state.network
+    if type(rule).complaints is Rule.complaints:
+        return ()
+    x, y = _minibatch(task, network, data, _order(member, epoch, index), step)
+    trace = network.trace(x).with_loss(task.loss, y)
+    error = output_update(task.loss, trace.output, y, member.hyperparameters.stepsize)
+    return rule.complaints(network, member.state.feedback, trace, error)
 
 
 def over_members(one: Callable, *members: Any) -> Any:

@@ -126,6 +126,8 @@ class _Loop:
                 bar.note("compiling")
                 for joint in {at.joint for at in self.passes[first:]}:
                     self.ensemble.compile(joint)
+                if done == 0:
+                    self._warn()
                 for number in range(first, len(self.passes)):
                     interrupted = self._run_pass(number, bar, interruption)
                     if interrupted or not self.ensemble.alive.any():
@@ -138,6 +140,12 @@ class _Loop:
                 result.status = FINISHED if result.status == RUNNING else result.status
         self._save()
         return self._finish()
+
+    def _warn(self) -> None:
+        """Pass on what the rule has to say about the first minibatch."""
+        for index, result in enumerate(self.results):
+            for complaint in self.ensemble.complaints(self.passes[0], 0, index):
+                LOGGER.warning("seed %d: %s", result.seed, complaint)
 
     def _run_pass(self, number: int, bar: ProgressBar, interruption: "_Interruption") -> bool:
         """Run one pass from the present position, as far as a member lives; returns whether the run was interrupted."""
@@ -177,7 +185,7 @@ class _Loop:
         return step - step % probe.every + probe.every
 
     def _diagnose(self, before, at: Pass, start: int, stop: int, index: int) -> str:
-        step, health = self.ensemble.locate(before, at, start, stop, index)
+        step, health, complaints = self.ensemble.locate(before, at, start, stop, index)
         layers = [i for i, finite in enumerate(health.layers, start=1) if not finite]
         maps = [i for i, finite in enumerate(health.feedback, start=1) if not finite]
         if layers:
@@ -186,7 +194,8 @@ class _Loop:
             where = "the feedback to layer " + ", ".join(map(str, maps))
         else:
             where = "the loss"
-        return f"diverged: {where} not finite in epoch {at.epoch}, step {step + 1}; try a smaller learning rate"
+        advice = "; ".join(complaints) or "try a smaller learning rate"
+        return f"diverged: {where} not finite in epoch {at.epoch}, step {step + 1}; {advice}"
 
     def _log(self, at: Pass, bar: ProgressBar) -> None:
         """Record a pass: all metrics after the joint pass of an epoch, the feedback loss after one of pre-training."""

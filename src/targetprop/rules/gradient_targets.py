@@ -1,0 +1,54 @@
+"""Gradient targets: targets that flow down the cost of the layer above."""
+
+from typing import ClassVar
+
+from ..dynamics.gradient_flow import AtActivity, Flow, LocalCost, QuadraticCost, Start
+from ..dynamics.integrators import Euler, Integrator
+from ._base import Lesson, Rule
+
+
+class GradientTargets(Rule):
+    """`dh_i = y_i(T) - h_i` of the flow `dy_i/dt = -∂C_{i+1}/∂y_i`, from the output down (Farias and Maziero 2018,
+    equation 3).
+
+    `start` is where the flow begins, `AtActivity()` or `AtZero()`; `integrator` how it is followed, `Euler(tau, steps)`,
+    `SteadyState()` to its limit at infinite time, or `PerLayerIntegrator` with one for each layer; `cost` the local cost of
+    the hidden layers, `QuadraticCost()` or another `LocalCost`. The output layer's cost is the squared distance to its
+    target `h_L + dh_L`, so the output loss and the stepsize act through `dh_L` alone. One Euler step from the activity is
+    backpropagation scaled by `tau` in every layer.
+    """
+
+    start: Start = AtActivity()
+    integrator: Integrator = Euler()
+    cost: LocalCost = QuadraticCost()
+
+    name: ClassVar[str] = "gradient-targets"
+    equation: ClassVar[str] = "dh_i = y_i(T) - h_i, dy_i/dt = -dC_{i+1}/dy_i"
+    source: ClassVar[str] = "Farias and Maziero 2018"
+
+    def target_updates(self, network, feedback, trace, output_update):
+        updates = [output_update]
+        for i in range(network.depth - 1, 0, -1):
+            updates.append(self.integrator.displacement(*self._flow(network, trace, updates[-1], i), i))
+        return tuple(reversed(updates))
+
+    def lesson(self, network, feedback, trace, output_update, *, key):
+        """Each hidden layer descends its own cost (equation 5); with the quadratic cost that is its target update."""
+        *hidden, last = self.target_updates(network, feedback, trace, output_update)
+        descents = (self.cost.descent(h, dh) for h, dh in zip(trace.h[1:-1], hidden, strict=True))
+        return Lesson(trace, (*descents, last))
+
+    def complaints(self, network, feedback, trace, output_update):
+        above = output_update
+        for i in range(network.depth - 1, 0, -1):
+            flow, start = self._flow(network, trace, above, i)
+            complaint = self.integrator.complaint(flow, start, i)
+            if complaint is not None:
+                return [complaint]  # the layers below follow this target
+            above = self.integrator.displacement(flow, start, i)
+        return []
+
+    def _flow(self, network, trace, above, i):
+        """The flow of hidden layer `i` towards the target update `above` of the next, and the displacement it starts at."""
+        cost = QuadraticCost() if i == network.depth - 1 else self.cost
+        return Flow.through(network.layers[i], trace, i, above, cost), self.start.displacement(trace.h[i])
