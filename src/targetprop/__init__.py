@@ -6,10 +6,13 @@ from .data import DataError, Dataset, load
 from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
 from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
+from .feedback.inverses import Automatic, ConjugateGradients, ExplicitInverse, Inverse, LUSolve, Woodbury
 from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
 from .gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
+from .invertible import invertible_mlp
 from .losses import SoftmaxCrossEntropy, SquaredError
 from .network import Dense, Layer, Network, Trace, mlp
+from .penalties import OrthogonalityPenalty, Penalty
 from .recipes import CNN, MLP, Recipe, recipe
 from .reproduce import Comparison, compare
 from .rules import (
@@ -17,6 +20,7 @@ from .rules import (
     DDTPRHL,
     DTP,
     DTPDRL,
+    ITP,
     RULES,
     TP,
     Backprop,
@@ -25,11 +29,13 @@ from .rules import (
     DDTPRHLRec,
     DirectFeedbackAlignment,
     FeedbackAlignment,
+    GAITProp,
     GaussNewtonTargets,
     GeneralizedGaussNewtonTargets,
     GradientTargets,
     ReconstructingRule,
     Rule,
+    TargetPropExact,
 )
 from .train.optimizers import SGD, Adam, PerLayer
 from .train.run import train
@@ -43,6 +49,7 @@ __all__ = [
     "DDTPRHL",
     "DTP",
     "DTPDRL",
+    "ITP",
     "MLP",
     "RULES",
     "SGD",
@@ -50,9 +57,11 @@ __all__ = [
     "Adam",
     "AtActivity",
     "AtZero",
+    "Automatic",
     "Backprop",
     "Comparison",
     "ConfigError",
+    "ConjugateGradients",
     "ConvPool",
     "DDTPControl",
     "DDTPLinear",
@@ -62,19 +71,25 @@ __all__ = [
     "Dense",
     "DirectFeedbackAlignment",
     "Euler",
+    "ExplicitInverse",
     "FeedbackAlignment",
+    "GAITProp",
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
     "GradientTargets",
     "HuberCost",
     "Identity",
+    "Inverse",
+    "LUSolve",
     "Layer",
     "LeakyReLU",
     "LocalCost",
     "Network",
     "NoiseDraw",
     "NotInvertibleError",
+    "OrthogonalityPenalty",
     "OutputNoise",
+    "Penalty",
     "PerLayer",
     "PerLayerIntegrator",
     "PerLayerSolver",
@@ -91,13 +106,16 @@ __all__ = [
     "SquaredError",
     "SteadyState",
     "Tanh",
+    "TargetPropExact",
     "Tikhonov",
     "Trace",
     "UserError",
     "WeightDecay",
+    "Woodbury",
     "__version__",
     "compare",
     "gauss_newton_update",
+    "invertible_mlp",
     "load",
     "local_gradients",
     "minibatch_step",

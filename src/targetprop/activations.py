@@ -13,6 +13,7 @@ differentiating one is as cheap and as stable as evaluating it, and never yields
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -266,3 +267,13 @@ class LeakyReLU(Activation):
 
     def inverse_difference(self, h: Values, d: Values) -> Values:
         return _kinked_difference(1 / self.negative_slope, h, d)
+
+
+def inverse_quotient(activation: Activation, a: Values, h: Values, d: Values, scale: Any) -> Values:
+    """`[s^{-1}(h + scale d) - s^{-1}(h)] / scale` at `h = s(a)`, to relative precision for every `scale`; its limit
+    `d / s'(a)` where `scale d` is zero, or too small to be represented. Raises `NotInvertibleError` where `s` has no
+    inverse."""
+    moved = scale * d
+    finite = jnp.abs(moved) > 1e6 * jnp.finfo(jnp.result_type(d)).tiny
+    quotient = activation.inverse_difference(h, moved) / jnp.where(finite, scale, 1)
+    return jnp.where(finite, quotient, d / activation.slope(a))

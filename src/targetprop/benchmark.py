@@ -1,5 +1,6 @@
 """What each rule costs: time per joint step against a hand-written jitted backpropagation step, in one interleaved run."""
 
+import abc
 import dataclasses
 import statistics
 import time
@@ -13,10 +14,14 @@ import optax
 from jax import lax
 from jaxtyping import Array
 
-from .losses import ErrorRate, SoftmaxCrossEntropy
-from .network import Dense, mlp
+from .activations import LeakyReLU
+from .initializers import orthogonal
+from .invertible import Leading, LeadingLoss, LeadingScore, invertible_mlp
+from .losses import ErrorRate, SoftmaxCrossEntropy, SquaredError
+from .network import Dense, Network, mlp
+from .penalties import OrthogonalityPenalty, Penalty
 from .precision import precision
-from .rules import RULES
+from .rules import GENERAL, RULES
 from .train.loggers import ProgressBar
 from .train.optimizers import Adam
 from .train.program import step
@@ -35,30 +40,94 @@ class Cost:
     temporary_mib: float
 
 
+RATE = 1e-4
 Program = Callable[[Any, Array], Any]
 
 
+class Setting(abc.ABC):
+    """What is trained in a benchmark."""
+
+    sizes: Sequence[int]
+    penalty: Penalty | None
+    rules: Sequence[str]
+    """The rules that can be measured in it."""
+
+    @abc.abstractmethod
+    def network(self, dtype: Any) -> Network:
+        """A network of the given `sizes`."""
+
+    @abc.abstractmethod
+    def task(self, batch: int) -> Task:
+        """What it learns; labels are below `classes`."""
+
+    @property
+    @abc.abstractmethod
+    def classes(self) -> int:
+        """The number of classes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TanhMLP(Setting):
+    """A tanh network with softmax cross-entropy."""
+
+    sizes: Sequence[int] = (784, 256, 256, 256, 256, 256, 10)
+    penalty: Penalty | None = None
+    rules: Sequence[str] = GENERAL
+
+    def network(self, dtype):
+        return mlp(self.sizes, key=jax.random.key(0), dtype=dtype)
+
+    def task(self, batch):
+        return Task(SoftmaxCrossEntropy(), ErrorRate(), batch)
+
+    @property
+    def classes(self):
+        return self.sizes[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class InvertibleMLP(Setting):
+    """The network of Ahmad, van Gerven and Ambrogioni (2020): leaky ReLU, orthogonal weights, squared error of the first ten
+    outputs, the orthogonality penalty."""
+
+    sizes: Sequence[int] = (784,) * 6
+    penalty: Penalty | None = OrthogonalityPenalty()
+    rules: Sequence[str] = tuple(RULES)
+
+    def network(self, dtype):
+        return invertible_mlp(self.sizes, LeakyReLU(0.1), initializer=orthogonal(), key=jax.random.key(0), dtype=dtype)
+
+    def task(self, batch):
+        return Task(LeadingLoss(SquaredError(), self.classes), LeadingScore(ErrorRate(), self.classes), batch)
+
+    @property
+    def classes(self):
+        return min(10, self.sizes[-1])
+
+
 def measure(
-    sizes: Sequence[int] = (784, 256, 256, 256, 256, 256, 10),
+    setting: Setting | None = None,
     batch: int = 128,
     dtype: str = "float32",
-    rules: Sequence[str] = tuple(RULES),
+    rules: Sequence[str] | None = None,
     *,
     rounds: int = 20,
     steps: int = 25,
     progress: bool = True,
 ) -> list[Cost]:
-    """Time every rule on a tanh network with softmax cross-entropy. The first entry is the hand-written step.
+    """Time rules, all that the setting takes unless named, on `setting` (`TanhMLP()` unless given). The first entry is the
+    hand-written step.
 
     In each of `rounds` rounds every program runs `steps` steps, one after the other, so that a slow moment of the machine
     meets all of them; the ratio is the median over rounds of the ratio within a round.
     """
+    setting = setting or TanhMLP()
     with precision(dtype):
         key = jax.random.key(0)
-        x = jax.random.normal(key, (batch, sizes[0]), dtype)
-        y = jax.random.randint(key, (batch,), 0, sizes[-1])
-        programs = {"hand-written bp": _hand_written(sizes, x, y)}
-        programs |= {name: _rule_program(name, sizes, x, y) for name in rules}
+        x = jax.random.normal(key, (batch, setting.sizes[0]), dtype)
+        y = jax.random.randint(key, (batch,), 0, setting.classes)
+        programs = {"hand-written bp": _hand_written(setting, x, y)}
+        programs |= {name: _rule_program(name, setting, x, y) for name in rules or setting.rules}
         compiled = {name: _compile(program, state) for name, (program, state) in programs.items()}
         times: dict[str, list[float]] = {name: [] for name in programs}
         with ProgressBar("benchmark", rounds * len(programs), shown=progress) as bar:
@@ -97,11 +166,10 @@ def _compile(program: Callable, state: Any) -> tuple[Callable, float, float]:
     return run, seconds, temporaries
 
 
-def _rule_program(name: str, sizes: Sequence[int], x: Array, y: Array) -> tuple[Program, Any]:
+def _rule_program(name: str, setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
     rule = RULES[name]()
-    hyperparameters = Hyperparameters(rule, 0.1, Adam(), Adam())
-    network = mlp(sizes, key=jax.random.key(0), dtype=x.dtype)
-    task = Task(SoftmaxCrossEntropy(), ErrorRate(), x.shape[0])
+    hyperparameters = Hyperparameters(rule, 0.1, Adam(RATE), Adam(), setting.penalty)
+    network, task = setting.network(x.dtype), setting.task(x.shape[0])
 
     def program(state, steps):
         dynamic, static = eqx.partition(state, eqx.is_array)
@@ -116,17 +184,18 @@ def _rule_program(name: str, sizes: Sequence[int], x: Array, y: Array) -> tuple[
     return program, initial_state(network, hyperparameters, jnp.uint32(0))
 
 
-def _hand_written(sizes: Sequence[int], x: Array, y: Array) -> tuple[Program, Any]:
-    layers = mlp(sizes, key=jax.random.key(0), dtype=x.dtype).layers
-    weights: Any = [(layer.weight, layer.bias) for layer in layers if isinstance(layer, Dense)]
-    adam = optax.adam(1e-3)
+def _hand_written(setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
+    denses = [layer.dense if isinstance(layer, Leading) else layer for layer in setting.network(x.dtype).layers]
+    weights: Any = [(dense.weight, dense.bias) for dense in denses if isinstance(dense, Dense)]
+    activations = [dense.activation for dense in denses if isinstance(dense, Dense)]
+    adam, output_loss = optax.adam(RATE), setting.task(x.shape[0]).loss
 
     def loss(weights):
-        h = x
-        for weight, bias in weights[:-1]:
-            h = jnp.tanh(h @ weight.T + bias)
-        weight, bias = weights[-1]
-        return optax.softmax_cross_entropy_with_integer_labels(h @ weight.T + bias, y).mean()
+        h, penalty = x, 0.0
+        for (weight, bias), activation in zip(weights, activations, strict=True):
+            h = activation(h[:, : weight.shape[1]] @ weight.T + bias)
+            penalty += 0.0 if setting.penalty is None else setting.penalty.value(weight)
+        return output_loss.value(h, y).mean() + penalty
 
     def program(state, steps):
         def body(_, state):

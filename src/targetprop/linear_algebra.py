@@ -85,3 +85,9 @@ def inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
 def orthonormal_columns(matrix: Float[Array, "n k"]) -> Float[Array, "n min(n,k)"]:
     """Orthonormal columns whose span holds that of the given ones."""
     return jnp.linalg.qr(matrix)[0]
+
+
+@_matrix_by_matrix
+def one_decomposed(matrix: Float[Array, "m n"]) -> tuple[Array, Array, Array]:
+    """`U`, `s`, `V^T` of one matrix, `s` in falling order."""
+    return tuple(jnp.linalg.svd(matrix, full_matrices=False))

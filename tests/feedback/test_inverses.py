@@ -10,6 +10,7 @@ from targetprop.activations import Identity, LeakyReLU, ReLU, Tanh
 from targetprop.errors import ConfigError
 from targetprop.feedback.inverses import (
     Automatic,
+    ConjugateGradients,
     ExplicitInverse,
     LUSolve,
     Woodbury,
@@ -24,8 +25,8 @@ from targetprop.invertible import Leading, inverted_layers, invertible_mlp
 from targetprop.network import Dense, Network, mlp
 
 WIDTH, BATCH = 24, 3
-METHODS = [LUSolve(), ExplicitInverse(), ExplicitInverse(0.0), Woodbury(), Automatic()]
-NAMES = ["lu", "explicit", "anew every step", "woodbury", "automatic"]
+METHODS = [LUSolve(), ExplicitInverse(), ExplicitInverse(0.0), Woodbury(), ConjugateGradients(), Automatic()]
+NAMES = ["lu", "explicit", "anew every step", "woodbury", "conjugate gradients", "automatic"]
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 

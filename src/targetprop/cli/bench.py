@@ -5,9 +5,8 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from ..benchmark import measure
-from ..provenance import environment
-from ..rules import RULES
+from ..benchmark import InvertibleMLP, TanhMLP, measure
+from ..provenance import describe, environment
 from .output import find_rule, print_json, print_table
 from .parsing import parse
 
@@ -16,14 +15,16 @@ from .parsing import parse
 class BenchOptions:
     """What `targetprop bench` takes."""
 
-    sizes: tuple[int, ...] = (784, 256, 256, 256, 256, 256, 10)
-    """Widths of the layers, input and output included."""
-    batch: int = 128
-    """Minibatch size."""
+    network: Literal["mlp", "invertible"] = "mlp"
+    """A tanh network with softmax cross-entropy, or the invertible network of GAIT-prop with the orthogonality penalty."""
+    sizes: tuple[int, ...] | None = None
+    """Widths of the layers, input and output included; 784-5x256-10 for mlp and 784-5x784 for invertible unless given."""
+    batch: int | None = None
+    """Minibatch size; 128 for mlp and 60 for invertible unless given."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point type."""
-    rules: tuple[str, ...] = tuple(RULES)
-    """Rules to measure."""
+    rules: tuple[str, ...] | None = None
+    """Rules to measure; all that the network is right for unless given."""
     rounds: int = 20
     """Rounds; each runs every rule once."""
     steps: int = 25
@@ -38,13 +39,17 @@ def run(args: list[str]) -> int:
     """Measure what each rule costs."""
     description = "Time per joint step of each rule against a hand-written jitted backpropagation step with Adam."
     options = parse(BenchOptions, args=args, verb="bench", description=description)
-    for name in options.rules:
+    default, batch = (TanhMLP(), 128) if options.network == "mlp" else (InvertibleMLP(), 60)
+    setting = default if options.sizes is None else dataclasses.replace(default, sizes=options.sizes)
+    batch = batch if options.batch is None else options.batch
+    for name in options.rules or ():
         find_rule(name)
-    costs = measure(options.sizes, options.batch, options.dtype, options.rules, rounds=options.rounds, steps=options.steps)
+    costs = measure(setting, batch, options.dtype, options.rules, rounds=options.rounds, steps=options.steps)
     reference, *rules = (dataclasses.asdict(cost) for cost in costs)
     document = {
-        "network": list(options.sizes),
-        "batch": options.batch,
+        "network": list(setting.sizes),
+        "setting": describe(setting),
+        "batch": batch,
         "dtype": options.dtype,
         "reference": reference,
         "rules": rules,
@@ -54,11 +59,11 @@ def run(args: list[str]) -> int:
     if options.json:
         print_json(document)
     else:
-        network = "-".join(map(str, options.sizes))
+        network = "-".join(map(str, setting.sizes))
         rows = [
             (c.rule, f"{c.ms:.2f}", f"{c.ratio_to_bp:.2f}", f"{c.compile_seconds:.1f}", f"{c.temporary_mib:.1f}")
             for c in costs
         ]
         titles = ("rule", "ms per step", "ratio to bp", "compile (s)", "temporaries (MiB)")
-        print_table(f"{network} tanh, batch {options.batch}, {options.dtype}", titles, rows)
+        print_table(f"{network}, {options.network}, batch {batch}, {options.dtype}", titles, rows)
     return 0

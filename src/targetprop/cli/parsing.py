@@ -8,9 +8,11 @@ from typing import Any
 import tyro
 
 from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from ..feedback.inverses import Automatic, ConjugateGradients, ExplicitInverse, Inverse, LUSolve, Woodbury
 from ..feedback.reconstruction import Decay, OutputNoise, Regulariser, WeightDecay, WeightDecayPerUnit
 from ..gauss_newton import PseudoInverse, Solver, Tikhonov
 from ..losses import Loss, SoftmaxCrossEntropy, SquaredError
+from ..penalties import OrthogonalityPenalty, Penalty
 from .output import UsageError
 
 WORDS: dict[Any, dict[str, type]] = {
@@ -25,6 +27,14 @@ WORDS: dict[Any, dict[str, type]] = {
     Regulariser: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit, "output-noise": OutputNoise},
     Decay: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit},
     Solver: {"tikhonov": Tikhonov, "pseudo-inverse": PseudoInverse},
+    Inverse: {
+        "automatic": Automatic,
+        "lu": LUSolve,
+        "explicit": ExplicitInverse,
+        "woodbury": Woodbury,
+        "conjugate-gradients": ConjugateGradients,
+    },
+    Penalty | None: {"none": type(None), "orthogonality": OrthogonalityPenalty},
     Loss | None: {"auto": type(None), "cross-entropy": SoftmaxCrossEntropy, "squared-error": SquaredError},
 }
 

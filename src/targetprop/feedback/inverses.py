@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ..invertible import Leading, inverted_layers
 from ..linear_algebra import inverse, orthonormal_columns, solve_columns
@@ -20,7 +20,7 @@ from ..network import Dense, LayerLike, Network, Point, Trace
 Weight = Float[Array, "n n"]
 
 NARROW = 128  # up to this width an LU factorisation costs less than keeping an inverse
-LOW_RANK = 6  # a rank-B update pays where the layer is at least so many times as wide as the batch
+LOW_RANK = 24  # a rank-B update pays where the layer is at least so many times as wide as the batch
 ITERATIONS = 20
 
 
@@ -136,9 +136,27 @@ class RobustShermanMorrison(Inverse):
         return weight + beyond, _repaired(Kept(matrix, state.probe), weight + beyond, self.limit)
 
 
+class ConjugateGradients(Inverse):
+    """Conjugate gradients on `W W^T y = v`, `x = W^T y`, scaled by the norms of the rows of `W`; nothing is kept. For
+    weights with nearly orthogonal rows a handful of products with `W` do; where `iterations` do not, an LU factorisation
+    follows."""
+
+    iterations: int = eqx.field(static=True, default=12)
+
+    def init(self, weight):
+        return None
+
+    def apply(self, state, weight, v):
+        x, converged = _conjugate_gradients(weight, v, self.iterations)
+        return lax.cond(converged, lambda: x, lambda: solve_columns(weight, v.T).T)
+
+    def follow(self, state, before, after, x):
+        return after, state
+
+
 class Automatic(Inverse):
     """The fastest of the others for the shapes at hand: `LUSolve` for narrow layers, `Woodbury` for layers much wider than
-    the batch, else `ExplicitInverse`."""
+    the batch, else `ConjugateGradients`. `limit` as in `Woodbury`."""
 
     limit: float = 0.1
 
@@ -155,7 +173,7 @@ class Automatic(Inverse):
         width = weight.shape[0]
         if width <= NARROW:
             return LUSolve()
-        return Woodbury(self.limit) if LOW_RANK * rows.shape[0] <= width else ExplicitInverse(self.limit)
+        return Woodbury(self.limit) if LOW_RANK * rows.shape[0] <= width else ConjugateGradients()
 
 
 def woodbury(matrix: Weight, step: Weight, x: Float[Array, "batch n"]) -> Weight:
@@ -229,6 +247,38 @@ def _refined(matrix: Weight, weight: Weight, v: Float[Array, "batch n"]) -> Floa
     x, _, size, _, _ = lax.while_loop(going, refine, (first, left, size, jnp.inf * jnp.ones_like(size), 0))
     close = size <= 1e3 * tolerance * goal
     return lax.cond(close, lambda: x, lambda: solve_columns(weight, v.T).T)
+
+
+def _conjugate_gradients(
+    weight: Weight, v: Float[Array, "batch n"], iterations: int
+) -> tuple[Float[Array, "batch n"], Bool[Array, ""]]:
+    """`W^{-1} v` for each row, and whether all residuals fell to the rounding level."""
+    tolerance = 8 * jnp.finfo(v.dtype).eps
+    scale = 1 / jnp.sum(weight**2, axis=1)
+    goal = jnp.sum(v**2, axis=1)
+
+    def over(a, b):
+        return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)[:, None]
+
+    def there(left):
+        return jnp.all(jnp.sum(left**2, axis=1) <= tolerance**2 * goal)
+
+    def going(carry):
+        _, left, _, _, count = carry
+        return ~there(left) & (count < iterations)
+
+    def advance(carry):
+        x, left, direction, size, count = carry
+        moved = direction @ weight
+        length = over(size, jnp.sum(moved**2, axis=1))
+        x, left = x + length * moved, left - length * (moved @ weight.T)
+        scaled = scale * left
+        new_size = jnp.sum(left * scaled, axis=1)
+        return x, left, scaled + over(new_size, size) * direction, new_size, count + 1
+
+    start = (jnp.zeros_like(v), v, scale * v, jnp.sum(v * scale * v, axis=1), 0)
+    x, left, *_ = lax.while_loop(going, advance, start)
+    return x, there(left)
 
 
 # --- all layers of a network ----------------------------------------------------------------------------------------

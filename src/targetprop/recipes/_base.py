@@ -8,17 +8,26 @@ from typing import Annotated, Any, Literal
 import tyro
 from jaxtyping import PRNGKeyArray
 
-from ..activations import Activation, Tanh
-from ..initializers import orthogonal, xavier_normal, xavier_uniform
+from ..activations import Activation, LeakyReLU, Tanh
+from ..initializers import clipped, orthogonal, rejected, xavier_normal, xavier_uniform
+from ..invertible import invertible_mlp
 from ..losses import Loss
 from ..network import Network, mlp
+from ..penalties import Penalty
 from ..rules import Rule
 from ..train.optimizers import Adam, Optimizer
 from ..train.schedule import Schedule
 
 Flattened = tyro.conf.arg(name="")  # on the command line, the fields of such a part stand without a prefix
 
-INITIALIZERS = {"xavier-normal": xavier_normal, "xavier-uniform": xavier_uniform, "orthogonal": orthogonal}
+INITIALIZERS = {
+    "xavier-normal": xavier_normal,
+    "xavier-uniform": xavier_uniform,
+    "orthogonal": orthogonal,
+    "rejected": rejected,
+    "clipped": clipped,
+}
+InitializerName = Literal["xavier-normal", "xavier-uniform", "orthogonal", "rejected", "clipped"]
 
 
 class Architecture(abc.ABC):
@@ -36,10 +45,55 @@ class MLP(Architecture):
     hidden: tuple[int, ...] = (64, 64, 64)
     activation: Activation = Tanh()
     bias: bool = True
-    initializer: Literal["xavier-normal", "xavier-uniform", "orthogonal"] = "xavier-normal"
+    initializer: InitializerName = "xavier-normal"
 
     def build(self, input_shape, outputs, *, key, dtype):
         return mlp(
+            (math.prod(input_shape), *self.hidden, outputs),
+            self.activation,
+            bias=self.bias,
+            initializer=INITIALIZERS[self.initializer](),
+            key=key,
+            dtype=dtype,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class SquareMLP(Architecture):
+    """A dense network whose layers are all as wide as the input, the output included: its first units carry the loss, the
+    others are auxiliary (Ahmad, van Gerven and Ambrogioni 2020, section 6). `depth` is the number of hidden layers. The
+    activation is that of the output too."""
+
+    depth: int = 4
+    activation: Activation = LeakyReLU(0.1)
+    bias: bool = True
+    initializer: InitializerName = "orthogonal"
+
+    def build(self, input_shape, outputs, *, key, dtype):
+        width = math.prod(input_shape)
+        return invertible_mlp(
+            (width,) * (self.depth + 2),
+            self.activation,
+            bias=self.bias,
+            initializer=INITIALIZERS[self.initializer](),
+            key=key,
+            dtype=dtype,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class TowerMLP(Architecture):
+    """A dense network of shrinking width whose layers read only as many units of the layer below as they have themselves;
+    the others are auxiliary (Ahmad, van Gerven and Ambrogioni 2020, equation 22). The activation is that of the output too.
+    `build` raises `ConfigError` where the widths, that of the output included, grow."""
+
+    hidden: tuple[int, ...] = (64, 48, 32)
+    activation: Activation = LeakyReLU(0.1)
+    bias: bool = True
+    initializer: InitializerName = "orthogonal"
+
+    def build(self, input_shape, outputs, *, key, dtype):
+        return invertible_mlp(
             (math.prod(input_shape), *self.hidden, outputs),
             self.activation,
             bias=self.bias,
@@ -54,8 +108,8 @@ class Recipe:
     """A rule with the network, data, optimisers and schedule it is trained with.
 
     `loss=None` is softmax cross-entropy for labels and squared error for regression; `validation=None` is the data set's
-    usual number of validation samples, taken from the training set; `trainable` are the layers whose parameters learn (1 is
-    the first), all of them unless given.
+    usual number of validation samples, taken from the training set; `penalty` is one on the weights, none unless given;
+    `trainable` are the layers whose parameters learn (1 is the first), all of them unless given.
     """
 
     rule: Annotated[Rule, Flattened]
@@ -65,6 +119,7 @@ class Recipe:
     stepsize: float = 1.0
     optimizer: Optimizer = Adam()
     feedback_optimizer: Optimizer = Adam()
+    penalty: Penalty | None = None
     schedule: Annotated[Schedule, Flattened] = Schedule()
     batch_size: int = 128
     validation: int | None = None

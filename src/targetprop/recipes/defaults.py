@@ -6,10 +6,10 @@
 import json
 from importlib import resources
 
-from ..rules import RULES
+from ..rules import RULES, ExactRule
 from ..train.schedule import Schedule
 from . import meulemans2020
-from ._base import MLP, Recipe
+from ._base import MLP, Recipe, SquareMLP
 from .values import set_values
 
 
@@ -20,7 +20,7 @@ def recipe(rule: str, dataset: str) -> Recipe:
     base = Recipe(
         RULES[rule](),
         dataset=dataset,
-        architecture=MLP((64, 64, 64)),
+        architecture=SquareMLP(3) if issubclass(RULES[rule], ExactRule) else MLP((64, 64, 64)),
         schedule=Schedule(epochs=40, pretraining=5, between=1),
         batch_size=32,
     )

@@ -4,6 +4,7 @@ from ._base import Lesson, ReconstructingRule, Rule, Updates
 from .alignment import DirectFeedbackAlignment, FeedbackAlignment
 from .backprop import Backprop
 from .direct import DDTPControl, DDTPLinear
+from .exact import ITP, ExactRule, GAITProp, TargetPropExact
 from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
 from .generalized import DDTPGGN
 from .gradient_targets import GradientTargets
@@ -28,14 +29,22 @@ RULES: dict[str, type[Rule]] = {
         GeneralizedGaussNewtonTargets,
         DDTPGGN,
         GradientTargets,
+        TargetPropExact,
+        ITP,
+        GAITProp,
     )
 }
+
+# the rules that any network will do for
+GENERAL = tuple(name for name, rule in RULES.items() if not issubclass(rule, ExactRule))
 
 __all__ = [
     "DDTPGGN",
     "DDTPRHL",
     "DTP",
     "DTPDRL",
+    "GENERAL",
+    "ITP",
     "RULES",
     "TP",
     "Backprop",
@@ -43,7 +52,9 @@ __all__ = [
     "DDTPLinear",
     "DDTPRHLRec",
     "DirectFeedbackAlignment",
+    "ExactRule",
     "FeedbackAlignment",
+    "GAITProp",
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
     "GradientTargets",
@@ -52,6 +63,7 @@ __all__ = [
     "Randomized",
     "ReconstructingRule",
     "Rule",
+    "TargetPropExact",
     "Updates",
     "Variant",
 ]

@@ -1,6 +1,7 @@
 """An ensemble on the device: its members, and the host's view of what the compiled program does to them."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 from ..data import Dataset
 from ..diagnostics import Probe
 from ..errors import ConfigError
-from ..losses import ErrorRate, MeanSquaredError, SoftmaxCrossEntropy, SquaredError
+from ..invertible import LeadingLoss, LeadingScore
+from ..losses import ErrorRate, Loss, MeanSquaredError, Score, SoftmaxCrossEntropy, SquaredError
+from ..network import Network
 from ..recipes._base import Architecture, Recipe
 from ..updates import Layers
 from . import program
@@ -45,7 +48,6 @@ class Ensemble:
         classify = dataset.classes is not None
         loss = recipe.loss or (SoftmaxCrossEntropy() if classify else SquaredError())
         score = ErrorRate() if classify else MeanSquaredError()
-        self.task = Task(loss, score, recipe.batch_size, recipe.trainable)
         targets = None if classify else dtype
         self.data = Data(
             jnp.asarray(dataset.train_x, dtype),
@@ -78,6 +80,8 @@ class Ensemble:
             ]
         )
         one = self.member(0)
+        loss, score = _on_leading_units(loss, score, one.state.network, dataset)
+        self.task = Task(loss, score, recipe.batch_size, recipe.trainable)
         self.trained_maps = count_trained_maps(one.hyperparameters.rule, one.state.network, one.state.feedback)
         self.alive = np.ones(len(seeds), bool)
 
@@ -145,6 +149,18 @@ class Ensemble:
         return jax.block_until_ready(done)
 
 
+def _on_leading_units(loss: Loss, score: Score, network: Network, dataset: Dataset) -> tuple[Loss, Score]:
+    """The loss and the score, taken from the first units of the output alone where it has auxiliary ones."""
+    width = math.prod(network.shapes[-1])
+    if width < dataset.outputs:
+        raise ConfigError(
+            f"The network has {width} outputs, but {dataset.name} needs {dataset.outputs}: make its last layer wider."
+        )
+    if width == dataset.outputs:
+        return loss, score
+    return LeadingLoss(loss, dataset.outputs), LeadingScore(score, dataset.outputs)
+
+
 def validation_size(recipe: Recipe, dataset: Dataset) -> int:
     """How many training samples a recipe keeps for validation. Raises `ConfigError` where that many cannot be kept."""
     size = dataset.validation if recipe.validation is None else recipe.validation
@@ -173,7 +189,7 @@ def _check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
 
 def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:
     """The numeric hyperparameters of a recipe as arrays, so that none of them is compiled in."""
-    tree = Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer)
+    tree = Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer, recipe.penalty)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
 
 

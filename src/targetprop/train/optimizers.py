@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import optax
 from jax.tree_util import SequenceKey
 
@@ -30,6 +31,29 @@ class Adam(Optimizer):
 
     def transform(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate, b1=self.b1, b2=self.b2, eps=self.eps)
+
+
+class UncorrectedAdam(Optimizer):
+    """Adam without bias correction, as the published code of Ahmad, van Gerven and Ambrogioni (2020) has it: the averages
+    start at zero and are used as they are, so that the first steps are `(1 - b1^t) / sqrt(1 - b2^t)` times Adam's."""
+
+    learning_rate: float = 1e-3
+    b1: float = 0.9
+    b2: float = 0.99
+    eps: float = 1e-8
+
+    def transform(self) -> optax.GradientTransformation:
+        def init(params):
+            zeros = optax.tree.zeros_like(params)
+            return zeros, zeros
+
+        def update(updates, state, params=None):
+            mean = optax.tree.update_moment(updates, state[0], self.b1, 1)
+            square = optax.tree.update_moment(updates, state[1], self.b2, 2)
+            steps = jax.tree.map(lambda m, v: -self.learning_rate * m / (self.eps + jnp.sqrt(v)), mean, square)
+            return steps, (mean, square)
+
+        return optax.GradientTransformation(init, update)
 
 
 class SGD(Optimizer):

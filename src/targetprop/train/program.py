@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ..diagnostics.probe import Probe, Sample
 from ..network import Network, parameters
+from ..penalties import penalised
 from ..rules import Rule
 from ..updates import local_gradients, output_update, trainable_parameters
 from .state import NOISE, ORDER, Data, Hyperparameters, Member, State, Task, stream
@@ -44,6 +45,7 @@ def step(
         lesson = rule.lesson(network, feedback, trace, error, key=jax.random.fold_in(key, LESSON))
         gradients = local_gradients(network, lesson.trace, lesson.updates, task.trainable)
         trained = trainable_parameters(network, task.trainable)
+        gradients = penalised(hyperparameters.penalty, gradients, trained)
         chosen = rule.chosen(network, key=jax.random.fold_in(key, CHOICE))
         moved, optimizer = _apply(hyperparameters.optimizer, gradients, state.optimizer, network, trained, chosen)
         network, feedback = rule.follow(network, moved, feedback, lesson)

@@ -9,18 +9,20 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..losses import Loss, Score
 from ..network import Network, parameters
+from ..penalties import Penalty
 from ..rules import Rule
 from ..updates import Layers, trainable_parameters
 from .optimizers import Optimizer
 
 
 class Hyperparameters(eqx.Module):
-    """The numbers of one run: a rule, the output stepsize and the two optimisers."""
+    """The numbers of one run: a rule, the output stepsize, the two optimisers, and a penalty on the weights, if any."""
 
     rule: Rule
     stepsize: Any
     optimizer: Optimizer
     feedback_optimizer: Optimizer
+    penalty: Penalty | None = None
 
 
 class Totals(NamedTuple):

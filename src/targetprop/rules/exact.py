@@ -1,0 +1,153 @@
+"""Target propagation through exact inverses: TP, incremental targets (ITP) and GAIT-prop.
+
+The papers form targets next to the activities, `t_{i-1} = f_i^{-1}((1 - epsilon) h_i + epsilon t_i)`, and divide the small
+difference `t_i - h_i` by the powers of gamma that it has gathered. Here the divided difference travels itself: with
+`c_i = gamma_{i+1} .. gamma_L`, the update `dh_i = (t_i - h_i) / c_i` obeys
+
+    dh_{i-1} = W_i^{-1} [s^{-1}(h_i + c_{i-1} g_i dh_i) - s^{-1}(h_i)] / c_{i-1},     epsilon = gamma_i g_i
+
+where no difference of nearly equal numbers is left to be divided, however small gamma.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from ..activations import Activation, inverse_quotient
+from ..errors import ConfigError
+from ..feedback.inverses import Automatic, Inverse, follow_inverses, init_inverses, inverse_displacement
+from ..invertible import inverted_layers
+from ..network import Network, Trace
+from ._base import Rule, Updates
+
+Gamma = float | tuple[float, ...] | None
+Gain = Callable[[Activation, Float[Array, "batch n"]], Any]
+
+
+def _unit_gain(activation, a):
+    return 1.0
+
+
+def _squared_slope(activation, a):
+    return activation.slope(a) ** 2
+
+
+def propagate_inverses(
+    method: Inverse,
+    network: Network,
+    states: tuple[Any, ...],
+    trace: Trace,
+    output_update: Float[Array, "batch n_L"],
+    gamma: Any,
+    gain: Gain = _unit_gain,
+) -> Updates:
+    """`dh_1 .. dh_L` through the exact inverses of the layers. `gamma` is one number, a tuple `gamma_2 .. gamma_L`, or
+    `None` for the limit 0; `gain` is `g_i`, from the activation and `a_i`.
+
+    Raises `ConfigError` for a layer without inverse, and for a `gamma` with another number of layers."""
+    denses = inverted_layers(network, onto=gamma is not None)
+    if isinstance(gamma, tuple) and len(gamma) != len(denses):
+        raise ConfigError(f"--gamma has {len(gamma)} numbers for {len(denses)} layers: give one, or one for each of 2 .. L.")
+    updates, scale = [output_update], 1.0
+    for i in range(len(denses) - 1, -1, -1):
+        layer, point, activation = network.layers[i + 1], trace.points[i + 1], denses[i].activation
+        scale = scale * _of_layer(gamma, i)
+        moved = gain(activation, point.a) * updates[-1]
+        da = inverse_quotient(activation, point.a, point.h, moved, scale)
+        updates.append(inverse_displacement(method, states[i], layer, point, da))
+    return tuple(reversed(updates))
+
+
+def _of_layer(gamma: Any, i: int) -> Any:
+    if gamma is None:
+        return 0.0
+    return gamma[i] if isinstance(gamma, tuple) else gamma
+
+
+class ExactRule(Rule):
+    """A rule whose targets pass the exact inverses of the layers, from the second on. `init` raises `ConfigError` for a
+    network with such a layer that has no inverse."""
+
+    inverse: eqx.AbstractVar[Inverse]
+
+    @property
+    @abc.abstractmethod
+    def onto(self) -> bool:
+        """Whether targets may lie anywhere, so that the activations must take all real values."""
+
+    def init(self, network, *, key):
+        return init_inverses(self.inverse, network, self.onto)
+
+    def follow(self, before, after, feedback, lesson):
+        return follow_inverses(self.inverse, before, after, feedback, lesson.trace)
+
+
+class TargetPropExact(ExactRule):
+    """Target propagation with the exact inverses of the layers: `dh_i = f_{i+1}^{-1}(h_{i+1} + dh_{i+1}) - h_i` (Ahmad, van
+    Gerven and Ambrogioni 2020, equations 4 and 5; Meulemans 2019, section 4.1).
+
+    `inverse` is how the inverse weights are had.
+    """
+
+    inverse: Inverse = Automatic()
+
+    name: ClassVar[str] = "tp-exact"
+    equation: ClassVar[str] = "dh_i = W_{i+1}^{-1} [s^{-1}(h_{i+1} + dh_{i+1}) - s^{-1}(h_{i+1})]"
+    source: ClassVar[str] = "Ahmad et al. 2020, eq. 4-5"
+
+    @property
+    def onto(self):
+        return True
+
+    def target_updates(self, network, feedback, trace, output_update):
+        return propagate_inverses(self.inverse, network, feedback, trace, output_update, 1.0)
+
+
+class ITP(ExactRule):
+    """Incremental target propagation: only the share `gamma` of a target update goes down, and the update below is divided
+    by it (Ahmad, van Gerven and Ambrogioni 2020, equations 12 and 13).
+
+    `gamma` is one number for all layers or a tuple `gamma_2 .. gamma_L`; `None` is the limit of vanishing `gamma`, the
+    inverse of the linearised network, where activations with a bounded image serve too. `inverse` is how the inverse
+    weights are had.
+    """
+
+    gamma: Gamma = 1e-3
+    inverse: Inverse = Automatic()
+
+    name: ClassVar[str] = "itp"
+    equation: ClassVar[str] = "dh_i = [f_{i+1}^{-1}(h_{i+1} + gamma dh_{i+1}) - h_i] / gamma"
+    source: ClassVar[str] = "Ahmad et al. 2020, eq. 12-13"
+
+    @property
+    def onto(self):
+        return self.gamma is not None
+
+    def target_updates(self, network, feedback, trace, output_update):
+        return propagate_inverses(self.inverse, network, feedback, trace, output_update, self.gamma)
+
+
+class GAITProp(ExactRule):
+    """Gradient-adjusted incremental target propagation: incremental targets with the share `gamma s'(a)^2` of each unit.
+    With orthogonal weights and `gamma -> 0` its updates are those of backpropagation (Ahmad, van Gerven and Ambrogioni
+    2020, equations 16 to 21, Algorithm 1). Any output loss will do: the target of the output is `h_L - dl/dh_L`.
+
+    `gamma` and `inverse` as in `ITP`.
+    """
+
+    gamma: Gamma = 1e-3
+    inverse: Inverse = Automatic()
+
+    name: ClassVar[str] = "gait"
+    equation: ClassVar[str] = "dh_i = [f_{i+1}^{-1}(h_{i+1} + gamma D_{i+1}^2 dh_{i+1}) - h_i] / gamma"
+    source: ClassVar[str] = "Ahmad et al. 2020, Algorithm 1"
+
+    @property
+    def onto(self):
+        return self.gamma is not None
+
+    def target_updates(self, network, feedback, trace, output_update):
+        return propagate_inverses(self.inverse, network, feedback, trace, output_update, self.gamma, _squared_slope)
