@@ -8,9 +8,10 @@ from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
 from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
 from .gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
+from .initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
 from .losses import SoftmaxCrossEntropy, SquaredError
 from .network import Dense, Layer, Network, Trace, mlp
-from .recipes import CNN, MLP, Recipe, recipe
+from .recipes import CNN, MLP, Recipe, UncertainMLP, recipe
 from .reproduce import Comparison, compare
 from .rules import (
     DDTPGGN,
@@ -71,6 +72,7 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "LocalCost",
+    "Moments",
     "Network",
     "NoiseDraw",
     "NotInvertibleError",
@@ -93,6 +95,8 @@ __all__ = [
     "Tanh",
     "Tikhonov",
     "Trace",
+    "UncertainMLP",
+    "Uncertainty",
     "UserError",
     "WeightDecay",
     "__version__",
@@ -102,7 +106,9 @@ __all__ = [
     "local_gradients",
     "minibatch_step",
     "mlp",
+    "neuron_uncertainty",
     "output_update",
+    "published_neuron_uncertainty",
     "recipe",
     "train",
 ]

@@ -3,5 +3,6 @@
 from ._base import MLP, Architecture, Recipe
 from .cnn import CNN
 from .lookup import UnknownRecipeError, recipe, recipe_names
+from .uncertain import UncertainMLP
 
-__all__ = ["CNN", "MLP", "Architecture", "Recipe", "UnknownRecipeError", "recipe", "recipe_names"]
+__all__ = ["CNN", "MLP", "Architecture", "Recipe", "UncertainMLP", "UnknownRecipeError", "recipe", "recipe_names"]

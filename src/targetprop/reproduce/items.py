@@ -22,6 +22,7 @@ ITEMS: tuple[Item[Any], ...] = (
     AlignmentFigure("fig-s5", "cifar10", "Fig. S5"),
     DampingTable(),
     *thesis2019.ITEMS,
+    *(TableItem(table) for table in tables("farias2018").values()),
 )
 
 SOURCES = tuple(dict.fromkeys(item.source for item in ITEMS))
