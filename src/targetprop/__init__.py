@@ -9,11 +9,12 @@ from .errors import ConfigError, UserError
 from .feedback.inverses import Automatic, ConjugateGradients, ExplicitInverse, Inverse, LUSolve, Woodbury
 from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
 from .gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
+from .initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
 from .invertible import invertible_mlp
 from .losses import SoftmaxCrossEntropy, SquaredError
 from .network import Dense, Layer, Network, Trace, mlp
 from .penalties import OrthogonalityPenalty, Penalty
-from .recipes import CNN, MLP, Recipe, recipe
+from .recipes import CNN, MLP, Recipe, UncertainMLP, recipe
 from .reproduce import Comparison, compare
 from .rules import (
     DDTPGGN,
@@ -84,6 +85,7 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "LocalCost",
+    "Moments",
     "Network",
     "NoiseDraw",
     "NotInvertibleError",
@@ -109,6 +111,8 @@ __all__ = [
     "TargetPropExact",
     "Tikhonov",
     "Trace",
+    "UncertainMLP",
+    "Uncertainty",
     "UserError",
     "WeightDecay",
     "Woodbury",
@@ -120,7 +124,9 @@ __all__ = [
     "local_gradients",
     "minibatch_step",
     "mlp",
+    "neuron_uncertainty",
     "output_update",
+    "published_neuron_uncertainty",
     "recipe",
     "train",
 ]

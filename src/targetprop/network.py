@@ -257,26 +257,28 @@ def mlp(
     *,
     output_activation: Activation | None = None,
     bias: bool = True,
-    initializer: Initializer | None = None,
+    initializer: Initializer | Sequence[Initializer] | None = None,
     key: PRNGKeyArray,
     dtype: Any = None,
 ) -> Network:
     """A dense network of the given `sizes` (`n_0, n_1, .., n_L`).
 
-    Hidden layers are tanh and the output is linear unless told otherwise; weights are Xavier normal, biases zero.
+    Hidden layers are tanh and the output is linear unless told otherwise; weights are Xavier normal unless there is another
+    `initializer`, or a sequence with one for each layer; biases are zero.
     """
     activation, output_activation = activation or Tanh(), output_activation or Identity()
     depth = len(sizes) - 1
+    initializers = list(initializer) if isinstance(initializer, Sequence) else [initializer] * depth
     layers = [
         Dense.create(
             inputs,
             outputs,
             output_activation if i == depth else activation,
             bias=bias,
-            initializer=initializer,
+            initializer=own,
             key=jax.random.fold_in(key, i),
             dtype=dtype,
         )
-        for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes), start=1)
+        for i, ((inputs, outputs), own) in enumerate(zip(itertools.pairwise(sizes), initializers, strict=True), start=1)
     ]
     return Network(layers, sizes[0])

@@ -62,6 +62,16 @@ def test_train_takes_every_hyperparameter_as_a_flag(capfd, tmp_path):
     assert recipe["architecture"]["activation"] == {"type": "LeakyReLU", "negative_slope": 0.1}
 
 
+def test_objects_of_several_numbers_are_one_flag(capfd, tmp_path):
+    flags = "--start zero --integrator euler:0.3:2 --cost huber:0.5"
+    status, _ = run_json(capfd, "train", "gradient-targets", "--out", str(tmp_path), *SMALL, *flags.split())
+    assert status == 0
+    rule = json.loads((tmp_path / "config.json").read_text())["recipe"]["rule"]
+    assert rule["start"] == {"type": "AtZero"}
+    assert rule["integrator"] == {"type": "Euler", "tau": 0.3, "steps": 2}
+    assert rule["cost"] == {"type": "HuberCost", "delta": 0.5}
+
+
 def test_a_run_that_diverges_is_not_a_success(capfd):
     status, document = run_json(capfd, "train", "bp", "--optimizer.learning-rate", "1e38", *SMALL)
     assert status == 1

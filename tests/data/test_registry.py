@@ -50,6 +50,14 @@ def test_cards_tell_the_truth(name):
     assert (data.shape, data.classes) == (record.shape, record.classes)
 
 
+def test_a_scaling_is_named_with_the_set():
+    data = load("digits:unit")
+    assert data.name == "digits:unit"
+    assert (data.train_x.min(), data.train_x.max()) == (0, 1)
+    with pytest.raises(DataError, match="no data set 'digits:unti'"):
+        load("digits:unti")
+
+
 def test_cache_is_the_variable_or_the_systems(monkeypatch, tmp_path):
     assert cache() == tmp_path / "cache"
     monkeypatch.setenv("TARGETPROP_CACHE", "~/somewhere")

@@ -222,3 +222,14 @@ def test_verdict_is_welchs_interval_and_a_word():
     assert str(Verdict(Summary((2.3, 2.3001)), published)) == "not reproduced"
     assert str(Verdict(Summary((2.1, 2.5)), published)) == "too few seeds"
     assert str(Verdict(Summary(()), published)) == "not yet run"
+
+
+def test_a_published_number_without_spread_is_one_more_run():
+    """The interval is the one in which the next run is expected: `t sd sqrt(1 + 1/n)` around the mean."""
+    values = (2.2, 2.1, 2.25, 2.05)
+    half = stats.t.ppf(0.975, 3) * np.std(values, ddof=1) * np.sqrt(1 + 1 / 4)
+    for mean, word in ((2.2, "reproduced"), (2.0, "reproduced"), (1.7, "not reproduced")):
+        verdict = Verdict(Summary(values), Published("a", "b", mean, None, 1, ""))
+        assert verdict.interval == pytest.approx((2.15 - mean - half, 2.15 - mean + half))
+        assert str(verdict) == word
+    assert str(Verdict(Summary((2.0,)), Published("a", "b", 2.0, None, 1, ""))) == "too few seeds"

@@ -173,8 +173,7 @@ def test_a_learning_rate_out_of_all_proportion(bp, toy, tmp_path):
 
 
 def test_targets_that_are_not_there_are_told_with_their_layer(bp, toy, caplog):
-    """Euler's method far beyond stability: for a target that stays finite there is a warning, with the other the run
-    stops."""
+    """Euler's method far beyond stability: a target that stays finite gets a warning, without one the run stops."""
     linear = bp.replace(architecture=tp.MLP((4, 4), tp.LeakyReLU()), schedule=tp.Schedule(1))
     recipes = [linear.replace(rule=tp.GradientTargets(integrator=tp.Euler(tau, 60))) for tau in (1e-2, 1e3)]
     result = go(recipes, toy, None, seeds=2)

@@ -8,6 +8,8 @@ from typing import Any
 import tyro
 
 from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from ..dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost, Start
+from ..dynamics.integrators import Euler, Integrator, SteadyState
 from ..feedback.inverses import Automatic, ConjugateGradients, ExplicitInverse, Inverse, LUSolve, Woodbury
 from ..feedback.reconstruction import Decay, OutputNoise, Regulariser, WeightDecay, WeightDecayPerUnit
 from ..gauss_newton import PseudoInverse, Solver, Tikhonov
@@ -26,6 +28,9 @@ WORDS: dict[Any, dict[str, type]] = {
     },
     Regulariser: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit, "output-noise": OutputNoise},
     Decay: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit},
+    Start: {"activity": AtActivity, "zero": AtZero},
+    Integrator: {"euler": Euler, "steady-state": SteadyState},
+    LocalCost: {"quadratic": QuadraticCost, "huber": HuberCost},
     Solver: {"tikhonov": Tikhonov, "pseudo-inverse": PseudoInverse},
     Inverse: {
         "automatic": Automatic,
@@ -45,23 +50,23 @@ registry = tyro.constructors.ConstructorRegistry()
 def _named_object(
     info: tyro.constructors.PrimitiveTypeInfo,
 ) -> tyro.constructors.PrimitiveConstructorSpec | None:
-    """`NAME` or `NAME:NUMBER`, the number being the object's only field."""
+    """`NAME`, or `NAME:NUMBER:..` with the object's numeric fields, the first or all of them."""
     words = next((words for kind, words in WORDS.items() if info.type == kind), None)
     if words is None:
         return None
     names = {cls: name for name, cls in words.items()}
 
     def parse(args: list[str]) -> Any:
-        name, _, number = args[0].partition(":")
+        name, *numbers = args[0].split(":")
         if name not in words:
             raise ValueError(f"{name!r} is not one of {', '.join(words)}")
         if words[name] is type(None):
             return None
-        return words[name](float(number)) if number else words[name]()
+        return words[name](*map(_number, numbers))
 
     def write(value: Any) -> list[str]:
-        fields = [str(field) for field in vars(value).values()] if value is not None else []
-        return [":".join([names[type(value)], *fields])]
+        fields = vars(value).values() if value is not None else ()
+        return [":".join([names[type(value)], *(str(field) for field in fields if isinstance(field, int | float))])]
 
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
@@ -70,6 +75,10 @@ def _named_object(
         is_instance=lambda value: type(value) in names,
         str_from_instance=write,
     )
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.isdecimal() else float(text)
 
 
 def parse(kind: type, *, default: Any = None, args: list[str], verb: str, description: str) -> Any:

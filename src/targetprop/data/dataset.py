@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -81,3 +81,12 @@ class Dataset:
     def outputs(self) -> int:
         """The number of outputs, n_L: the classes, or the width of the regression targets."""
         return self.train_y.shape[1] if self.classes is None else self.classes
+
+    def in_unit_range(self) -> Dataset:
+        """The same set, named `NAME:unit`, with inputs scaled such that those of the training set reach from 0 to 1: for
+        images, pixels divided by the brightest one. Raises `DataError` where all inputs are equal."""
+        low, high = self.train_x.min(), self.train_x.max()
+        if low == high:
+            raise DataError(f"{self.name}: all inputs are {low}, so there is no range to scale: load the set as it is")
+        train_x, test_x = ((x - low) / (high - low) for x in (self.train_x, self.test_x))
+        return replace(self, name=f"{self.name}:unit", train_x=train_x, test_x=test_x)

@@ -38,7 +38,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str, **options: Any) -> Dataset:
-    """Read the data set `name`; nothing is downloaded.
+    """Read the data set `name`; nothing is downloaded. `NAME:unit` is that set with inputs from 0 to 1.
 
     Files are looked for below the folder that the variable TARGETPROP_DATA names, as `MNIST/raw`,
     `FashionMNIST/raw`, `KMNIST/raw` (plain or .gz), `cifar-10-batches-bin` or `cifar-10-batches-py`, then in
@@ -47,7 +47,9 @@ def load(name: str, **options: Any) -> Dataset:
     Raises `DataError` if the name is unknown, an option is wrong, or a file is missing or damaged. Loading
     checks the structure of files; `verify` compares checksums.
     """
-    return _source(name).load(**options)
+    base, _, scaling = name.partition(":")
+    dataset = _source(base if scaling == "unit" else name).load(**options)
+    return dataset.in_unit_range() if scaling == "unit" else dataset
 
 
 def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True) -> Path:

@@ -8,25 +8,29 @@ from importlib import resources
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """One cell of a published table: mean and standard deviation over `n` seeds, and the recipe that is to reach it."""
+    """One cell of a published table: mean and standard deviation over `n` seeds (no deviation for a single run), and the
+    recipe that is to reach it."""
 
     row: str
     column: str
     mean: float
-    sd: float
+    sd: float | None
     n: int
     recipe: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A published table: `metric` is the field of a seed's result that its cells hold."""
+    """A published table: `metric` is the field of a seed's result that its cells hold, `note` what is to be said below
+    them, and `stopped_early` whether the published runs stopped where training accuracy stayed low."""
 
     source: str
     name: str
     title: str
     metric: str
     cells: tuple[Published, ...]
+    note: str = ""
+    stopped_early: bool = False
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -42,8 +46,11 @@ class Table:
 @functools.cache
 def tables(source: str) -> dict[str, Table]:
     """The tables of a source by name."""
-    text = resources.files(__name__.rpartition(".")[0]).joinpath(f"{source}.json").read_text()
+    document = json.loads(resources.files(__name__.rpartition(".")[0]).joinpath(f"{source}.json").read_text())
+    common = {"note": document.get("note", ""), "stopped_early": document.get("stopped_early", False)}
     return {
-        name: Table(source, name, item["title"], item["metric"], tuple(Published(**cell) for cell in item["cells"]))
-        for name, item in json.loads(text)["items"].items()
+        name: Table(
+            source, name, item["title"], item["metric"], tuple(Published(**cell) for cell in item["cells"]), **common
+        )
+        for name, item in document["items"].items()
     }

@@ -44,7 +44,7 @@ class Cell:
         """The cell as a line of the table."""
         theirs, verdict = self.published, self.verdict
         ours = verdict.ours
-        published = f"{number(theirs.mean)} ± {number(theirs.sd)}"
+        published = number(theirs.mean) if theirs.sd is None else f"{number(theirs.mean)} ± {number(theirs.sd)}"
         if not ours.values:
             return theirs.row, theirs.column, published, "-", "0", "-", "-", str(verdict)
         many = len(ours.values) > 1
@@ -78,12 +78,14 @@ class TableItem(Item[TrainingOptions]):
 
     def report(self, options: TrainingOptions) -> Report:
         cells = self.compared(options)
-        counted = sum(len(cell.verdict.ours.values) for cell in cells)
-        stopped = sum(cell.would_stop for cell in cells)
-        text = (
-            f"Of our {counted} runs the published early stop (training accuracy below 40 %, on CIFAR-10 25 %, from the "
-            f"sixth epoch on) would have dropped {stopped}."
-        )
+        text = self.table.note
+        if self.table.stopped_early:
+            counted = sum(len(cell.verdict.ours.values) for cell in cells)
+            stopped = sum(cell.would_stop for cell in cells)
+            text = (
+                f"Of our {counted} runs the published early stop (training accuracy below 40 %, on CIFAR-10 25 %, from the "
+                f"sixth epoch on) would have dropped {stopped}."
+            )
         return Report(
             [cell.to_json() for cell in cells],
             TITLES,
@@ -139,7 +141,9 @@ def _picture(table: Table, cells: Sequence[Cell]) -> Callable[[Path], None]:
             shown = [cell for cell in cells if cell.published.column == column]
             for i, cell in enumerate(shown):
                 theirs, ours = cell.published, cell.verdict.ours
-                axes.errorbar(theirs.mean, i - 0.12, xerr=theirs.sd, fmt="o", color="#888888", label="published", capsize=3)
+                axes.errorbar(
+                    theirs.mean, i - 0.12, xerr=theirs.sd or 0, fmt="o", color="#888888", label="published", capsize=3
+                )
                 axes.plot(ours.values, [i + 0.12] * len(ours.values), "|", color=COLOURS[4], markersize=9)
                 if ours.values:
                     axes.plot(ours.mean, i + 0.12, "D", color=COLOURS[4], label="ours", markersize=5)

@@ -23,7 +23,8 @@ class Verdict:
 
     `reproduced`: at least 3 seeds, our mean within two published standard deviations, and 0 in the interval. `within 2 SD`:
     our mean lies there, but the interval excludes 0 or there are 2 seeds. Where it lies outside, `not reproduced` takes at
-    least 3 seeds or an interval without 0; else, and for one seed, it is `too few seeds`.
+    least 3 seeds or an interval without 0; else, and for one seed, it is `too few seeds`. A published number without a
+    standard deviation is taken for one more run with ours.
     """
 
     ours: Summary
@@ -35,16 +36,22 @@ class Verdict:
         return self.ours.mean - self.published.mean
 
     @property
+    def _spread(self) -> float:
+        return self.ours.sd if self.published.sd is None else self.published.sd
+
+    @property
     def interval(self) -> tuple[float, float]:
         """The 95 % confidence interval of the difference; `nan` for fewer than 2 seeds."""
         n, theirs = len(self.ours.values), self.published
         if n < 2:
             return math.nan, math.nan
-        ours_var, their_var = self.ours.sd**2 / n, theirs.sd**2 / theirs.n
+        ours_var, their_var = self.ours.sd**2 / n, self._spread**2 / theirs.n
         variance = ours_var + their_var
         if variance == 0:
             return self.difference, self.difference
-        freedom = variance**2 / (ours_var**2 / (n - 1) + their_var**2 / (theirs.n - 1))
+        freedom = n - 1.0
+        if theirs.sd is not None:
+            freedom = variance**2 / (ours_var**2 / (n - 1) + their_var**2 / (theirs.n - 1))
         half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
         return self.difference - half, self.difference + half
 
@@ -56,6 +63,6 @@ class Verdict:
             return TOO_FEW
         low, high = self.interval
         compatible = low <= 0 <= high
-        if abs(self.difference) > 2 * self.published.sd:
+        if abs(self.difference) > 2 * self._spread:
             return TOO_FEW if n == 2 and compatible else NOT_REPRODUCED
         return REPRODUCED if n >= 3 and compatible else WITHIN
