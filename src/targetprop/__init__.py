@@ -4,6 +4,7 @@ from .activations import Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid,
 from .convolution import ConvPool
 from .data import DataError, Dataset, load
 from .errors import ConfigError, UserError
+from .feedback.inversion import BenIsraelCohen, InverseGradient
 from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
 from .gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
 from .losses import SoftmaxCrossEntropy, SquaredError
@@ -14,9 +15,11 @@ from .rules import (
     DDTPGGN,
     DDTPRHL,
     DTP,
+    DTPAI,
     DTPDRL,
     RULES,
     TP,
+    TPAI,
     Backprop,
     DDTPControl,
     DDTPLinear,
@@ -39,13 +42,16 @@ __all__ = [
     "DDTPGGN",
     "DDTPRHL",
     "DTP",
+    "DTPAI",
     "DTPDRL",
     "MLP",
     "RULES",
     "SGD",
     "TP",
+    "TPAI",
     "Adam",
     "Backprop",
+    "BenIsraelCohen",
     "Comparison",
     "ConfigError",
     "ConvPool",
@@ -60,6 +66,7 @@ __all__ = [
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
     "Identity",
+    "InverseGradient",
     "Layer",
     "LeakyReLU",
     "Network",

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from .losses import ErrorRate, SoftmaxCrossEntropy
 from .network import Dense, mlp
 from .precision import precision
-from .rules import RULES
+from .rules import GENERAL, RULES
 from .train.loggers import ProgressBar
 from .train.optimizers import Adam
 from .train.program import step
@@ -42,7 +42,7 @@ def measure(
     sizes: Sequence[int] = (784, 256, 256, 256, 256, 256, 10),
     batch: int = 128,
     dtype: str = "float32",
-    rules: Sequence[str] = tuple(RULES),
+    rules: Sequence[str] = GENERAL,
     *,
     rounds: int = 20,
     steps: int = 25,

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from ..reproduce import compare
-from ..rules import RULES
+from ..rules import GENERAL
 from .output import print_json, print_table
 from .parsing import parse
 
@@ -15,7 +15,7 @@ class CompareOptions:
 
     dataset: str = "digits"
     """Data set."""
-    rules: tuple[str, ...] = tuple(RULES)
+    rules: tuple[str, ...] = GENERAL
     """Rules or published recipes to compare."""
     seeds: int = 3
     """Number of seeds, trained as one program."""

@@ -8,6 +8,7 @@ from typing import Any
 import tyro
 
 from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from ..feedback.inversion import BenIsraelCohen, InverseGradient, InverseLearner
 from ..feedback.reconstruction import Decay, OutputNoise, Regulariser, WeightDecay, WeightDecayPerUnit
 from ..gauss_newton import PseudoInverse, Solver, Tikhonov
 from ..losses import Loss, SoftmaxCrossEntropy, SquaredError
@@ -24,6 +25,7 @@ WORDS: dict[Any, dict[str, type]] = {
     },
     Regulariser: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit, "output-noise": OutputNoise},
     Decay: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit},
+    InverseLearner: {"gradient": InverseGradient, "ben-israel-cohen": BenIsraelCohen},
     Solver: {"tikhonov": Tikhonov, "pseudo-inverse": PseudoInverse},
     Loss | None: {"auto": type(None), "cross-entropy": SoftmaxCrossEntropy, "squared-error": SquaredError},
 }

@@ -6,7 +6,8 @@
 import json
 from importlib import resources
 
-from ..rules import RULES
+from ..activations import LeakyReLU
+from ..rules import GENERAL, RULES
 from ..train.schedule import Schedule
 from . import meulemans2020
 from ._base import MLP, Recipe
@@ -20,7 +21,7 @@ def recipe(rule: str, dataset: str) -> Recipe:
     base = Recipe(
         RULES[rule](),
         dataset=dataset,
-        architecture=MLP((64, 64, 64)),
+        architecture=MLP((64, 64, 64)) if rule in GENERAL else MLP((64, 64, 64), LeakyReLU()),
         schedule=Schedule(epochs=40, pretraining=5, between=1),
         batch_size=32,
     )

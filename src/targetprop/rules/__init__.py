@@ -2,6 +2,7 @@
 
 from ._base import Lesson, ReconstructingRule, Rule, Updates
 from .alignment import DirectFeedbackAlignment, FeedbackAlignment
+from .approximate_inverses import DTPAI, TPAI
 from .backprop import Backprop
 from .direct import DDTPControl, DDTPLinear
 from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
@@ -19,6 +20,8 @@ RULES: dict[str, type[Rule]] = {
         TP,
         DTP,
         DTPDRL,
+        TPAI,
+        DTPAI,
         DDTPLinear,
         DDTPRHL,
         DDTPRHLRec,
@@ -29,13 +32,19 @@ RULES: dict[str, type[Rule]] = {
     )
 }
 
+# the rules that any network will do for
+GENERAL = tuple(name for name, rule in RULES.items() if not issubclass(rule, TPAI | DTPAI))
+
 __all__ = [
     "DDTPGGN",
     "DDTPRHL",
     "DTP",
+    "DTPAI",
     "DTPDRL",
+    "GENERAL",
     "RULES",
     "TP",
+    "TPAI",
     "Backprop",
     "DDTPControl",
     "DDTPLinear",
