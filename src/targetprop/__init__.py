@@ -7,6 +7,7 @@ from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, Qu
 from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
 from .feedback.inverses import Automatic, ConjugateGradients, ExplicitInverse, Inverse, LUSolve, Woodbury
+from .feedback.inversion import BenIsraelCohen, InverseGradient
 from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
 from .gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
 from .initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
@@ -20,10 +21,12 @@ from .rules import (
     DDTPGGN,
     DDTPRHL,
     DTP,
+    DTPAI,
     DTPDRL,
     ITP,
     RULES,
     TP,
+    TPAI,
     Backprop,
     DDTPControl,
     DDTPLinear,
@@ -49,17 +52,20 @@ __all__ = [
     "DDTPGGN",
     "DDTPRHL",
     "DTP",
+    "DTPAI",
     "DTPDRL",
     "ITP",
     "MLP",
     "RULES",
     "SGD",
     "TP",
+    "TPAI",
     "Adam",
     "AtActivity",
     "AtZero",
     "Automatic",
     "Backprop",
+    "BenIsraelCohen",
     "Comparison",
     "ConfigError",
     "ConjugateGradients",
@@ -81,6 +87,7 @@ __all__ = [
     "HuberCost",
     "Identity",
     "Inverse",
+    "InverseGradient",
     "LUSolve",
     "Layer",
     "LeakyReLU",

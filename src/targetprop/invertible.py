@@ -95,10 +95,17 @@ def _inverted(layer: LayerLike, i: int, onto: bool) -> Dense:
             f"Layer {i} cannot be inverted: its weight is {outputs} x {inputs}, not square. Give it {inputs} units, or let "
             f"it read the first {outputs} units of the layer below (Leading)."
         )
-    name = type(dense.activation).__name__
+    check_invertible(dense.activation, i, onto)
+    return dense
+
+
+def check_invertible(activation: Activation, i: int, onto: bool = True) -> None:
+    """Raises `ConfigError` naming layer `i` where its activation has no inverse, or, with `onto`, none on all of the real
+    line."""
+    name = type(activation).__name__
     try:
         with jax.ensure_compile_time_eval():
-            ends = dense.activation.inverse(jnp.array([-WIDE_RANGE, WIDE_RANGE]))
+            ends = activation.inverse(jnp.array([-WIDE_RANGE, WIDE_RANGE]))
     except NotInvertibleError as error:
         raise ConfigError(f"Layer {i} cannot be inverted: {error}") from error
     if onto and not np.all(np.isfinite(ends)):
@@ -106,7 +113,6 @@ def _inverted(layer: LayerLike, i: int, onto: bool) -> Dense:
             f"Layer {i} cannot be inverted: {name} takes values in a part of the real line only, and targets may lie "
             "outside. Use LeakyReLU or Identity, or vanishing displacements (gamma 0)."
         )
-    return dense
 
 
 class LeadingLoss(Loss):

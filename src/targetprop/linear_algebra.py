@@ -82,6 +82,12 @@ def inverse(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
 
 
 @_matrix_by_matrix
+def pseudo_inverse(matrix: Float[Array, "m n"]) -> Float[Array, "n m"]:
+    """The Moore-Penrose inverse of one matrix."""
+    return jnp.linalg.pinv(matrix)
+
+
+@_matrix_by_matrix
 def orthonormal_columns(matrix: Float[Array, "n k"]) -> Float[Array, "n min(n,k)"]:
     """Orthonormal columns whose span holds that of the given ones."""
     return jnp.linalg.qr(matrix)[0]

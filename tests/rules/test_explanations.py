@@ -29,8 +29,13 @@ NUMBERED = {
         r"\bsupplement": {*"ABCD", "A.1", "A.2", "A.3", "A.4", "B.1", "B.2", "B.3", "C.1", "C.2", "C.3", "D.1", "D.2"},
     },
     "Farias and Maziero 2018": {EQUATION: {str(n) for n in range(1, 52)}, ALGORITHM: {"1"}},
+    "Meulemans 2019": {
+        EQUATION: {*(f"4.{n}" for n in range(1, 107)), *(f"5.{n}" for n in range(1, 62))},
+        ALGORITHM: {"4.1", *(f"A.{n}" for n in range(1, 18))},
+        r"\bsection": {"4.1", "4.1.1", "4.2", "4.2.3", "4.3", "4.3.1", "4.3.2", "4.3.3", "5.1.1", "5.2", "5.2.1", "5.2.2"},
+    },
 }
-NUMBER = r"([A-Z]?\d+(?:\.\d+)?|[A-D](?:\.\d)?)\b"
+NUMBER = r"([A-Z]?\d+(?:\.\d+)*|[A-D](?:\.\d+)?)\b"
 
 
 class Mine(Rule):

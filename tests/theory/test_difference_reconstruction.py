@@ -23,6 +23,7 @@ from targetprop.feedback.reconstruction import (
     layerwise_reconstruction,
     noise_loop,
     output_displacements,
+    perturbed,
 )
 from targetprop.network import Network, mlp
 
@@ -166,8 +167,8 @@ def test_layerwise_reconstruction_of_white_noise_teaches_layerwise_pseudo_invers
     noise = [white(width, seed) for seed, width in enumerate(HIDDEN)]
     maps = layerwise_maps(network, Identity(), key=jax.random.key(2))
     inverses = [jnp.asarray(np.linalg.pinv(layer.weight)) for layer in network.layers[1:]]
-    start = layerwise_reconstruction(network, maps, trace, noise)
-    end = layerwise_reconstruction(network, eqx.tree_at(weights, maps, inverses), trace, noise)
+    start = layerwise_reconstruction(network, maps, perturbed(trace, noise))
+    end = layerwise_reconstruction(network, eqx.tree_at(weights, maps, inverses), perturbed(trace, noise))
     for i, (first, last) in enumerate(zip(start.gradients, end.gradients, strict=True), start=1):
         assert np.linalg.norm(first.dense.weight) > 1e-2
         np.testing.assert_allclose(last.dense.weight, np.zeros_like(last.dense.weight), atol=1e-12)

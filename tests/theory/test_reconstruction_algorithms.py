@@ -24,6 +24,7 @@ from targetprop.feedback.reconstruction import (
     layerwise_reconstruction,
     noise_loop,
     output_displacements,
+    perturbed,
 )
 from targetprop.network import Network, Trace, mlp, parameters
 
@@ -142,7 +143,7 @@ def test_the_stacked_sweep_is_the_loop_over_layers(activation):
 def test_layerwise_reconstruction_is_algorithm_1():
     s = setting(Tanh(), WeightDecay())
     maps = disturbed(layerwise_maps(s.network, Tanh(), key=KEY))
-    step = layerwise_reconstruction(s.network, maps, s.trace, s.loop.noise)
+    step = layerwise_reconstruction(s.network, maps, perturbed(s.trace, s.loop.noise))
     assert_same_losses_and_gradients(step, algorithm_1, maps, s, None)
 
 

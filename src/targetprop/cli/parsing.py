@@ -11,6 +11,7 @@ from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softpl
 from ..dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost, Start
 from ..dynamics.integrators import Euler, Integrator, SteadyState
 from ..feedback.inverses import Automatic, ConjugateGradients, ExplicitInverse, Inverse, LUSolve, Woodbury
+from ..feedback.inversion import BenIsraelCohen, InverseGradient, InverseLearner
 from ..feedback.reconstruction import Decay, OutputNoise, Regulariser, WeightDecay, WeightDecayPerUnit
 from ..gauss_newton import PseudoInverse, Solver, Tikhonov
 from ..losses import Loss, SoftmaxCrossEntropy, SquaredError
@@ -31,6 +32,7 @@ WORDS: dict[Any, dict[str, type]] = {
     Start: {"activity": AtActivity, "zero": AtZero},
     Integrator: {"euler": Euler, "steady-state": SteadyState},
     LocalCost: {"quadratic": QuadraticCost, "huber": HuberCost},
+    InverseLearner: {"gradient": InverseGradient, "ben-israel-cohen": BenIsraelCohen},
     Solver: {"tikhonov": Tikhonov, "pseudo-inverse": PseudoInverse},
     Inverse: {
         "automatic": Automatic,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..network import Network, Trace
-from ..rules import TP, Rule, Updates
+from ..rules import TP, TPAI, Rule, Updates, Variant
 
 
 class Decomposition(NamedTuple):
@@ -27,11 +27,14 @@ def decompose(
 ) -> Decomposition:
     """The parts of a rule's target updates (Meulemans 2019, equations 5.57 to 5.59).
 
-    For `TP` the chain of layer-wise mappings is expanded at the clean activities, as in the thesis:
+    For `TP` and `TPAI` the chain of layer-wise mappings is expanded at the clean activities, as in the thesis:
     `signal_i = J_{g_i} signal_{i+1}` and `reconstruction_i = g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`. The other
-    rules give no update without an output update; theirs are expanded at `dh_L = 0`, and `reconstruction` is zero.
+    rules give no update without an output update; theirs are expanded at `dh_L = 0`, and `reconstruction` is zero. A variant
+    of a rule has that rule's parts.
     """
-    if isinstance(rule, TP):
+    if isinstance(rule, Variant):
+        return decompose(rule.rule, network, feedback, trace, output_update)
+    if isinstance(rule, TP | TPAI):
         signal, reconstruction = _expand_chain(feedback, trace, output_update)
     else:
         signal, reconstruction = _expand(rule, network, feedback, trace, output_update)

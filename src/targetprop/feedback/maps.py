@@ -7,8 +7,11 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..activations import Activation
-from ..network import Activity, Dense, Layer, Network, Point
+from ..activations import Activation, Identity
+from ..errors import ConfigError
+from ..invertible import check_invertible
+from ..linear_algebra import pseudo_inverse
+from ..network import Activity, Dense, Layer, LayerLike, Network, Point
 
 
 class DenseFeedback(Layer):
@@ -29,7 +32,52 @@ class DenseFeedback(Layer):
         return moved.reshape(*moved.shape[:-1], *self.outputs)
 
 
+class InverseFeedback(Layer):
+    """`g(h) = Q s^{-1}(h) + c` with `s` the nonlinearity of the layer that is read: the form of the inverse of
+    `h = s(W x + b)`, which it is for `Q = W^{-1}` and `c = -Q b` (Meulemans 2019, equation 4.90, without `c`).
+
+    `linear` is `a -> Q a + c`, `activation` is `s`, `outputs` is the shape of the activity that is predicted.
+    """
+
+    linear: Dense
+    activation: Activation
+    outputs: tuple[int, ...] = eqx.field(static=True)
+
+    def at(self, x: Activity) -> Point:
+        a = self.linear.at(self.activation.inverse(x)).h
+        return Point(x, a, a.reshape(x.shape[0], *self.outputs))
+
+    def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
+        moved = self.activation.inverse_difference(point.x, dx) @ self.linear.weight.T
+        return moved.reshape(*moved.shape[:-1], *self.outputs)
+
+
+FeedbackMap = DenseFeedback | InverseFeedback
 FeedbackMaps = tuple[DenseFeedback, ...]
+InverseMaps = tuple[InverseFeedback, ...]
+
+
+def inverse_maps(network: Network) -> InverseMaps:
+    """One mapping `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i` from layer `i + 1` down to layer `i`, for `i = 1 .. L-1`, that starts
+    at the pseudo-inverse: `Q_i = W_{i+1}^†`, `c_i = -Q_i b_{i+1}` (Meulemans 2019, sections 4.3.2 and 5.2.2).
+
+    Raises `ConfigError` naming the layer where one of the layers 2 .. L is not dense, or has an activation that is not
+    invertible on all of the real line.
+    """
+    pairs = enumerate(zip(network.layers[1:], network.shapes[1:-1], strict=True), start=2)
+    return tuple(_inverse_map(layer, shape, i) for i, (layer, shape) in pairs)
+
+
+def _inverse_map(layer: LayerLike, shape: tuple[int, ...], i: int) -> InverseFeedback:
+    if not isinstance(layer, Dense):
+        raise ConfigError(
+            f"Feedback of the form Q s^{{-1}}(h) needs dense layers, whose nonlinearity s is known; layer {i} is none. Use a "
+            "rule whose feedback is t(Q h), such as dtp."
+        )
+    check_invertible(layer.activation, i)
+    weight = pseudo_inverse(layer.weight)
+    bias = None if layer.bias is None else -weight @ layer.bias
+    return InverseFeedback(Dense(weight, bias, Identity()), layer.activation, shape)
 
 
 def layerwise_maps(network: Network, activation: Activation, *, key: PRNGKeyArray) -> FeedbackMaps:
@@ -45,17 +93,21 @@ def direct_maps(network: Network, activation: Activation, *, key: PRNGKeyArray) 
 def feedback_maps(
     network: Network, sources: Sequence[tuple[int, ...]], activation: Activation, *, key: PRNGKeyArray
 ) -> FeedbackMaps:
-    """One mapping down to each layer `i = 1 .. L-1` from a source of shape `sources[i - 1]`; Xavier normal, biases zero."""
+    """One mapping down to each layer `i = 1 .. L-1` from a source of shape `sources[i - 1]`; Xavier normal, biases zero, and
+    none where the layer that is predicted is dense and has none."""
     return tuple(
         DenseFeedback(
             Dense.create(
                 math.prod(source),
                 math.prod(shape),
                 activation,
+                bias=not (isinstance(layer, Dense) and layer.bias is None),
                 key=jax.random.fold_in(key, i),
                 dtype=network.dtype,
             ),
             shape,
         )
-        for i, (source, shape) in enumerate(zip(sources, network.shapes[1:-1], strict=True), start=1)
+        for i, (source, shape, layer) in enumerate(
+            zip(sources, network.shapes[1:-1], network.layers[:-1], strict=True), start=1
+        )
     )

@@ -18,7 +18,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..network import Activity, Network, Trace, difference, evaluate, parameters, split_parameters
-from .maps import DenseFeedback, FeedbackMaps
+from .maps import FeedbackMap, FeedbackMaps
 from .sources import Source, output_sources
 
 Noise = Sequence[Float[Array, "batch ..."]]
@@ -40,7 +40,7 @@ class Regulariser(eqx.Module):
         """An output displacement whose way down the feedback path is to be penalised, if the penalty needs one."""
 
     @abc.abstractmethod
-    def penalty(self, g: DenseFeedback, arrived: Activity | None, sigma: Any) -> Float[Array, ""]:
+    def penalty(self, g: FeedbackMap, arrived: Activity | None, sigma: Any) -> Float[Array, ""]:
         """The penalty of the mapping `g`, where `arrived` is the probe as it leaves `g`."""
 
 
@@ -118,18 +118,23 @@ def output_displacements(network: Network, trace: Trace, noise: Noise) -> Float[
     return moving
 
 
+def perturbed(trace: Trace, noise: Noise) -> list[Activity]:
+    """The activities of the hidden layers, each with its noise: `h_i + noise[i - 1]`."""
+    return [h + eps for h, eps in zip(trace.h[1:-1], noise, strict=True)]
+
+
 def layerwise_reconstruction(
-    network: Network, maps: FeedbackMaps, trace: Trace, noise: Noise, decay: Decay = NO_DECAY
+    network: Network, maps: Sequence[FeedbackMap], activities: Sequence[Activity], decay: Decay = NO_DECAY
 ) -> FeedbackStep:
-    """`||g_i(f_{i+1}(h_i + noise_i)) - (h_i + noise_i)||^2` for each layer (Meulemans et al. 2020, equation 39), with weight
-    decay where a strength is given."""
+    """`||g_i(f_{i+1}(x_i)) - x_i||^2` with `x_i = activities[i - 1]`, for each hidden layer, with weight decay where a strength
+    is given. Noisy activities (`perturbed`): Meulemans et al. 2020, equation 39; those of the forward pass, or white noise:
+    Meulemans 2019, equation 4.91, and with weight decay 4.97."""
 
-    def loss(g, i):
-        noisy = trace.h[i] + noise[i - 1]
-        reconstructed = g.at(evaluate(network.layers[i], noisy).h).h
-        return jnp.sum((reconstructed - noisy) ** 2) / noisy.shape[0] + decay.penalty(g, None, None)
+    def loss(g, layer, x):
+        rebuilt = g.at(evaluate(layer, x).h).h
+        return jnp.sum((rebuilt - x) ** 2) / x.shape[0] + decay.penalty(g, None, None)
 
-    return _collect(_own_gradient(loss)(g, i) for i, g in enumerate(maps, start=1))
+    return _collect(_own_gradient(loss)(*each) for each in zip(maps, network.layers[1:], activities, strict=True))
 
 
 class NoiseDraw(NamedTuple):

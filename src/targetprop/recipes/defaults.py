@@ -6,7 +6,8 @@
 import json
 from importlib import resources
 
-from ..rules import RULES, ExactRule
+from ..activations import LeakyReLU
+from ..rules import GENERAL, RULES, ExactRule
 from ..train.schedule import Schedule
 from . import meulemans2020
 from ._base import MLP, Recipe, SquareMLP
@@ -20,11 +21,17 @@ def recipe(rule: str, dataset: str) -> Recipe:
     base = Recipe(
         RULES[rule](),
         dataset=dataset,
-        architecture=SquareMLP(3) if issubclass(RULES[rule], ExactRule) else MLP((64, 64, 64)),
+        architecture=_architecture(rule),
         schedule=Schedule(epochs=40, pretraining=5, between=1),
         batch_size=32,
     )
     return set_values(base, tuned_values(rule))
+
+
+def _architecture(rule: str) -> MLP | SquareMLP:
+    if issubclass(RULES[rule], ExactRule):
+        return SquareMLP(3)
+    return MLP((64, 64, 64)) if rule in GENERAL else MLP((64, 64, 64), LeakyReLU())
 
 
 def tuned_values(rule: str) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from ._base import Lesson, ReconstructingRule, Rule, Updates
 from .alignment import DirectFeedbackAlignment, FeedbackAlignment
+from .approximate_inverses import DTPAI, TPAI
 from .backprop import Backprop
 from .direct import DDTPControl, DDTPLinear
 from .exact import ITP, ExactRule, GAITProp, TargetPropExact
@@ -21,6 +22,8 @@ RULES: dict[str, type[Rule]] = {
         TP,
         DTP,
         DTPDRL,
+        TPAI,
+        DTPAI,
         DDTPLinear,
         DDTPRHL,
         DDTPRHLRec,
@@ -36,17 +39,19 @@ RULES: dict[str, type[Rule]] = {
 }
 
 # the rules that any network will do for
-GENERAL = tuple(name for name, rule in RULES.items() if not issubclass(rule, ExactRule))
+GENERAL = tuple(name for name, rule in RULES.items() if not issubclass(rule, ExactRule | TPAI | DTPAI))
 
 __all__ = [
     "DDTPGGN",
     "DDTPRHL",
     "DTP",
+    "DTPAI",
     "DTPDRL",
     "GENERAL",
     "ITP",
     "RULES",
     "TP",
+    "TPAI",
     "Backprop",
     "DDTPControl",
     "DDTPLinear",

@@ -16,8 +16,18 @@ from ..feedback.reconstruction import (
     draw_noise,
     layer_noise,
     layerwise_reconstruction,
+    perturbed,
 )
 from ._base import ReconstructingRule
+
+
+def propagate_targets(maps, trace, output_update):
+    """`dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i` from the output down (target propagation)."""
+    updates = [output_update]
+    for g, below, above in zip(reversed(maps), trace.h[-2:0:-1], trace.h[:1:-1], strict=True):
+        point = g.at(above)
+        updates.append(g.difference(point, updates[-1]) + (point.h - below))
+    return tuple(reversed(updates))
 
 
 def propagate_differences(maps, trace, output_update):
@@ -49,17 +59,13 @@ class TP(ReconstructingRule):
         return layerwise_maps(network, self.feedback_activation, key=key)
 
     def target_updates(self, network, feedback, trace, output_update):
-        updates = [output_update]
-        for g, below, above in zip(feedback[::-1], trace.h[-2:0:-1], trace.h[:1:-1], strict=True):
-            point = g.at(above)
-            updates.append(g.difference(point, updates[-1]) + (point.h - below))
-        return tuple(reversed(updates))
+        return propagate_targets(feedback, trace, output_update)
 
     def draw(self, trace, key):
         return NoiseDraw(layer_noise(trace, self.sigma, key))
 
     def feedback_step(self, network, feedback, trace, noise):
-        return layerwise_reconstruction(network, feedback, trace, noise.layers, self.regulariser)
+        return layerwise_reconstruction(network, feedback, perturbed(trace, noise.layers), self.regulariser)
 
 
 class DTP(ReconstructingRule):
@@ -87,7 +93,7 @@ class DTP(ReconstructingRule):
         return NoiseDraw(layer_noise(trace, self.sigma, key))
 
     def feedback_step(self, network, feedback, trace, noise):
-        return layerwise_reconstruction(network, feedback, trace, noise.layers, self.regulariser)
+        return layerwise_reconstruction(network, feedback, perturbed(trace, noise.layers), self.regulariser)
 
 
 class DTPDRL(ReconstructingRule):
