@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..network import Activity, Dense, Network
+from ..network import Activity, LayerLike, Network, evaluate
 from .maps import InverseFeedback, InverseMaps
 from .reconstruction import NO_DECAY, FeedbackStep, layerwise_reconstruction
 
@@ -49,9 +49,9 @@ class BenIsraelCohen(InverseLearner):
     def step(self, network, maps, noise, sigma):
         learned = layerwise_reconstruction(network, maps, noise)
 
-        def direction(g: InverseFeedback, layer: Dense, x: Activity, gradient: InverseFeedback) -> InverseFeedback:
+        def direction(g: InverseFeedback, layer: LayerLike, x: Activity, gradient: InverseFeedback) -> InverseFeedback:
             rows = x.reshape(x.shape[0], -1)
-            error = g.linear.at(layer.at(x).a).h - rows
+            error = g.linear.at(evaluate(layer, x).a).h - rows
             step = error.T @ (rows @ g.linear.weight) / (sigma**2 * rows.shape[0])
             return eqx.tree_at(lambda tree: tree.linear.weight, gradient, step)
 
