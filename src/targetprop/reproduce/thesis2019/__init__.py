@@ -5,8 +5,12 @@ from typing import Any
 from ..item import Item
 from .block_diagonal import BlockDiagonalFigure
 from .sherman_morrison import SingularityFigure
+from .toy import LINEAR, MODIFIED, NONLINEAR
 
 ITEMS: tuple[Item[Any], ...] = (
+    LINEAR,
+    NONLINEAR,
+    MODIFIED,
     SingularityFigure(),
     BlockDiagonalFigure(),
 )
