@@ -80,9 +80,9 @@ class TwoNeuronsFigure(Item[Options]):
                 rows.append((part.row, name, f"{values.mean:.4f}" if metrics else "-"))
         toy = TwoNeurons(TAUS[0])
         text = (
-            f"A sigmoid with target {toy.above:g} above a neuron of activity {toy.activity:g}, weight {toy.weight:g}, at the "
-            f"end of {toy.length} Euler steps. The target of infinite time is {toy.limit:.4f}; near it, Euler's method is "
-            f"stable up to tau = {_stable(toy):.1f}. The paper gives no numbers, and its caption names equation (5) for (3)."
+            f"A sigmoid with target {toy.above:g} above a neuron of activity {toy.activity:g}, weight {toy.weight:g}, at "
+            f"the end of {toy.length} Euler steps. The target of infinite time is {toy.limit:.4f}; near it, Euler's method "
+            f"is stable up to tau = {_stable(toy):.1f}. The paper gives no numbers, and its caption names equation (5) for (3)."
         )
         draw = _picture(found, toy) if all(found) else None
         return Report(cells, ("step size", "in the end", "value"), rows, draw, text)
