@@ -15,9 +15,9 @@ from jax.scipy.linalg import cho_solve
 from jaxtyping import Array, Float
 
 
-def one_by_one(function: Callable, *batched: Array) -> Any:
-    """`function` of each entry along the leading axis of the arrays, results stacked: one at a time on a CPU, all at once on
-    an accelerator."""
+def one_by_one(function: Callable, *batched: Any) -> Any:
+    """`function` of each entry along the leading axis of the arrays (or trees of arrays), results stacked: one at a time on a
+    CPU, all at once on an accelerator."""
     if jax.default_backend() == "cpu":
         return lax.map(lambda entries: function(*entries), batched)
     return jax.vmap(function)(*batched)

@@ -41,10 +41,10 @@ def hebbian_parts(
         backprop.append(time * pullback(backprop[-1])[1])
         carried.append(time * pullback(hebbian[-1] + carried[-1])[1])
         hebbian.append(rule.start.displacement(trace.h[i]))
-    parts = [tuple(reversed(part[1:])) for part in (backprop, hebbian, carried)]
+    first, second, third = (tuple(reversed(part[1:])) for part in (backprop, hebbian, carried))
     updates = rule.target_updates(network, None, trace, output_update)
-    rest = tuple(dh - sum(terms) for dh, *terms in zip(updates[:-1], *parts, strict=True))
-    return HebbianParts(*parts, rest)
+    rest = tuple(dh - (b + h + c) for dh, b, h, c in zip(updates[:-1], first, second, third, strict=True))
+    return HebbianParts(first, second, third, rest)
 
 
 def target_residuals(network: Network, trace: Trace, updates: Updates) -> Float[Array, "hidden batch"]:

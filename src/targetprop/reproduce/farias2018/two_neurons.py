@@ -82,9 +82,10 @@ class TwoNeuronsFigure(Item[Options]):
         text = (
             f"A sigmoid with target {toy.above:g} above a neuron of activity {toy.activity:g}, weight {toy.weight:g}, at "
             f"the end of {toy.length} Euler steps. The target of infinite time is {toy.limit:.4f}; near it, Euler's method "
-            f"is stable up to tau = {_stable(toy):.1f}. The paper gives no numbers, and its caption names equation (5) for (3)."
+            f"is stable up to tau = {_stable(toy):.1f}. The paper gives no numbers; its caption names equation (5) for (3)."
         )
-        draw = _picture(found, toy) if all(found) else None
+        shown = [metrics for metrics in found if metrics]
+        draw = _picture(shown, toy) if len(shown) == len(found) else None
         return Report(cells, ("step size", "in the end", "value"), rows, draw, text)
 
 
