@@ -3,6 +3,7 @@
 from .angles import angle, backprop_gradients, gauss_newton_target_gradients, layer_angles, target_angles
 from .damping import DAMPINGS, best_dampings, damped_targets, damping_angles
 from .decomposition import Decomposition, decompose
+from .hebbian import HebbianParts, hebbian_parts, target_residuals
 from .null_space import null_space_shares
 from .output_change import output_change, output_direction
 from .probe import (
@@ -18,6 +19,8 @@ from .probe import (
     Sample,
     SingularValues,
     TargetDecomposition,
+    TargetResidual,
+    UpdateParts,
 )
 from .spectra import feedback_jacobians, feedback_singular_values, forward_singular_values
 
@@ -30,12 +33,15 @@ __all__ = [
     "DampingSearch",
     "Decomposition",
     "Diagnostic",
+    "HebbianParts",
     "NullSpaceShare",
     "OutputDirection",
     "Probe",
     "Sample",
     "SingularValues",
     "TargetDecomposition",
+    "TargetResidual",
+    "UpdateParts",
     "angle",
     "backprop_gradients",
     "best_dampings",
@@ -46,9 +52,11 @@ __all__ = [
     "feedback_singular_values",
     "forward_singular_values",
     "gauss_newton_target_gradients",
+    "hebbian_parts",
     "layer_angles",
     "null_space_shares",
     "output_change",
     "output_direction",
     "target_angles",
+    "target_residuals",
 ]

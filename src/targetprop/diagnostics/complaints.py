@@ -23,11 +23,16 @@ def movement(before: Network, now: Network) -> list[float]:
 
 def complaints(record: dict[str, Any], trainable: Layers = None) -> list[str]:
     """In words, which of the trained hidden layers moved by less than a millionth in this epoch
-    (`diagnostics/movement`), or were at more than 90 degrees to backpropagation (`diagnostics/angle_bp`)."""
+    (`diagnostics/movement`), were at more than 90 degrees to backpropagation (`diagnostics/angle_bp`), or had targets that
+    lead away from those above (`diagnostics/target_residual`)."""
     still = [value < STANDSTILL for value in _layers(record, "movement")]
     against = [value > 90 for value in _layers(record, "angle_bp")]
-    said = [f"hidden layer {i} has stopped moving" for i in _trained(still, trainable)]
-    return said + [f"hidden layer {i} learns at more than 90 degrees to the gradient" for i in _trained(against, trainable)]
+    away = [value > 1 for value in _layers(record, "target_residual")]
+    return [
+        *(f"hidden layer {i} has stopped moving" for i in _trained(still, trainable)),
+        *(f"hidden layer {i} learns at more than 90 degrees to the gradient" for i in _trained(against, trainable)),
+        *(f"the target of hidden layer {i} leads layer {i + 1} away from its own" for i in _trained(away, trainable)),
+    ]
 
 
 def _layers(record: dict[str, Any], name: str) -> Sequence[float]:

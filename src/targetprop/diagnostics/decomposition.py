@@ -28,9 +28,9 @@ def decompose(
     """The parts of a rule's target updates (Meulemans 2019, equations 5.57 to 5.59).
 
     For `TP` and `TPAI` the chain of layer-wise mappings is expanded at the clean activities, as in the thesis:
-    `signal_i = J_{g_i} signal_{i+1}` and `reconstruction_i = g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`. The other
-    rules give no update without an output update; theirs are expanded at `dh_L = 0`, and `reconstruction` is zero. A variant
-    of a rule has that rule's parts.
+    `signal_i = J_{g_i} signal_{i+1}` and `reconstruction_i = g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`. The others
+    are expanded at `dh_L = 0`; `reconstruction` is zero for rules that give no update without an output update, and the
+    Hebbian part for gradient targets that start at zero. A variant of a rule has that rule's parts.
     """
     if isinstance(rule, Variant):
         return decompose(rule.rule, network, feedback, trace, output_update)

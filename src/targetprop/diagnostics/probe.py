@@ -14,11 +14,12 @@ from ..gauss_newton import PseudoInverse, Solver, Tikhonov, gauss_newton_update,
 from ..linear_algebra import decomposed
 from ..losses import Loss, Target
 from ..network import Network, Trace
-from ..rules import Rule, Updates
+from ..rules import GradientTargets, Rule, Updates
 from ..updates import local_gradients, output_update
-from .angles import angle, backprop_gradients, gauss_newton_target_gradients, layer_angles
+from .angles import angle, backprop_gradients, flat, gauss_newton_target_gradients, layer_angles
 from .damping import DAMPINGS, damping_angles
 from .decomposition import decompose, sizes
+from .hebbian import hebbian_parts, target_residuals
 from .null_space import null_space_shares
 from .output_change import output_change
 from .spectra import feedback_jacobians
@@ -117,6 +118,36 @@ class TargetDecomposition(Diagnostic):
         parts = decompose(sample.rule, sample.network, sample.feedback, sample.trace, sample.output_update)
         names = ("learning_signal", "reconstruction_error", "taylor_error")
         return {name: jnp.mean(sizes(part), axis=1) for name, part in zip(names, parts, strict=True)}
+
+
+class UpdateParts(Diagnostic):
+    """`update_backprop`, `update_hebbian`, `update_carried`, `update_rest`: the norms of the parts of each hidden layer's
+    parameter update (Farias and Maziero 2018, equations 14 and 51); see `hebbian_parts`.
+
+    For `GradientTargets` alone; raises `ConfigError` for another rule, and for a flow that is followed to its end.
+    """
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        if not isinstance(sample.rule, GradientTargets):
+            raise ConfigError(f"The update of {sample.rule.name} has no Hebbian part: use gradient-targets.")
+        network, trace = sample.network, sample.trace
+        parts = hebbian_parts(sample.rule, network, trace, sample.output_update)
+        hidden = range(network.depth - 1)
+        found = {}
+        for name, part in parts._asdict().items():
+            gradients = local_gradients(network, trace, (*part, jnp.zeros_like(sample.output_update)))
+            norms = [jnp.linalg.norm(flat(gradients.layers[i])) for i in hidden]
+            found[f"update_{name}"] = jnp.stack(norms)
+        return found
+
+
+class TargetResidual(Diagnostic):
+    """`target_residual`: how far each layer would be from its target if the one below were on its own, relative to how far
+    it is, averaged over the minibatch. Above 1, a target leads away: for gradient targets, `tau` is too large."""
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        residuals = target_residuals(sample.network, sample.trace, sample.updates)
+        return {"target_residual": jnp.mean(residuals, axis=1)}
 
 
 class OutputDirection(Diagnostic):

@@ -25,7 +25,7 @@ class Integrator(eqx.Module):
 
     @abc.abstractmethod
     def time(self, layer: int) -> Any:
-        """How long the flow of a layer is followed."""
+        """How long the flow of a layer is followed. Raises `ConfigError` where there is no end."""
 
     @abc.abstractmethod
     def complaint(self, flow: Flow, start: Activity, layer: int) -> str | None:
@@ -97,7 +97,7 @@ class SteadyState(Integrator):
         return jax.vmap(lambda d, reached: jnp.where(reached, d, jnp.nan))(rest.displacement, rest.reached)
 
     def time(self, layer: int) -> Any:
-        return jnp.inf
+        raise ConfigError("A flow that is followed to its end has no time: use Euler's method.")
 
     def follow(self, flow: Flow, start: Activity) -> Rest:
         """Follow each sample for itself: its target does not depend on its neighbours in the batch."""

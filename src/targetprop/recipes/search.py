@@ -34,6 +34,7 @@ SPACE: Mapping[str, Range] = {
     "rule.regulariser.strength": Range(1e-5, 1.0),
     "rule.solver.damping": Range(1e-3, 10.0),
     "rule.damping": Range(1e-3, 10.0),
+    "rule.integrator.tau": Range(1e-2, 1.0),
     "rule.curvature_damping": Range(1e-3, 1.0),
     "feedback_optimizer.learning_rate": Range(1e-4, 3e-2),
 }
