@@ -126,9 +126,9 @@ def perturbed(trace: Trace, noise: Noise) -> list[Activity]:
 def layerwise_reconstruction(
     network: Network, maps: Sequence[FeedbackMap], activities: Sequence[Activity], decay: Decay = NO_DECAY
 ) -> FeedbackStep:
-    """`||g_i(f_{i+1}(x_i)) - x_i||^2` with `x_i = activities[i - 1]`, for each hidden layer, with weight decay where a strength
-    is given. Noisy activities (`perturbed`): Meulemans et al. 2020, equation 39; those of the forward pass, or white noise:
-    Meulemans 2019, equation 4.91, and with weight decay 4.97."""
+    """`||g_i(f_{i+1}(x_i)) - x_i||^2` with `x_i = activities[i - 1]`, for each hidden layer, with weight decay where a
+    strength is given. Noisy activities (`perturbed`): Meulemans et al. 2020, equation 39; those of the forward pass, or
+    white noise: Meulemans 2019, equation 4.91, and with weight decay 4.97."""
 
     def loss(g, layer, x):
         rebuilt = g.at(evaluate(layer, x).h).h

@@ -10,6 +10,8 @@ from .meulemans2020.null_space import NullSpaceFigure
 from .meulemans2020.output_space import OutputSpaceFigure
 from .published import tables
 from .tables import TableItem
+from .thesis2019 import inverses
+from .thesis2019.factorisation import FactorisationFigure
 
 ITEMS: tuple[Item[Any], ...] = (
     *(TableItem(table) for table in tables("meulemans2020").values()),
@@ -20,6 +22,8 @@ ITEMS: tuple[Item[Any], ...] = (
     AlignmentFigure("fig-s4", "mnist", "Fig. S4"),
     AlignmentFigure("fig-s5", "cifar10", "Fig. S5"),
     DampingTable(),
+    *inverses.FIGURES,
+    FactorisationFigure(),
 )
 
 SOURCES = tuple(dict.fromkeys(item.source for item in ITEMS))

@@ -1,0 +1,1 @@
+"""Items of Meulemans 2019, a file per topic."""
