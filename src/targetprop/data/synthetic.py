@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
@@ -16,6 +17,7 @@ _SIZES = (6, 1000, 1000, 1000, 1000, 2)
 _TRAIN = 1000
 _TEST = 1000
 _GAIN = 3.0
+_ROBUST = 0.4
 _CARD = Card(
     name="teacher",
     train=_TRAIN,
@@ -73,10 +75,75 @@ def make_teacher(*, sizes: tuple[int, ...] = _SIZES, train: int = _TRAIN, test: 
     )
 
 
-def _answer(weights: list[np.ndarray], x: np.ndarray) -> np.ndarray:
+class StudentTeacher(NamedTuple):
+    """A regression task and where its student begins: `weights[i - 1]` is the student's `W_i`, shape `(outputs, inputs)`."""
+
+    data: Dataset
+    weights: tuple[np.ndarray, ...]
+
+
+def make_student_teacher(
+    *,
+    sizes: tuple[int, ...] = (6, 6, 6),
+    train: int = 1920,
+    test: int = 1000,
+    seed: int = 0,
+    negative_slope: float = 0.35,
+    distance: float = 8.0,
+) -> StudentTeacher:
+    """What a random leaky-ReLU network answers to standard normal inputs, and a student at a given distance from it.
+
+    All weights are standard normal and robust against inversion (`robust_gaussian`); the output is linear, there are no
+    biases, and the targets stay as they are. The student's weights lie on the line from the teacher's to another
+    draw, at a Frobenius distance of `distance` in each layer; they are drawn until they are robust too.
+
+    Raises `DataError` if an option is out of range.
+
+    Source: Meulemans 2019, sections 5.1.3 and 5.2.2.
+    """
+    if len(sizes) < 2 or min(sizes) < 1 or train < 1 or test < 1 or seed < 0 or not distance > 0:
+        raise DataError(
+            f"student and teacher: sizes {sizes}, train {train}, test {test}, seed {seed}, distance {distance}; expected two or "
+            "more widths of at least 1, at least 1 example of each, a seed of at least 0 and a positive distance"
+        )
+    rng = np.random.default_rng(seed)
+    teacher = [robust_gaussian(rng, n, m) for m, n in pairwise(sizes)]
+    student = tuple(_robust(lambda w=w: _at_distance(rng, w, distance)) for w in teacher)
+    train_x, test_x = rng.standard_normal((train, sizes[0])), rng.standard_normal((test, sizes[0]))
+    answers = [_answer([w.T for w in teacher], x, negative_slope) for x in (train_x, test_x)]
+    arrays = (array.astype(np.float32) for array in (train_x, answers[0], test_x, answers[1]))
+    return StudentTeacher(Dataset("student-teacher", *arrays, (sizes[0],), None), student)
+
+
+def robust_gaussian(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """A standard normal matrix, drawn until the product of its smallest and largest singular value is above 0.4
+    (Meulemans 2019, section 5.1.3)."""
+    return _robust(lambda: rng.standard_normal((rows, columns)))
+
+
+def robust_diagonal(rng: np.random.Generator, size: int) -> np.ndarray:
+    """The diagonal, of standard normal numbers, of a matrix that is robust in the same way."""
+    return np.diag(_robust(lambda: np.diag(rng.standard_normal(size))))
+
+
+def _robust(draw: Callable[[], np.ndarray]) -> np.ndarray:
+    while True:
+        matrix = draw()
+        s = np.linalg.svd(matrix, compute_uv=False)
+        if s[0] * s[-1] > _ROBUST:
+            return matrix
+
+
+def _at_distance(rng: np.random.Generator, teacher: np.ndarray, distance: float) -> np.ndarray:
+    away = rng.standard_normal(teacher.shape) - teacher
+    return teacher + distance * away / np.linalg.norm(away)
+
+
+def _answer(weights: list[np.ndarray], x: np.ndarray, negative_slope: float = 0.0) -> np.ndarray:
     h = x
     for w in weights[:-1]:
-        h = np.maximum(h @ w, 0.0)
+        a = h @ w
+        h = np.maximum(a, negative_slope * a)
     return h @ weights[-1]
 
 

@@ -71,8 +71,8 @@ def inverse_maps(network: Network) -> InverseMaps:
 def _inverse_map(layer: LayerLike, shape: tuple[int, ...], i: int) -> InverseFeedback:
     if not isinstance(layer, Dense):
         raise ConfigError(
-            f"Feedback of the form Q s^{{-1}}(h) needs dense layers, whose nonlinearity s is known; layer {i} is none. Use "
-            "a rule whose feedback is t(Q h), such as dtp."
+            f"Feedback of the form Q s^{{-1}}(h) needs dense layers, whose nonlinearity s is known, but layer {i} is none. "
+            "Use a rule whose feedback is t(Q h), such as dtp."
         )
     check_invertible(layer.activation, i)
     weight = pseudo_inverse(layer.weight)

@@ -66,6 +66,22 @@ class SGD(Optimizer):
         return optax.sgd(self.learning_rate, momentum=self.momentum)
 
 
+class DecayingSGD(Optimizer):
+    """Gradient descent whose learning rate falls linearly to `last` times its first value over `steps` steps, and stays
+    there."""
+
+    learning_rate: float = 1e-2
+    last: float = 0.2
+    steps: int = 1000
+
+    def transform(self) -> optax.GradientTransformation:
+        def rate(count):
+            done = jnp.minimum(count / self.steps, 1)
+            return -self.learning_rate * (1 - done + done * self.last)
+
+        return optax.scale_by_schedule(rate)
+
+
 class PerLayer(Optimizer):
     """An optimiser of its own for each layer of a network, or for each mapping of its feedback, in order.
 

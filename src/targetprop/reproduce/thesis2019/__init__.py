@@ -3,7 +3,9 @@
 from typing import Any
 
 from ..item import Item
+from . import inverses
 from .block_diagonal import BlockDiagonalFigure
+from .factorisation import FactorisationFigure
 from .sherman_morrison import SingularityFigure
 from .toy import LINEAR, MODIFIED, NONLINEAR
 
@@ -13,4 +15,6 @@ ITEMS: tuple[Item[Any], ...] = (
     MODIFIED,
     SingularityFigure(),
     BlockDiagonalFigure(),
+    *inverses.FIGURES,
+    FactorisationFigure(),
 )
