@@ -19,7 +19,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from targetprop.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
+from targetprop.activations import (
+    Activation,
+    Identity,
+    LeakyReLU,
+    NotInvertibleError,
+    ReLU,
+    Sigmoid,
+    Softplus,
+    Tanh,
+    inverse_quotient,
+)
 
 EPS = float(np.finfo(np.float32).eps)
 TINY = float(np.finfo(np.float32).tiny)
@@ -277,3 +287,21 @@ def test_relu_says_that_it_has_no_inverse(method):
 def test_leaky_relu_needs_a_positive_slope(slope):
     with pytest.raises(ValueError, match=r"positive slope.*use ReLU"):
         LeakyReLU(slope)
+
+
+@pytest.mark.parametrize(
+    "activation", [Identity(), Tanh(), Sigmoid(), Softplus(), LeakyReLU(0.1)], ids=lambda a: type(a).__name__
+)
+def test_the_inverse_quotient_keeps_its_precision_at_any_scale(activation):
+    """In float32, against subtraction in float64; for a vanishing scale, against the reciprocal slope."""
+    numbers = np.random.default_rng(0)
+    a, d = numbers.normal(size=50).astype(np.float32), (0.05 * numbers.normal(size=50)).astype(np.float32)
+    h = activation(jnp.asarray(a))
+    for scale in (0.5, 1e-3, 1e-6):
+        with jax.enable_x64(True):
+            wide = jnp.asarray(h, jnp.float64)
+            moved = scale * jnp.asarray(d, jnp.float64)
+            expected = np.asarray(activation.inverse_difference(wide, moved) / scale)
+        np.testing.assert_allclose(inverse_quotient(activation, a, h, d, scale), expected, rtol=2e-5)
+    for scale in (1e-12, 1e-36, 0.0):
+        np.testing.assert_allclose(inverse_quotient(activation, a, h, d, scale), d / activation.slope(a), rtol=2e-5)

@@ -15,7 +15,7 @@ from .invertible import invertible_mlp
 from .losses import SoftmaxCrossEntropy, SquaredError
 from .network import Dense, Layer, Network, Trace, mlp
 from .penalties import OrthogonalityPenalty, Penalty
-from .recipes import CNN, MLP, Recipe, UncertainMLP, recipe
+from .recipes import CNN, MLP, Recipe, SquareMLP, TowerMLP, UncertainMLP, recipe
 from .reproduce import Comparison, compare
 from .rules import (
     DDTPGGN,
@@ -41,7 +41,7 @@ from .rules import (
     Rule,
     TargetPropExact,
 )
-from .train.optimizers import SGD, Adam, PerLayer
+from .train.optimizers import SGD, Adam, PerLayer, UncorrectedAdam
 from .train.run import train
 from .train.schedule import Schedule
 from .updates import local_gradients, minibatch_step, output_update
@@ -112,14 +112,17 @@ __all__ = [
     "Sigmoid",
     "SoftmaxCrossEntropy",
     "Softplus",
+    "SquareMLP",
     "SquaredError",
     "SteadyState",
     "Tanh",
     "TargetPropExact",
     "Tikhonov",
+    "TowerMLP",
     "Trace",
     "UncertainMLP",
     "Uncertainty",
+    "UncorrectedAdam",
     "UserError",
     "WeightDecay",
     "Woodbury",

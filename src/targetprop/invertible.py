@@ -22,7 +22,7 @@ from .initializers import Initializer
 from .losses import Loss, Output, Score, Target
 from .network import Activity, Dense, Layer, LayerLike, Network, Point
 
-WIDE_RANGE = 1e3  # an activation onto the real line has finite inverses at plus and minus this
+WIDE_RANGE = 10.0  # an activation onto the real line has finite inverses at plus and minus this
 
 
 class Leading(Layer):
@@ -111,7 +111,7 @@ def check_invertible(activation: Activation, i: int, onto: bool = True) -> None:
     if onto and not np.all(np.isfinite(ends)):
         raise ConfigError(
             f"Layer {i} cannot be inverted: {name} takes values in a part of the real line only, and targets may lie "
-            "outside. Use LeakyReLU or Identity, or vanishing displacements (gamma 0)."
+            "outside. Use LeakyReLU or Identity, or vanishing displacements (gamma None)."
         )
 
 

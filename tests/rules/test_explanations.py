@@ -28,6 +28,7 @@ NUMBERED = {
         r"\bsection": {"1", "2", "3", "3.1", "3.2", "3.3", "3.4", "4", "5"},
         r"\bsupplement": {*"ABCD", "A.1", "A.2", "A.3", "A.4", "B.1", "B.2", "B.3", "C.1", "C.2", "C.3", "D.1", "D.2"},
     },
+    "Ahmad et al. 2020": {EQUATION: {str(n) for n in range(1, 27)}, ALGORITHM: {"1"}},
     "Farias and Maziero 2018": {EQUATION: {str(n) for n in range(1, 52)}, ALGORITHM: {"1"}},
     "Meulemans 2019": {
         EQUATION: {*(f"4.{n}" for n in range(1, 107)), *(f"5.{n}" for n in range(1, 62))},

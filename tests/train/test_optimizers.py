@@ -55,3 +55,14 @@ def test_layers_that_are_not_trained_need_nothing(toy, bp):
     start = Ensemble([recipe], [0], toy).member(0).state.network
     moved = [not np.array_equal(a.weight, b.weight) for a, b in zip(start.layers, result.networks[0].layers, strict=True)]
     assert moved == [True, False, True]
+
+
+def test_adam_without_bias_correction_takes_its_averages_as_they_are():
+    """By hand, for a gradient `g` and then `2g`: averages `0.1 g`, `0.01 g^2`, then `0.29 g`, `0.0499 g^2`."""
+    transform = tp.UncorrectedAdam(0.5, b1=0.9, b2=0.99, eps=0.1).transform()
+    g = {"w": np.array([1.0, -3.0]), "b": np.array([0.2])}
+    state = transform.init(g)
+    for scale, mean, square in ((1, 0.1, 0.01), (2, 0.29, 0.0499)):
+        step, state = transform.update(jax.tree.map(lambda v, scale=scale: scale * v, g), state)
+        for name, v in g.items():
+            np.testing.assert_allclose(step[name], -0.5 * mean * v / (0.1 + np.sqrt(square) * np.abs(v)), rtol=1e-5)

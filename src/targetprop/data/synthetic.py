@@ -103,8 +103,8 @@ def make_student_teacher(
     """
     if len(sizes) < 2 or min(sizes) < 1 or train < 1 or test < 1 or seed < 0 or not distance > 0:
         raise DataError(
-            f"student and teacher: sizes {sizes}, train {train}, test {test}, seed {seed}, distance {distance}; expected two or "
-            "more widths of at least 1, at least 1 example of each, a seed of at least 0 and a positive distance"
+            f"student and teacher: sizes {sizes}, train {train}, test {test}, seed {seed}, distance {distance}; expected two "
+            "or more widths of at least 1, at least 1 example of each, a seed of at least 0 and a positive distance"
         )
     rng = np.random.default_rng(seed)
     teacher = [robust_gaussian(rng, n, m) for m, n in pairwise(sizes)]

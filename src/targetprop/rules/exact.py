@@ -86,8 +86,8 @@ class ExactRule(Rule):
 
 
 class TargetPropExact(ExactRule):
-    """Target propagation with the exact inverses of the layers: `dh_i = f_{i+1}^{-1}(h_{i+1} + dh_{i+1}) - h_i` (Ahmad, van
-    Gerven and Ambrogioni 2020, equations 4 and 5; Meulemans 2019, section 4.1).
+    """Target propagation with the exact inverses of the layers: `dh_i = f_{i+1}^{-1}(h_{i+1} + dh_{i+1}) - h_i`
+    (Ahmad et al. 2020, equations 4 and 5).
 
     `inverse` is how the inverse weights are had.
     """
@@ -108,7 +108,7 @@ class TargetPropExact(ExactRule):
 
 class ITP(ExactRule):
     """Incremental target propagation: only the share `gamma` of a target update goes down, and the update below is divided
-    by it (Ahmad, van Gerven and Ambrogioni 2020, equations 12 and 13).
+    by it (Ahmad et al. 2020, equations 12 and 13).
 
     `gamma` is one number for all layers or a tuple `gamma_2 .. gamma_L`; `None` is the limit of vanishing `gamma`, the
     inverse of the linearised network, where activations with a bounded image serve too. `inverse` is how the inverse
@@ -132,8 +132,8 @@ class ITP(ExactRule):
 
 class GAITProp(ExactRule):
     """Gradient-adjusted incremental target propagation: incremental targets with the share `gamma s'(a)^2` of each unit.
-    With orthogonal weights and `gamma -> 0` its updates are those of backpropagation (Ahmad, van Gerven and Ambrogioni
-    2020, equations 16 to 21, Algorithm 1). Any output loss will do: the target of the output is `h_L - dl/dh_L`.
+    With orthogonal weights and `gamma -> 0` its updates are those of backpropagation (Ahmad et al. 2020,
+    equations 16 to 21, Algorithm 1). Any output loss will do: the target of the output is `h_L - dl/dh_L`.
 
     `gamma` and `inverse` as in `ITP`.
     """

@@ -21,7 +21,8 @@ NETWORKS = {"equal, 5-5-5": (5, 5, 5), "wide first layer, 7-5-5": (7, 5, 5), "na
 class Factorisation(Experiment):
     """`||J_1^f e - J_1^† e||`, averaged over a batch of output errors `e`, in random networks of hidden widths and output
     `widths`: `J_1` is the Jacobian of the output at the first hidden layer, `J_1^f = W_2^† D_2^{-1} .. W_L^† D_L^{-1}`
-    (equation 5.48). Weights are standard normal and slopes too, both robust against inversion as in the thesis. In float64."""
+    (equation 5.48). Weights are standard normal and slopes too, both robust against inversion as in the thesis. In
+    float64."""
 
     widths: tuple[int, ...]
     repetitions: int = REPETITIONS
@@ -80,7 +81,8 @@ class FactorisationFigure(Item[Options]):
             rows.append((label, *quantiles, str(len(values))))
         text = (
             "`||J_1^f e - J_1^† e||`, a mean over 8 random output errors, in random networks in float64. The thesis draws "
-            "histograms and gives no numbers; its distances are zero up to rounding for the first two shapes and large for the third."
+            "histograms and gives no numbers; its distances are zero up to rounding for the first two shapes and large for "
+            "the third."
         )
         complete = all(len(values) for values in found.values())
         titles = ("hidden widths and output", "median", "90 %", "largest", "networks")

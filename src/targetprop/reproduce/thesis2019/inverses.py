@@ -255,8 +255,8 @@ def _slug(label: str) -> str:
 
 
 _SETTINGS = (
-    "Medians and quartiles over seeds, each with weights of its own; W and the first Q are standard normal with a product of "
-    "smallest and largest singular value above 0.4. "
+    "Medians and quartiles over seeds, each with weights of its own; W and the first Q are standard normal with a product "
+    "of smallest and largest singular value above 0.4. "
 )
 FIGURES = (
     InverseFigure(
@@ -289,6 +289,6 @@ FIGURES = (
         LEARNERS,
         _SETTINGS
         + "White noise in batches of 64, the learning rates the largest round ones without divergence; from "
-        + "`W^T / sigma_max^2` but for the random start. The thesis proposes this learner (equation 4.96) and does not try it.",
+        + "`W^T / sigma_max^2` but for the random start. The thesis proposes this learner (equation 4.96), untried.",
     ),
 )
