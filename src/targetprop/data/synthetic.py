@@ -103,16 +103,16 @@ def make_student_teacher(
     """
     if len(sizes) < 2 or min(sizes) < 1 or train < 1 or test < 1 or seed < 0 or not distance > 0:
         raise DataError(
-            f"student and teacher: sizes {sizes}, train {train}, test {test}, seed {seed}, distance {distance}; expected two "
-            "or more widths of at least 1, at least 1 example of each, a seed of at least 0 and a positive distance"
+            f"student and teacher: sizes {sizes}, train {train}, test {test}, seed {seed}, distance {distance}; expected "
+            "two or more widths of at least 1, at least 1 example of each, a seed of at least 0 and a positive distance"
         )
     rng = np.random.default_rng(seed)
     teacher = [robust_gaussian(rng, n, m) for m, n in pairwise(sizes)]
     student = tuple(_robust(lambda w=w: _at_distance(rng, w, distance)) for w in teacher)
     train_x, test_x = rng.standard_normal((train, sizes[0])), rng.standard_normal((test, sizes[0]))
-    answers = [_answer([w.T for w in teacher], x, negative_slope) for x in (train_x, test_x)]
-    arrays = (array.astype(np.float32) for array in (train_x, answers[0], test_x, answers[1]))
-    return StudentTeacher(Dataset("student-teacher", *arrays, (sizes[0],), None), student)
+    train_y, test_y = (_answer([w.T for w in teacher], x, negative_slope) for x in (train_x, test_x))
+    x, y, x_test, y_test = (array.astype(np.float32) for array in (train_x, train_y, test_x, test_y))
+    return StudentTeacher(Dataset("student-teacher", x, y, x_test, y_test, (sizes[0],), None), student)
 
 
 def robust_gaussian(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
