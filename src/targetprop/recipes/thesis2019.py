@@ -1,0 +1,85 @@
+"""The settings of the student-teacher regression of Meulemans 2019, section 5.2.2.
+
+The values stand in `thesis2019.json` as published. Here is how they are converted:
+
+- The thesis's output loss is `||h_L - t||^2`, ours half of that, so its output stepsize and BP's gradient are twice ours:
+  the stepsize is `2 * stepsize` for target propagation and 2 for BP.
+- Algorithms A.8 and A.9 leave out the factor 2 of the gradient of the inverse loss, ours has it: half the learning rate.
+- The original TP and DTP are `TP` and `DTP` without noise, with the nonlinearity of the forward layer.
+
+`randomized/...` is the same with one random layer learning at a time.
+"""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from ..activations import LeakyReLU
+from ..feedback.inversion import InverseGradient
+from ..rules import DTP, DTPAI, TP, TPAI, Backprop, Randomized, Rule
+from ..train.optimizers import DecayingSGD
+from ..train.schedule import Schedule
+from ._base import MLP, Recipe
+
+RANDOMIZED = "randomized/"
+
+
+@functools.cache
+def published() -> Mapping[str, Any]:
+    """The published values: `shared`, `tasks` by name, `recipes` by `TASK/METHOD`."""
+    text = resources.files(__name__.rpartition(".")[0]).joinpath("thesis2019.json").read_text()
+    return json.loads(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class RegressionTask:
+    """A student-teacher task: widths from the input to the output, minibatches in an epoch, samples of the test set, the
+    negative slope of the nonlinearity, and the student's distance from the teacher at the start."""
+
+    sizes: tuple[int, ...]
+    batches: int
+    test: int
+    negative_slope: float
+    distance: float
+
+
+def task(name: str) -> RegressionTask:
+    """A task by name: `equal`, `contracting` or `deep`."""
+    row, shared = published()["tasks"][name], published()["shared"]
+    return RegressionTask(tuple(row["sizes"]), row["batches"], shared["test"], shared["negative_slope"], shared["distance"])
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of a method on a task, for example `equal/dtp-ai` or `equal/randomized/dtp-ai`."""
+    place, _, method = name.partition("/")
+    base = method.removeprefix(RANDOMIZED)
+    rows, shared, schedule = (published()[part] for part in ("recipes", "shared", "tasks"))
+    row, schedule, sizes = rows.get(name) or rows[f"{place}/{base}"], schedule[place], task(place).sizes
+    rule = _rule(base, shared)
+    steps = schedule["epochs"] * schedule["batches"]
+    return Recipe(
+        Randomized(rule) if base != method else rule,
+        dataset="student-teacher",
+        architecture=MLP(sizes[1:-1], LeakyReLU(shared["negative_slope"]), bias=False),
+        stepsize=2.0 if isinstance(rule, Backprop) else 2 * shared["stepsize"],
+        optimizer=DecayingSGD(row["lr"], shared["last_rate"], steps),
+        feedback_optimizer=DecayingSGD(row.get("lr_fb", 0.0) / 2, shared["last_rate"], steps),
+        schedule=Schedule(schedule["epochs"]),
+        batch_size=shared["batch_size"],
+        validation=0,
+        trainable=(len(sizes) - 1,) if base == "bp-fixed" else None,
+    )
+
+
+def _rule(method: str, shared: Mapping[str, Any]) -> Rule:
+    learner, slope = InverseGradient(shared["lambda"]), LeakyReLU(shared["negative_slope"])
+    rules = {
+        "tp-ai": TPAI(shared["sigma"], learner),
+        "dtp-ai": DTPAI(shared["sigma"], learner),
+        "original-tp": TP(sigma=0.0, feedback_activation=slope),
+        "original-dtp": DTP(sigma=0.0, feedback_activation=slope),
+    }
+    return rules.get(method, Backprop())
