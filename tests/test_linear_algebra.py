@@ -8,7 +8,7 @@ from jax.extend.core import jaxprs_in_params
 
 from targetprop.diagnostics import Probe
 from targetprop.diagnostics.probe import Sample
-from targetprop.linear_algebra import counted, decomposed, eigh, solve, solve_positive
+from targetprop.linear_algebra import counted, decomposed, eigh, solve, solve_columns, solve_positive
 from targetprop.losses import SoftmaxCrossEntropy
 from targetprop.network import mlp
 from targetprop.rules import GeneralizedGaussNewtonTargets
@@ -68,3 +68,17 @@ def test_no_program_decomposes_two_matrices_in_one_call():
     found = list(decompositions(jax.make_jaxpr(measured)(x).jaxpr))
     assert {"qr", "svd", "cholesky", "lu"} <= {name for name, _ in found}
     assert [entry for entry in found if any(len(shape) > 2 for shape in entry[1])] == []
+
+
+def test_single_matrices_may_be_batched_and_differentiated(matrices):
+    """`vmap` and forward-mode differentiation in both orders, with both, one or none of the operands batched."""
+    square = jnp.asarray(matrices @ matrices.transpose(0, 2, 1))
+    columns = jnp.asarray(matrices)
+    for axes, args in (((0, 0), (square, columns)), ((None, 0), (square[0], columns)), ((0, None), (square, columns[0]))):
+        expected = jax.vmap(jnp.linalg.solve, axes)(*args)
+        np.testing.assert_allclose(jax.jit(jax.vmap(solve_columns, axes))(*args), expected, rtol=1e-10)
+
+    def along(direction):
+        return jax.jvp(lambda b: solve_columns(square[0], b), (columns[0],), (direction,))[1]
+
+    np.testing.assert_allclose(jax.jit(jax.vmap(along))(columns), jnp.linalg.solve(square[0], columns), rtol=1e-10)

@@ -61,7 +61,21 @@ def eigh(matrices: Float[Array, "batch k k"]) -> tuple[Float[Array, "batch k"], 
 
 def _matrix_by_matrix(function: Callable) -> Callable:
     """`function` as it is, but under `vmap` on a CPU one call after the other."""
-    sequential = jax.custom_batching.sequential_vmap(function)
+    sequential = jax.custom_batching.custom_vmap(function)
+
+    @sequential.def_vmap
+    def one_after_the_other(size, batched, *matrices):
+        if not any(batched):  # under forward-mode differentiation, where only a tangent is batched
+            found = function(*matrices)
+            return found, jax.tree.map(lambda _: False, found)
+        moving = [matrix for matrix, moves in zip(matrices, batched, strict=True) if moves]
+
+        def one(entries):
+            remaining = iter(entries)
+            return sequential(*(next(remaining) if moves else m for m, moves in zip(matrices, batched, strict=True)))
+
+        found = lax.map(one, moving)
+        return found, jax.tree.map(lambda _: True, found)
 
     def apply(*matrices):
         return (sequential if jax.default_backend() == "cpu" else function)(*matrices)

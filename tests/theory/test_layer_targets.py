@@ -1,5 +1,7 @@
 """Meulemans 2019, section 4.2: targets through exact inverses are block-diagonal Gauss-Newton steps of the activities."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +34,7 @@ def test_lemma_4_2_the_diagonal_blocks_give_pseudo_inverses(sizes):
     jacobian = jax.jacobian(lambda dh: activities(network, dh, x)[0])([jnp.zeros(n) for n in hidden])
     full = np.concatenate(jacobian, axis=1)
     matrix, ends = full.T @ full, np.cumsum((0, *hidden))
-    blocks = [slice(*pair) for pair in zip(ends, ends[1:], strict=False)]
+    blocks = [slice(*pair) for pair in itertools.pairwise(ends)]
     diagonal = np.zeros_like(matrix)
     for block in blocks:
         diagonal[block, block] = matrix[block, block]

@@ -3,6 +3,8 @@
 Expectations over noise are exact: a batch whose second moment `X^T X / B` is the wanted matrix.
 """
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -146,7 +148,7 @@ def test_from_the_transpose_the_iteration_squares_its_error(below, above):
         errors.append(float(jnp.linalg.norm(jnp.linalg.pinv(w) @ w - q @ w, 2)))
         q = ben_israel_cohen(q, w)
     np.testing.assert_allclose(q, jnp.linalg.pinv(w), atol=1e-10)
-    for before, after in zip(errors, errors[1:], strict=False):
+    for before, after in itertools.pairwise(errors):
         assert after == pytest.approx(before**2, rel=1e-6, abs=1e-12)
 
 
@@ -167,7 +169,7 @@ def test_the_iteration_does_not_leave_the_null_space_of_the_weights():
 def path(widths, seed=0, spoil=None):
     """Random weights `W_2 .. W_L` and slopes `D_2 .. D_L` between hidden layers and output of the given widths; `spoil` is
     an index of a weight that loses a rank."""
-    weights = [np.asarray(gaussian(seed + i, n, m)) for i, (m, n) in enumerate(zip(widths, widths[1:], strict=False))]
+    weights = [np.asarray(gaussian(seed + i, n, m)) for i, (m, n) in enumerate(itertools.pairwise(widths))]
     if spoil is not None:
         u, s, v = np.linalg.svd(weights[spoil], full_matrices=False)
         s[-1] = 0

@@ -1,4 +1,4 @@
-"""The settings of the student-teacher regression of Meulemans 2019, section 5.2.2.
+"""The settings of the student-teacher regression of Meulemans 2019, sections 5.1.3 and 5.2.2.
 
 The values stand in `thesis2019.json` as published. Here is how they are converted:
 
@@ -18,8 +18,9 @@ from importlib import resources
 from typing import Any
 
 from ..activations import LeakyReLU
+from ..feedback.inverses import RobustShermanMorrison
 from ..feedback.inversion import InverseGradient
-from ..rules import DTP, DTPAI, TP, TPAI, Backprop, Randomized, Rule
+from ..rules import DTP, DTPAI, TP, TPAI, Backprop, Modified, Randomized, Rule, TargetPropExact
 from ..train.optimizers import DecayingSGD
 from ..train.schedule import Schedule
 from ._base import MLP, Recipe
@@ -47,7 +48,7 @@ class RegressionTask:
 
 
 def task(name: str) -> RegressionTask:
-    """A task by name: `equal`, `contracting` or `deep`."""
+    """A task by name: `equal`, `contracting`, `deep`, or `exact`, that of the exact inverses."""
     row, shared = published()["tasks"][name], published()["shared"]
     return RegressionTask(tuple(row["sizes"]), row["batches"], shared["test"], shared["negative_slope"], shared["distance"])
 
@@ -68,7 +69,7 @@ def recipe(name: str) -> Recipe:
         optimizer=DecayingSGD(row["lr"], shared["last_rate"], steps),
         feedback_optimizer=DecayingSGD(row.get("lr_fb", 0.0) / 2, shared["last_rate"], steps),
         schedule=Schedule(schedule["epochs"]),
-        batch_size=shared["batch_size"],
+        batch_size=schedule.get("batch_size", shared["batch_size"]),
         validation=0,
         trainable=(len(sizes) - 1,) if base == "bp-fixed" else None,
     )
@@ -76,10 +77,13 @@ def recipe(name: str) -> Recipe:
 
 def _rule(method: str, shared: Mapping[str, Any]) -> Rule:
     learner, slope = InverseGradient(shared["lambda"]), LeakyReLU(shared["negative_slope"])
+    exact = TargetPropExact(RobustShermanMorrison(shared["threshold"]))
     rules = {
-        "tp-ai": TPAI(shared["sigma"], learner),
-        "dtp-ai": DTPAI(shared["sigma"], learner),
+        "tp-ai": TPAI(sigma=shared["sigma"], learner=learner),
+        "dtp-ai": DTPAI(sigma=shared["sigma"], learner=learner),
         "original-tp": TP(sigma=0.0, feedback_activation=slope),
         "original-dtp": DTP(sigma=0.0, feedback_activation=slope),
+        "tp-ei": exact,
+        "mtp-ei": Modified(exact),
     }
     return rules.get(method, Backprop())

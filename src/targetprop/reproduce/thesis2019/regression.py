@@ -1,10 +1,9 @@
-"""Fig. 5.13 to 5.19: student-teacher regression by target propagation with learned inverses.
+"""Figs 5.7, 5.8 and 5.13 to 5.19: student-teacher regression by target propagation with exact or learned inverses.
 
 Every seed has a teacher, a student and samples of its own; all seeds of a method are one program.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,16 @@ from ...network import Dense, Network, Trace
 from ...recipes import Recipe, thesis2019
 from ...recipes.thesis2019 import RegressionTask
 from ...rules import Backprop
-from ...train.program import run_steps
+from ...train.program import over_members, run_steps
 from ...train.result import Summary
 from ...train.state import Data, Hyperparameters, Member, Split, Task, initial_state
 from ...updates import output_update
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas, curve, legend
-from ..item import EpochOptions, Item, Report, plus_minus
+from ..item import EpochOptions, Item, Report, as_cell, plus_minus
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
+MEASURED = 32  # test samples of which signals and angles are taken
 LOSSES = {"train_loss": "training loss", "test_loss": "test loss"}
 SIGNALS = {
     "approximation": "norm of the approximation error",
@@ -46,6 +46,8 @@ LABELS = {
     "dtp-ai": ("DTP-AI", COLOURS[3]),
     "original-tp": ("original TP", COLOURS[1]),
     "original-dtp": ("original DTP", COLOURS[6]),
+    "tp-ei": ("TP-EI", COLOURS[4]),
+    "mtp-ei": ("MTP-EI", COLOURS[5]),
     "bp": ("BP", COLOURS[0]),
     "bp-fixed": ("BP, hidden layers fixed", COLOURS[7]),
 }
@@ -113,7 +115,7 @@ class Regression(Experiment):
 
         axes = (eqx.if_array(0), eqx.if_array(0), None)
         mapped = eqx.filter_vmap(epoch, in_axes=axes, out_axes=eqx.if_array(0))
-        return eqx.filter_jit(mapped), eqx.filter_jit(eqx.filter_vmap(functools.partial(_measure, self.recipe.batch_size)))
+        return eqx.filter_jit(mapped), eqx.filter_jit(lambda members, data: over_members(_measure, members, data))
 
 
 def at_inverses(network: Network, feedback: Any) -> Any:
@@ -128,7 +130,7 @@ def _stack(entries: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *entries)
 
 
-def _measure(batch: int, member: Member, data: Data) -> dict[str, Array]:
+def _measure(member: Member, data: Data) -> dict[str, Array]:
     network, numbers = member.state.network, member.hyperparameters
     found = {
         name: 2 * jnp.mean(SquaredError().value(network(x), y))
@@ -136,8 +138,8 @@ def _measure(batch: int, member: Member, data: Data) -> dict[str, Array]:
     }
     if member.state.feedback is None:
         return found
-    trace = network.trace(data.test_x[:batch])
-    dh = output_update(SquaredError(), trace.output, data.test_y[:batch], numbers.stepsize)
+    trace = network.trace(data.test_x[:MEASURED])
+    dh = output_update(SquaredError(), trace.output, data.test_y[:MEASURED], numbers.stepsize)
     parts = decompose(numbers.rule, network, member.state.feedback, trace, dh)
     off = [reconstruction + taylor for reconstruction, taylor in zip(parts.reconstruction, parts.taylor, strict=True)]
     moved = parts.signal[0] + off[0]
@@ -150,7 +152,8 @@ def _measure(batch: int, member: Member, data: Data) -> dict[str, Array]:
 
 
 def factored_gauss_newton(network: Network, trace: Trace, output_update: Array) -> Float[Array, "batch n_1"]:
-    """`W_2^† D_2^{-1} .. W_L^† D_L^{-1} dh_L`, the Gauss-Newton learning signal of the first hidden layer (equation 5.60)."""
+    """`W_2^† D_2^{-1} .. W_L^† D_L^{-1} dh_L`, the Gauss-Newton learning signal of the first hidden layer (equation
+    5.60)."""
     signal = output_update
     for layer, point in zip(network.layers[:0:-1], trace.points[:0:-1], strict=True):
         assert isinstance(layer, Dense)
@@ -200,17 +203,16 @@ class RegressionFigure(Item[EpochOptions]):
                 if seeds and metric not in seeds[0]:
                     continue
                 first, last = (Summary(tuple(metrics[metric][at] for metrics in kept)) for at in (0, -1))
-                ours = {"mean": last.mean, "sd": last.sd, "n": len(kept)} if kept else None
-                cells.append({"row": _label(method), "column": metric, "published": None, "ours": ours})
+                cells.append({"row": _label(method), "column": metric, "published": None, "ours": as_cell(last)})
                 median = f"{np.median(last.values):.3g}" if kept else "-"
                 name = (LOSSES | SIGNALS)[metric]
                 ends = (plus_minus(first, 2), plus_minus(last, 2), median)
                 rows.append((_label(method), name, *ends, str(len(kept)), str(len(seeds) - len(kept))))
         epochs = options.epochs or thesis2019.published()["tasks"][self.task]["epochs"]
         text = (
-            f"After {epochs} epochs; mean ± SD over the seeds that did not diverge, each with a teacher of its own. Losses are "
-            "means of `||h_L - t||^2`; norms and cosines are means over a batch of test samples, for the first hidden layer. "
-            "`R-`: one random layer learns at a time. The thesis draws curves and gives no numbers."
+            f"After {epochs} epochs; mean ± SD over the seeds that did not diverge, each with a teacher of its own. Losses "
+            "are means of `||h_L - t||^2`; norms and cosines are means over a batch of test samples, for the first hidden "
+            "layer. `R-`: one random layer learns at a time. The thesis draws curves and gives no numbers."
         )
         titles = ("method", "metric", "start", "end", "end (median)", "seeds", "diverged")
         complete = all(found.values())
@@ -226,15 +228,15 @@ class RegressionFigure(Item[EpochOptions]):
                     if not len(values):
                         continue
                     colour = LABELS[method.removeprefix(thesis2019.RANDOMIZED)][1]
-                    style = (
-                        "--" if method.removeprefix(thesis2019.RANDOMIZED) in self.methods and method not in LABELS else "-"
-                    )
+                    randomized = method.startswith(thesis2019.RANDOMIZED)
+                    style = "--" if randomized and method.removeprefix(thesis2019.RANDOMIZED) in found else "-"
                     curve(axes, np.arange(values.shape[1]), values, colour=colour, label=_label(method), style=style)
                 name = (LOSSES | SIGNALS)[metric]
                 axes.set(xlabel="epoch", title=name, yscale="linear" if metric.startswith("to_") else "log")
                 axes.grid(alpha=0.3, linewidth=0.5)
                 if metric == "approximation":
-                    axes.set_ylim(bottom=1e-4)
+                    low, high = axes.get_ylim()
+                    axes.set_ylim(bottom=max(low, 1e-4 * high))
             figure.suptitle(self.title)
             legend(figure, panels)
             figure.savefig(path, dpi=150)
@@ -250,7 +252,12 @@ def _stable(metrics: dict[str, Any]) -> bool:
 TARGETS = ("tp-ai", "dtp-ai", "original-tp", "original-dtp")
 RANDOM = tuple(thesis2019.RANDOMIZED + method for method in TARGETS)
 CONTROLS = ("bp", "bp-fixed")
+EXACT = ("tp-ei", thesis2019.RANDOMIZED + "tp-ei", thesis2019.RANDOMIZED + "mtp-ei")
 FIGURES = (
+    RegressionFigure("fig-5.7", "Fig. 5.7: regression with exact inverses", "exact", (*EXACT, *CONTROLS), tuple(LOSSES)),
+    RegressionFigure(
+        "fig-5.8", "Fig. 5.8: approximation errors with exact inverses", "exact", EXACT, ("approximation", "to_signal")
+    ),
     RegressionFigure(
         "fig-5.13",
         "Fig. 5.13: regression with 4 hidden layers of equal size",
