@@ -4,8 +4,10 @@ import difflib
 
 from ..errors import ConfigError
 from ..rules import RULES, Rule
-from . import defaults, meulemans2020
+from . import defaults, gait2020, meulemans2020
 from ._base import Recipe
+
+_SOURCES = {"meulemans2020": meulemans2020, "gait2020": gait2020}
 
 
 class UnknownRecipeError(ConfigError):
@@ -14,7 +16,7 @@ class UnknownRecipeError(ConfigError):
 
 def recipe_names() -> tuple[str, ...]:
     """The names of all published configurations that can be run."""
-    return tuple(f"meulemans2020/{name}" for name in meulemans2020.names())
+    return tuple(f"{source}/{name}" for source, module in _SOURCES.items() for name in module.names())
 
 
 def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
@@ -30,7 +32,8 @@ def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
     if name in RULES:
         return defaults.recipe(name, dataset or "digits")
     if name in recipe_names():
-        found = meulemans2020.recipe(name.removeprefix("meulemans2020/"))
+        source, _, configuration = name.partition("/")
+        found = _SOURCES[source].recipe(configuration)
         return found if dataset is None else found.replace(dataset=dataset)
     known = (*RULES, *recipe_names())
     close = difflib.get_close_matches(str(name), known, n=3)
