@@ -76,5 +76,5 @@ def recipe(name: str) -> Recipe:
 
 
 def _rule(method: str, gamma: float):
-    rules = {"bp": Backprop(), "tp-exact": TargetPropExact(), "itp": ITP(gamma), "gait": GAITProp(gamma)}
+    rules = {"bp": Backprop(), "tp-exact": TargetPropExact(), "itp": ITP(gamma=gamma), "gait": GAITProp(gamma=gamma)}
     return rules[method]

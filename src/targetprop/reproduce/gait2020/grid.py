@@ -51,7 +51,7 @@ class GridTable(Item[EpochOptions]):
             ours[part.row, part.column] = reached["final"].mean if histories else np.nan
         text = (
             "Training accuracy in percent, peak / final. Ours is the mean over an epoch's minibatches, each before its "
-            "step; the published one was measured every ten minibatches on the whole training set. One published run per cell."
+            "step; the published one was measured every ten minibatches on the whole training set. One published run each."
         )
         titles = ("learning rate", "lambda", "published", "ours", "seeds")
         done = any(np.isfinite(value) for value in ours.values())

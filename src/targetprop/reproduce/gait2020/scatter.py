@@ -24,7 +24,11 @@ from ..figures import COLOURS, canvas
 from ..item import Item, Options, Report, as_cell, plus_minus
 
 BATCH, DEPTH, GAMMA, SHOWN = 60, 4, 1e-3, 400
-RULES = {"TP": TargetPropExact(LUSolve()), "ITP": ITP(GAMMA, LUSolve()), "GAIT": GAITProp(GAMMA, LUSolve())}
+RULES = {
+    "TP": TargetPropExact(inverse=LUSolve()),
+    "ITP": ITP(gamma=GAMMA, inverse=LUSolve()),
+    "GAIT": GAITProp(gamma=GAMMA, inverse=LUSolve()),
+}
 WEIGHTS: dict[str, InitializerName] = {"random": "xavier-normal", "orthogonal": "orthogonal"}
 
 
