@@ -295,8 +295,8 @@ def test_leaky_relu_needs_a_positive_slope(slope):
 def test_the_inverse_quotient_keeps_its_precision_at_any_scale(activation):
     """In float32, against subtraction in float64; for a vanishing scale, against the reciprocal slope."""
     numbers = np.random.default_rng(0)
-    a, d = numbers.normal(size=50).astype(np.float32), (0.05 * numbers.normal(size=50)).astype(np.float32)
-    h = activation(jnp.asarray(a))
+    a, d = (jnp.asarray(size * numbers.normal(size=50), jnp.float32) for size in (1, 0.05))
+    h = activation(a)
     for scale in (0.5, 1e-3, 1e-6):
         with jax.enable_x64(True):
             wide = jnp.asarray(h, jnp.float64)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..errors import ConfigError
-from . import farias2018, thesis2019
+from . import farias2018, gait2020, thesis2019
 from .item import Item
 from .meulemans2020.alignment import MAIN, AlignmentFigure
 from .meulemans2020.damping import DampingTable
@@ -22,6 +22,7 @@ ITEMS: tuple[Item[Any], ...] = (
     AlignmentFigure("fig-s5", "cifar10", "Fig. S5"),
     DampingTable(),
     *thesis2019.ITEMS,
+    *gait2020.ITEMS,
     *farias2018.ITEMS,
 )
 

@@ -56,7 +56,11 @@ class TrainingPart(Part):
 
 def published_recipe(name: str, epochs: int | None) -> Recipe:
     """The recipe of a published configuration, with another number of epochs if one is given."""
-    found = recipe(name)
+    return with_epochs(recipe(name), epochs)
+
+
+def with_epochs(found: Recipe, epochs: int | None) -> Recipe:
+    """The recipe with another number of epochs, if one is given."""
     return found if epochs is None else found.replace(schedule=dataclasses.replace(found.schedule, epochs=epochs))
 
 
