@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ..errors import ConfigError
 from ..linear_algebra import one_by_one
@@ -73,9 +73,9 @@ class Euler(Integrator):
 class Rest(eqx.Module):
     """Where a flow was left: its displacement, its velocity relative to that at the start, and whether it is at rest."""
 
-    displacement: Activity
-    velocity: Float[Array, " batch"]
-    reached: Array
+    displacement: Float[Array, "..."]
+    velocity: Float[Array, "..."]
+    reached: Bool[Array, "..."]
 
 
 class SteadyState(Integrator):
