@@ -25,6 +25,7 @@ def test_rules(capfd):
     assert main(["rules"]) == 0
     text = capfd.readouterr().out
     assert all(name in text for name in RULES)
+    assert "W_{i+1}^{-1} [s^{-1}(h_{i+1}" in text
 
 
 def test_train_writes_its_folder_and_one_document(capfd, tmp_path):

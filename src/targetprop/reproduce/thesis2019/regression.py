@@ -30,7 +30,7 @@ from ...train.state import Data, Hyperparameters, Member, Split, Task, initial_s
 from ...updates import output_update
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas, curve, legend
-from ..item import EpochOptions, Item, Report, as_cell, plus_minus
+from ..item import EpochOptions, Item, Report, as_cell
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
 MEASURED = 32  # test samples of which signals and angles are taken
@@ -206,7 +206,7 @@ class RegressionFigure(Item[EpochOptions]):
                 cells.append({"row": _label(method), "column": metric, "published": None, "ours": as_cell(last)})
                 median = f"{np.median(last.values):.3g}" if kept else "-"
                 name = (LOSSES | SIGNALS)[metric]
-                ends = (plus_minus(first, 2), plus_minus(last, 2), median)
+                ends = (_shown(first), _shown(last), median)
                 rows.append((_label(method), name, *ends, str(len(kept)), str(len(seeds) - len(kept))))
         epochs = options.epochs or thesis2019.published()["tasks"][self.task]["epochs"]
         text = (
@@ -242,6 +242,11 @@ class RegressionFigure(Item[EpochOptions]):
             figure.savefig(path, dpi=150)
 
         return draw
+
+
+def _shown(found: Summary) -> str:
+    """Mean and standard deviation of values of any size."""
+    return f"{found.mean:.3g} ± {found.sd:.2g}" if found.values else "-"
 
 
 def _stable(metrics: dict[str, Any]) -> bool:
