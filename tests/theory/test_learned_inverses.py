@@ -3,6 +3,8 @@
 Expectations over noise are exact: a batch whose second moment `X^T X / B` is the wanted matrix.
 """
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -146,7 +148,7 @@ def test_from_the_transpose_the_iteration_squares_its_error(below, above):
         errors.append(float(jnp.linalg.norm(jnp.linalg.pinv(w) @ w - q @ w, 2)))
         q = ben_israel_cohen(q, w)
     np.testing.assert_allclose(q, jnp.linalg.pinv(w), atol=1e-10)
-    for before, after in zip(errors, errors[1:], strict=False):
+    for before, after in itertools.pairwise(errors):
         assert after == pytest.approx(before**2, rel=1e-6, abs=1e-12)
 
 
@@ -167,7 +169,7 @@ def test_the_iteration_does_not_leave_the_null_space_of_the_weights():
 def path(widths, seed=0, spoil=None):
     """Random weights `W_2 .. W_L` and slopes `D_2 .. D_L` between hidden layers and output of the given widths; `spoil` is
     an index of a weight that loses a rank."""
-    weights = [np.asarray(gaussian(seed + i, n, m)) for i, (m, n) in enumerate(zip(widths, widths[1:], strict=False))]
+    weights = [np.asarray(gaussian(seed + i, n, m)) for i, (m, n) in enumerate(itertools.pairwise(widths))]
     if spoil is not None:
         u, s, v = np.linalg.svd(weights[spoil], full_matrices=False)
         s[-1] = 0
@@ -254,6 +256,18 @@ def test_the_feedback_starts_at_the_pseudo_inverse_with_the_bias_that_belongs_to
     square = eqx.tree_at(lambda n: n.layers[1].bias, square, gaussian(0, 4))
     h = gaussian(4, 6, 4)
     np.testing.assert_allclose(inverse_maps(square)[0].at(square.layers[1].at(h).h).h, h, atol=1e-10)
+
+
+@pytest.mark.parametrize("rule", [TPAI(), DTPAI()], ids=lambda rule: rule.name)
+def test_targets_are_those_of_the_published_algorithms(contracting, rule):
+    """Algorithms A.10 and A.12 with targets in absolute terms."""
+    trace, maps, dh = contracting.trace(gaussian(0, 6, 4)), inverse_maps(contracting), gaussian(1, 6, 3)
+    found = rule.target_updates(contracting, maps, trace, dh)
+    target = trace.output + dh
+    for i in (2, 1):
+        g, h, above = maps[i - 1], trace.h[i], trace.h[i + 1]
+        target = g.at(target).h + (h - g.at(above).h if isinstance(rule, DTPAI) else 0)
+        np.testing.assert_allclose(found[i - 1], target - h, atol=1e-10)
 
 
 def test_equation_4_84_reconstruction_errors_of_tp_ai_add_up_and_dtp_ai_has_none(contracting):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..item import Item
-from . import inverses
+from . import inverses, regression
 from .block_diagonal import BlockDiagonalFigure
 from .factorisation import FactorisationFigure
 from .sherman_morrison import SingularityFigure
@@ -17,4 +17,5 @@ ITEMS: tuple[Item[Any], ...] = (
     BlockDiagonalFigure(),
     *inverses.FIGURES,
     FactorisationFigure(),
+    *regression.FIGURES,
 )

@@ -18,12 +18,14 @@ from jaxtyping import Array, Float
 from ...activations import Identity, LeakyReLU
 from ...data.synthetic import make_student_teacher
 from ...diagnostics.decomposition import decompose, sizes
+from ...feedback.inversion import BenIsraelCohen
 from ...feedback.maps import DenseFeedback
 from ...linear_algebra import pseudo_inverse
 from ...losses import MeanSquaredError, SquaredError
 from ...network import Dense, Network, Trace
 from ...recipes import Recipe, thesis2019
 from ...recipes.thesis2019 import RegressionTask
+from ...recipes.values import set_values
 from ...rules import Backprop
 from ...train.program import run_steps
 from ...train.result import Summary
@@ -34,6 +36,7 @@ from ..figures import COLOURS, canvas, curve, legend
 from ..item import EpochOptions, Item, Report, plus_minus
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
+FLOORS = {"train_loss": 1e-2, "test_loss": 1e-2, "approximation": 1e-4}  # of the pictures
 LOSSES = {"train_loss": "training loss", "test_loss": "test loss"}
 SIGNALS = {
     "approximation": "norm of the approximation error",
@@ -150,7 +153,8 @@ def _measure(batch: int, member: Member, data: Data) -> dict[str, Array]:
 
 
 def factored_gauss_newton(network: Network, trace: Trace, output_update: Array) -> Float[Array, "batch n_1"]:
-    """`W_2^† D_2^{-1} .. W_L^† D_L^{-1} dh_L`, the Gauss-Newton learning signal of the first hidden layer (equation 5.60)."""
+    """`W_2^† D_2^{-1} .. W_L^† D_L^{-1} dh_L`, the Gauss-Newton learning signal of the first hidden layer (equation
+    5.60)."""
     signal = output_update
     for layer, point in zip(network.layers[:0:-1], trace.points[:0:-1], strict=True):
         assert isinstance(layer, Dense)
@@ -162,7 +166,22 @@ def _cosine(u: Float[Array, "batch n"], v: Float[Array, "batch n"]) -> Float[Arr
     return jnp.mean(jnp.sum(u * v, axis=1) / (jnp.linalg.norm(u, axis=1) * jnp.linalg.norm(v, axis=1)))
 
 
+ITERATED = "+ben-israel-cohen"
+ITERATED_RATE = 0.02
+
+
+def _recipe(task: str, method: str) -> Recipe:
+    """The recipe of a method, or that with the other learner in place of the gradient."""
+    found = thesis2019.recipe(f"{task}/{method.removesuffix(ITERATED)}")
+    if not method.endswith(ITERATED):
+        return found
+    learner = "rule.rule.learner" if thesis2019.RANDOMIZED in method else "rule.learner"
+    return set_values(found, {learner: BenIsraelCohen(), "feedback_optimizer.learning_rate": ITERATED_RATE})
+
+
 def _label(method: str) -> str:
+    if method.endswith(ITERATED):
+        return f"{_label(method.removesuffix(ITERATED))}, Ben-Israel-Cohen"
     label = LABELS[method.removeprefix(thesis2019.RANDOMIZED)][0]
     return f"R-{label}" if method.startswith(thesis2019.RANDOMIZED) else label
 
@@ -185,7 +204,7 @@ class RegressionFigure(Item[EpochOptions]):
         ]
 
     def _experiment(self, method: str, options: EpochOptions) -> Regression:
-        found = thesis2019.recipe(f"{self.task}/{method}")
+        found = _recipe(self.task, method)
         if options.epochs is not None:
             found = found.replace(schedule=dataclasses.replace(found.schedule, epochs=options.epochs))
         return Regression(found, thesis2019.task(self.task))
@@ -208,9 +227,9 @@ class RegressionFigure(Item[EpochOptions]):
                 rows.append((_label(method), name, *ends, str(len(kept)), str(len(seeds) - len(kept))))
         epochs = options.epochs or thesis2019.published()["tasks"][self.task]["epochs"]
         text = (
-            f"After {epochs} epochs; mean ± SD over the seeds that did not diverge, each with a teacher of its own. Losses are "
-            "means of `||h_L - t||^2`; norms and cosines are means over a batch of test samples, for the first hidden layer. "
-            "`R-`: one random layer learns at a time. The thesis draws curves and gives no numbers."
+            f"After {epochs} epochs; mean ± SD over the seeds that did not diverge, each with a teacher of its own. Losses "
+            "are means of `||h_L - t||^2`; norms and cosines are means over a batch of test samples, for the first hidden "
+            "layer. `R-`: one random layer learns at a time. The thesis draws curves and gives no numbers."
         )
         titles = ("method", "metric", "start", "end", "end (median)", "seeds", "diverged")
         complete = all(found.values())
@@ -225,16 +244,20 @@ class RegressionFigure(Item[EpochOptions]):
                     values = np.array([metrics[metric] for metrics in seeds if metric in metrics and _stable(metrics)])
                     if not len(values):
                         continue
-                    colour = LABELS[method.removeprefix(thesis2019.RANDOMIZED)][1]
+                    plain = method.removeprefix(thesis2019.RANDOMIZED)
+                    colour = COLOURS[5] if plain.endswith(ITERATED) else LABELS[plain][1]
                     style = (
                         "--" if method.removeprefix(thesis2019.RANDOMIZED) in self.methods and method not in LABELS else "-"
                     )
                     curve(axes, np.arange(values.shape[1]), values, colour=colour, label=_label(method), style=style)
                 name = (LOSSES | SIGNALS)[metric]
-                axes.set(xlabel="epoch", title=name, yscale="linear" if metric.startswith("to_") else "log")
+                axes.set(xlabel="epoch", title=name)
                 axes.grid(alpha=0.3, linewidth=0.5)
-                if metric == "approximation":
-                    axes.set_ylim(bottom=1e-4)
+                if metric.startswith("to_"):
+                    axes.set_ylim(top=1.02)
+                else:
+                    axes.set_yscale("log")
+                    axes.set_ylim(bottom=max(axes.get_ylim()[0], FLOORS[metric]))
             figure.suptitle(self.title)
             legend(figure, panels)
             figure.savefig(path, dpi=150)
@@ -279,5 +302,15 @@ FIGURES = (
         "contracting",
         RANDOM,
         ("to_gauss_newton", "to_backprop"),
+    ),
+    *(
+        RegressionFigure(
+            f"ben-israel-cohen-{task}",
+            f"Ben-Israel and Cohen's iteration as DTP-AI's learner, {task} layers",
+            task,
+            (RANDOM[1], RANDOM[1] + ITERATED),
+            ("test_loss", "to_gauss_newton"),
+        )
+        for task in ("equal", "contracting")
     ),
 )
