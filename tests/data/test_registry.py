@@ -8,16 +8,17 @@ import pytest
 from targetprop.data import DataError, describe, fetch, load, names, verify
 from targetprop.data.layout import cache
 
+COMPUTED = ("teacher", "student-teacher", "student-teacher-contracting", "student-teacher-deep")
 PUBLISHED = ("mnist", "fashion-mnist", "kmnist", "cifar10")
 
 
 def test_names():
-    assert names() == ("digits", "teacher", *PUBLISHED)
+    assert names() == ("digits", *COMPUTED, *PUBLISHED)
 
 
 @pytest.mark.parametrize("call", [load, fetch, verify])
 def test_unknown_name_lists_the_known(call):
-    with pytest.raises(DataError, match="no data set 'minst'; there are digits, teacher, mnist, fashion-mnist"):
+    with pytest.raises(DataError, match="no data set 'minst'; there are digits, teacher, student-teacher"):
         call("minst")
 
 
@@ -38,11 +39,11 @@ def test_describe_without_files():
         assert records[name].where == f"not here: targetprop data fetch {name}"
         assert (records[name].train + records[name].test) in (60_000, 70_000)
     assert records["digits"].where == "built in"
-    assert records["teacher"].here
+    assert all(records[name].here for name in COMPUTED)
     assert all(record.licence for record in records.values())
 
 
-@pytest.mark.parametrize("name", ["digits", "teacher"])
+@pytest.mark.parametrize("name", ["digits", *COMPUTED])
 def test_cards_tell_the_truth(name):
     record = next(record for record in describe() if record.name == name)
     data = load(name)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from targetprop.data import DataError, fetch, load, verify
+from targetprop.data.synthetic import make_student_teacher
 
 SMALL = {"sizes": (5, 40, 30, 3), "train": 200, "test": 50}
 
@@ -100,3 +101,27 @@ def test_teacher_needs_no_files():
     assert verify("teacher") == []
     with pytest.raises(DataError, match="nothing to fetch"):
         fetch("teacher")
+
+
+@pytest.mark.parametrize(("sizes", "distance"), [((5, 3), 8.0), ((4, 6), 0.5)])
+def test_a_student_starts_at_the_given_distance_from_its_teacher(sizes, distance):
+    """Without hidden layers the answers give the teacher away."""
+    data, (student,) = make_student_teacher(sizes=sizes, train=50, distance=distance)
+    teacher, *_ = np.linalg.lstsq(data.train_x.astype(float), data.train_y, rcond=None)
+    assert np.linalg.norm(student - teacher.T) == pytest.approx(distance, rel=1e-4)
+    for weights in (student, teacher):
+        s = np.linalg.svd(weights, compute_uv=False)
+        assert s[0] * s[-1] > 0.4 - 1e-4
+
+
+@pytest.mark.parametrize(("slope", "linear"), [(1.0, True), (0.35, False)])
+def test_the_teacher_bends_by_its_slope(slope, linear):
+    data, _ = make_student_teacher(sizes=(3, 5, 2), train=50, negative_slope=slope, seed=3)
+    weights, *_ = np.linalg.lstsq(data.train_x, data.train_y, rcond=None)
+    assert np.allclose(data.test_x @ weights, data.test_y, atol=1e-3) == linear
+
+
+def test_students_of_impossible_shape_are_refused():
+    for options in ({"sizes": (6,)}, {"train": 0}, {"seed": -1}, {"distance": 0.0}):
+        with pytest.raises(DataError, match="student and teacher"):
+            make_student_teacher(**options)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import targetprop as tp
+from targetprop.network import parameters
 from targetprop.recipes import UnknownRecipeError, meulemans2020, recipe_names
 from targetprop.recipes.search import SPACE, search
 from targetprop.recipes.values import has_value, set_values
-from targetprop.rules import RULES
+from targetprop.rules import RULES, Randomized
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -55,6 +56,41 @@ def test_gradient_targets_as_published(name):
     assert recipe.batch_size == (20 if name.endswith("/batch-20") else 1)
     assert (recipe.rule.integrator.steps, recipe.rule.start) == (1, tp.AtZero())
     assert recipe.validation == (0 if "cifar10" in name else 10_000)
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("thesis2019/")])
+def test_learned_inverses_as_published(name):
+    """Captions of Fig. 5.13 to 5.19; the output loss of the thesis is twice ours, its feedback rate too."""
+    recipe, (_, task, *_, method) = tp.recipe(name), name.split("/")
+    backprop = method.startswith("bp")
+    assert recipe.stepsize == (2.0 if backprop else 0.2)
+    assert isinstance(recipe.rule, Randomized) == ("randomized" in name)
+    assert recipe.trainable == ({"deep": (5,)}.get(task, (2,)) if method == "bp-fixed" else None)
+    rates = {
+        "equal": {"tp-ai": 0.09, "dtp-ai": 0.1, "original-tp": 0.01, "original-dtp": 0.1, "bp": 0.01, "bp-fixed": 0.01},
+        "contracting": {
+            "tp-ai": 0.09,
+            "dtp-ai": 0.1,
+            "original-tp": 0.005,
+            "original-dtp": 0.1,
+            "bp": 0.05,
+            "bp-fixed": 0.05,
+        },
+        "deep": {"tp-ai": 1e-4, "bp": 5e-6, "bp-fixed": 5e-6},
+    }
+    assert recipe.optimizer.learning_rate == rates[task][method]
+    assert recipe.optimizer.last == 0.2
+    if method.startswith("original"):
+        assert recipe.feedback_optimizer.learning_rate == 0.01 / 2
+    data = tp.load(recipe.dataset)
+    network = recipe.architecture.build(data.shape, data.outputs, key=jax.random.key(0), dtype=jnp.float32)
+    assert [layer.weight.shape[0] for layer in network.layers] == {"equal": [6, 6], "contracting": [6, 4], "deep": [6] * 5}[
+        task
+    ]
+    assert all(layer.bias is None for layer in network.layers)
+    feedback = recipe.rule.init(network, key=jax.random.key(1))
+    assert all(leaf.ndim == 2 for leaf in jax.tree.leaves(parameters(feedback))), "a bias where the thesis has none"
+    assert len(data.train_x) % recipe.batch_size == 0
 
 
 def test_published_learning_rate_is_divided_by_the_stepsize():

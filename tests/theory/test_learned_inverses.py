@@ -258,6 +258,18 @@ def test_the_feedback_starts_at_the_pseudo_inverse_with_the_bias_that_belongs_to
     np.testing.assert_allclose(inverse_maps(square)[0].at(square.layers[1].at(h).h).h, h, atol=1e-10)
 
 
+@pytest.mark.parametrize("rule", [TPAI(), DTPAI()], ids=lambda rule: rule.name)
+def test_targets_are_those_of_the_published_algorithms(contracting, rule):
+    """Algorithms A.10 and A.12 with targets in absolute terms."""
+    trace, maps, dh = contracting.trace(gaussian(0, 6, 4)), inverse_maps(contracting), gaussian(1, 6, 3)
+    found = rule.target_updates(contracting, maps, trace, dh)
+    target = trace.output + dh
+    for i in (2, 1):
+        g, h, above = maps[i - 1], trace.h[i], trace.h[i + 1]
+        target = g.at(target).h + (h - g.at(above).h if isinstance(rule, DTPAI) else 0)
+        np.testing.assert_allclose(found[i - 1], target - h, atol=1e-10)
+
+
 def test_equation_4_84_reconstruction_errors_of_tp_ai_add_up_and_dtp_ai_has_none(contracting):
     trace, rule = contracting.trace(gaussian(0, 6, 4)), TPAI()
     maps, dh = inverse_maps(contracting), gaussian(1, 6, 3)

@@ -1,6 +1,7 @@
 """Optimisers as data."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -9,6 +10,7 @@ import targetprop as tp
 from targetprop.network import mlp, parameters
 from targetprop.rules import DDTPRHL
 from targetprop.train.ensemble import Ensemble
+from targetprop.train.optimizers import DecayingSGD
 
 KEY = jax.random.key(0)
 
@@ -31,6 +33,16 @@ def test_each_layer_follows_its_own_optimizer():
         alone = steps(optimizer, trained).layers[layer]
         for one, other in zip(jax.tree.leaves(together.layers[layer]), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_a_decaying_rate_falls_linearly_and_stays():
+    transform = DecayingSGD(0.5, last=0.2, steps=4).transform()
+    one, rates = jnp.ones(()), []
+    state = transform.init(one)
+    for _ in range(6):
+        update, state = transform.update(one, state)
+        rates.append(-float(update))
+    np.testing.assert_allclose(rates, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("rule", [tp.DDTPLinear(), DDTPRHL(width=8)], ids=lambda rule: rule.name)

@@ -17,7 +17,7 @@ from targetprop.data.layout import Form, Layout
 from targetprop.data.published import Holding, Parts, PublishedSet
 from targetprop.data.remote import RemoteArchive, RemoteFiles
 from targetprop.data.source import Card, Source
-from targetprop.data.synthetic import Teacher
+from targetprop.data.synthetic import COMPUTED
 
 _IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -145,5 +145,5 @@ _CIFAR10 = PublishedSet(
     std=0.5,
 )
 
-_SOURCES: tuple[Source, ...] = (Digits(), Teacher(), _MNIST, _FASHION_MNIST, _KMNIST, _CIFAR10)
+_SOURCES: tuple[Source, ...] = (Digits(), *COMPUTED, _MNIST, _FASHION_MNIST, _KMNIST, _CIFAR10)
 SOURCES: dict[str, Source] = {source.card.name: source for source in _SOURCES}

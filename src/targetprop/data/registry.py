@@ -42,7 +42,8 @@ def load(name: str, **options: Any) -> Dataset:
 
     Files are looked for below the folder that the variable TARGETPROP_DATA names, as `MNIST/raw`,
     `FashionMNIST/raw`, `KMNIST/raw` (plain or .gz), `cifar-10-batches-bin` or `cifar-10-batches-py`, then in
-    the same way below the cache. Only `teacher` has options: `sizes`, `train`, `test`, `seed`.
+    the same way below the cache. Computed sets have options: `seed`, and `teacher` also
+    `sizes`, `train` and `test`.
 
     Raises `DataError` if the name is unknown, an option is wrong, or a file is missing or damaged. Loading
     checks the structure of files; `verify` compares checksums.
@@ -66,7 +67,7 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True)
 
 def verify(name: str) -> list[Check]:
     """Compare each file that `load` would read with its MD5; if the set is complete nowhere, the files of the
-    place that lacks fewest. Empty for `digits` and `teacher`, which have no files.
+    place that lacks fewest. Empty for `digits` and the computed sets, which have no files.
 
     Raises `DataError` for an unknown name.
     """

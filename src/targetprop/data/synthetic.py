@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, final
@@ -148,18 +149,22 @@ def _answer(weights: list[np.ndarray], x: np.ndarray, negative_slope: float = 0.
 
 
 @final
-class Teacher(Source):
-    """Student-teacher regression (`make_teacher`); its options are `sizes`, `train`, `test` and `seed`."""
+@dataclass(frozen=True)
+class Computed(Source):
+    """A set that is computed by `make`, a function of the named options."""
+
+    kind: Card
+    make: Callable[..., Dataset]
+    options: tuple[str, ...]
 
     @property
     def card(self) -> Card:
-        return _CARD
+        return self.kind
 
     def load(self, **options: Any) -> Dataset:
-        known = ("sizes", "train", "test", "seed")
-        if unknown := sorted(set(options) - set(known)):
-            raise DataError(f"teacher has no option {', '.join(unknown)}; it has {', '.join(known)}")
-        return make_teacher(**options)
+        if unknown := sorted(set(options) - set(self.options)):
+            raise DataError(f"{self.kind.name} has no option {', '.join(unknown)}; it has {', '.join(self.options)}")
+        return self.make(**options)
 
     def where(self) -> str:
         return "computed"
@@ -168,4 +173,21 @@ class Teacher(Source):
         return []
 
     def fetch(self, folder: Path, *, progress: bool) -> Path:
-        raise DataError("teacher is computed: there is nothing to fetch")
+        raise DataError(f"{self.kind.name} is computed: there is nothing to fetch")
+
+
+def _student_teacher(name: str, sizes: tuple[int, ...], train: int) -> Computed:
+    test = 1000
+
+    def make(seed: int = 0) -> Dataset:
+        return replace(make_student_teacher(sizes=sizes, train=train, test=test, seed=seed).data, name=name)
+
+    return Computed(Card(name, train, test, sizes[:1], None, _CARD.licence, train // 10), make, ("seed",))
+
+
+COMPUTED = (
+    Computed(_CARD, make_teacher, ("sizes", "train", "test", "seed")),
+    _student_teacher("student-teacher", (6, 6, 6), 1920),
+    _student_teacher("student-teacher-contracting", (6, 6, 4), 1920),
+    _student_teacher("student-teacher-deep", (6,) * 6, 3840),
+)

@@ -4,10 +4,10 @@ import difflib
 
 from ..errors import ConfigError
 from ..rules import RULES, Rule
-from . import defaults, farias2018, gait2020, meulemans2020
+from . import defaults, farias2018, gait2020, meulemans2020, thesis2019
 from ._base import Recipe
 
-SOURCES = {"meulemans2020": meulemans2020, "gait2020": gait2020, "farias2018": farias2018}
+SOURCES = {"meulemans2020": meulemans2020, "gait2020": gait2020, "thesis2019": thesis2019, "farias2018": farias2018}
 
 
 class UnknownRecipeError(ConfigError):

@@ -8,6 +8,9 @@ The values stand in `thesis2019.json` as published. Here is how they are convert
 - The original TP and DTP are `TP` and `DTP` without noise, with the nonlinearity of the forward layer.
 
 `randomized/...` is the same with one random layer learning at a time.
+
+In `targetprop train` the networks start at random, as all do; the reproduction of the thesis's figures starts each student
+at its distance from a teacher of its own.
 """
 
 import dataclasses
@@ -53,6 +56,15 @@ def task(name: str) -> RegressionTask:
     return RegressionTask(tuple(row["sizes"]), row["batches"], shared["test"], shared["negative_slope"], shared["distance"])
 
 
+def names() -> tuple[str, ...]:
+    """The configurations that can be run."""
+    plain = [name for name in published()["recipes"] if RANDOMIZED not in name]
+    random = [
+        f"{place}/{RANDOMIZED}{method}" for place, method in (n.split("/") for n in plain) if not method.startswith("bp")
+    ]
+    return (*plain, *random)
+
+
 def recipe(name: str) -> Recipe:
     """The recipe of a method on a task, for example `equal/dtp-ai` or `equal/randomized/dtp-ai`."""
     place, _, method = name.partition("/")
@@ -63,7 +75,7 @@ def recipe(name: str) -> Recipe:
     steps = schedule["epochs"] * schedule["batches"]
     return Recipe(
         Randomized(rule) if base != method else rule,
-        dataset="student-teacher",
+        dataset="student-teacher" if place == "equal" else f"student-teacher-{place}",
         architecture=MLP(sizes[1:-1], LeakyReLU(shared["negative_slope"]), bias=False),
         stepsize=2.0 if isinstance(rule, Backprop) else 2 * shared["stepsize"],
         optimizer=DecayingSGD(row["lr"], shared["last_rate"], steps),

@@ -21,7 +21,7 @@ from ...feedback.maps import DenseFeedback, FeedbackMap, InverseFeedback
 from ...network import Dense, Network
 from ...train.result import Summary
 from ..experiment import Experiment, ExperimentPart, extrapolated
-from ..figures import COLOURS, canvas, legend
+from ..figures import COLOURS, canvas
 from ..item import Item, Options, Report, plus_minus
 
 SLOPE = 0.35
@@ -185,6 +185,7 @@ LEARNERS = {
     for panel, widths in zip(PANELS, ((5, 5), (5, 3), (3, 5)), strict=True)
 }
 NAMES = {"distance": "||Q - W^†||_inf", "error": "||g(f(x)) - x||"}
+AXES = {"distance": r"$\|Q - W^\dagger\|_\infty$", "error": "$\\|g(f(x)) - x\\|$"}
 Panels = dict[str, dict[str, InverseLearning]]
 
 
@@ -239,11 +240,8 @@ class InverseFigure(Item[Options]):
                     axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
                 axes.set(title=panel, xlabel="iteration", yscale="log")
                 axes.grid(alpha=0.3, linewidth=0.5)
-                if len(panels) > 1:
-                    axes.legend(fontsize=8)
-            panels[0].set_ylabel(NAMES[self.metric].replace("W^†", "$W^\\dagger$"))
-            if len(panels) == 1:
-                legend(figure, panels)
+                axes.legend(fontsize=8)
+            panels[0].set_ylabel(AXES[self.metric])
             figure.suptitle(self.title)
             figure.savefig(path, dpi=150)
 

@@ -17,12 +17,14 @@ from jaxtyping import Array, Float
 from ...activations import Identity, LeakyReLU
 from ...data.synthetic import make_student_teacher
 from ...diagnostics.decomposition import decompose, sizes
+from ...feedback.inversion import BenIsraelCohen
 from ...feedback.maps import DenseFeedback
 from ...linear_algebra import pseudo_inverse
 from ...losses import MeanSquaredError, SquaredError
 from ...network import Dense, Network, Trace
 from ...recipes import Recipe, thesis2019
 from ...recipes.thesis2019 import RegressionTask
+from ...recipes.values import set_values
 from ...rules import Backprop
 from ...train.program import over_members, run_steps
 from ...train.result import Summary
@@ -34,6 +36,7 @@ from ..item import EpochOptions, Item, Report, as_cell
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
 MEASURED = 32  # test samples of which signals and angles are taken
+FLOORS = {"train_loss": 1e-2, "test_loss": 1e-2, "approximation": 1e-4}  # of the pictures
 LOSSES = {"train_loss": "training loss", "test_loss": "test loss"}
 SIGNALS = {
     "approximation": "norm of the approximation error",
@@ -165,7 +168,22 @@ def _cosine(u: Float[Array, "batch n"], v: Float[Array, "batch n"]) -> Float[Arr
     return jnp.mean(jnp.sum(u * v, axis=1) / (jnp.linalg.norm(u, axis=1) * jnp.linalg.norm(v, axis=1)))
 
 
+ITERATED = "+ben-israel-cohen"
+ITERATED_RATE = 0.02
+
+
+def _recipe(task: str, method: str) -> Recipe:
+    """The recipe of a method, or that with the other learner in place of the gradient."""
+    found = thesis2019.recipe(f"{task}/{method.removesuffix(ITERATED)}")
+    if not method.endswith(ITERATED):
+        return found
+    learner = "rule.rule.learner" if thesis2019.RANDOMIZED in method else "rule.learner"
+    return set_values(found, {learner: BenIsraelCohen(), "feedback_optimizer.learning_rate": ITERATED_RATE})
+
+
 def _label(method: str) -> str:
+    if method.endswith(ITERATED):
+        return f"{_label(method.removesuffix(ITERATED))}, Ben-Israel-Cohen"
     label = LABELS[method.removeprefix(thesis2019.RANDOMIZED)][0]
     return f"R-{label}" if method.startswith(thesis2019.RANDOMIZED) else label
 
@@ -188,7 +206,7 @@ class RegressionFigure(Item[EpochOptions]):
         ]
 
     def _experiment(self, method: str, options: EpochOptions) -> Regression:
-        found = thesis2019.recipe(f"{self.task}/{method}")
+        found = _recipe(self.task, method)
         if options.epochs is not None:
             found = found.replace(schedule=dataclasses.replace(found.schedule, epochs=options.epochs))
         return Regression(found, thesis2019.task(self.task))
@@ -227,16 +245,19 @@ class RegressionFigure(Item[EpochOptions]):
                     values = np.array([metrics[metric] for metrics in seeds if metric in metrics and _stable(metrics)])
                     if not len(values):
                         continue
-                    colour = LABELS[method.removeprefix(thesis2019.RANDOMIZED)][1]
-                    randomized = method.startswith(thesis2019.RANDOMIZED)
-                    style = "--" if randomized and method.removeprefix(thesis2019.RANDOMIZED) in found else "-"
+                    plain = method.removeprefix(thesis2019.RANDOMIZED)
+                    colour = COLOURS[5] if plain.endswith(ITERATED) else LABELS[plain][1]
+                    style = "--" if plain != method and plain in found else "-"
                     curve(axes, np.arange(values.shape[1]), values, colour=colour, label=_label(method), style=style)
                 name = (LOSSES | SIGNALS)[metric]
-                axes.set(xlabel="epoch", title=name, yscale="linear" if metric.startswith("to_") else "log")
+                axes.set(xlabel="epoch", title=name)
                 axes.grid(alpha=0.3, linewidth=0.5)
-                if metric == "approximation":
+                if metric.startswith("to_"):
+                    axes.set_ylim(top=1.02)
+                else:
+                    axes.set_yscale("log")
                     low, high = axes.get_ylim()
-                    axes.set_ylim(bottom=max(low, 1e-4 * high))
+                    axes.set_ylim(bottom=max(low, min(FLOORS[metric], 1e-4 * high)))
             figure.suptitle(self.title)
             legend(figure, panels)
             figure.savefig(path, dpi=150)
@@ -291,5 +312,15 @@ FIGURES = (
         "contracting",
         RANDOM,
         ("to_gauss_newton", "to_backprop"),
+    ),
+    *(
+        RegressionFigure(
+            f"ben-israel-cohen-{task}",
+            f"Ben-Israel and Cohen's iteration as DTP-AI's learner, {task} layers",
+            task,
+            (RANDOM[1], RANDOM[1] + ITERATED),
+            ("test_loss", "to_gauss_newton"),
+        )
+        for task in ("equal", "contracting")
     ),
 )
