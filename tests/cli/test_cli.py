@@ -116,6 +116,14 @@ def test_bench(capfd, tmp_path):
     assert json.loads((tmp_path / "bench.json").read_text())["machine"]["cores"] >= 1
 
 
+def test_bench_of_an_invertible_network(capfd):
+    sizes = ["--sizes", "12", "12", "12", "12", "--batch", "4", "--rounds", "1", "--steps", "2", "--rules", "bp", "gait"]
+    status, document = run_json(capfd, "bench", "--network", "invertible", *sizes)
+    assert status == 0
+    assert [entry["rule"] for entry in document["rules"]] == ["bp", "gait"]
+    assert document["setting"]["penalty"] == {"type": "OrthogonalityPenalty", "strength": 0.1}
+
+
 def test_search(capfd, tmp_path):
     args = ["search", "dtp", "--trials", "3", "--epochs", "1", "--seeds", "1", "--out", str(tmp_path)]
     status, document = run_json(capfd, *args)
