@@ -27,7 +27,7 @@ from ..item import Item, Options, Report, plus_minus
 SLOPE = 0.35
 POINTS, MEASURED = 100, 200  # samples of a curve, and noise samples that the reconstruction error is averaged over
 SEEDS = 15
-LIMIT = 1e2  # what is larger is not drawn
+LIMIT = 1e4  # a curve of which some seed is larger is not drawn
 
 
 class Form(abc.ABC):
@@ -174,7 +174,7 @@ AUTOENCODERS = {
         "expanding layers, 3 to 5": InverseLearning(3, 5, **ORIGINAL),
     },
 }
-_GRADIENT = {"rate": 0.01, "last": 0.01, "iterations": 1000, "batch": 64, "start": 1.0}
+_GRADIENT = {"rate": 0.03, "last": 0.03, "iterations": 1000, "batch": 64, "start": 1.0}
 _ITERATION = {**_GRADIENT, "rate": 0.05, "last": 0.05, "learner": BenIsraelCohen()}
 LEARNERS = {
     panel: {
@@ -234,7 +234,8 @@ class InverseFigure(Item[Options]):
                 for (label, experiment), colour in zip(curves.items(), (COLOURS[4], COLOURS[1], COLOURS[3]), strict=False):
                     values = found[panel, label]
                     x = np.linspace(0, experiment.iterations, values.shape[1])
-                    values = np.where(values < LIMIT, values, np.nan)
+                    if not np.all(values < LIMIT):
+                        continue
                     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
                     axes.plot(x, middle, color=colour, label=label, linewidth=1.5)
                     axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -286,7 +287,10 @@ FIGURES = (
         "distance",
         LEARNERS,
         _SETTINGS
-        + "White noise in batches of 64, the learning rates the largest round ones without divergence; from "
-        + "`W^T / sigma_max^2` but for the random start. The thesis proposes this learner (equation 4.96), untried.",
+        + "White noise in batches of 64. The learning rate is 0.03 for the gradient, above which some runs diverge, and "
+        + "0.05 for the iteration, which is stable from 0.02 to 0.2 and, the faster it learns, wanders the farther in "
+        + "contracting layers. From "
+        + "`W^T / sigma_max^2` but for the random start. The thesis proposes this learner (equation 4.96), untried. "
+        + "Learners that diverge for some seeds are not drawn.",
     ),
 )
