@@ -13,7 +13,7 @@ demo: setup  ## compare seven rules on the digits: a table and a figure in resul
 	$(BIN)/targetprop compare --dataset digits --rules bp fa dfa tp dtp dtpdrl ddtp-linear --seeds 3 --out results-demo
 
 test: setup  ## run all tests
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
 lint: setup  ## check style, formatting and types
 	$(BIN)/ruff check
