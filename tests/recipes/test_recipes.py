@@ -60,7 +60,7 @@ def test_gradient_targets_as_published(name):
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("thesis2019/")])
 def test_learned_inverses_as_published(name):
-    """Captions of Fig. 5.13 to 5.19; the output loss of the thesis is twice ours, its feedback rate too."""
+    """Captions of Figs 5.7 and 5.13 to 5.19; the output loss of the thesis is twice ours, its feedback rate too."""
     recipe, (_, task, *_, method) = tp.recipe(name), name.split("/")
     backprop = method.startswith("bp")
     assert recipe.stepsize == (2.0 if backprop else 0.2)
@@ -77,6 +77,7 @@ def test_learned_inverses_as_published(name):
             "bp-fixed": 0.05,
         },
         "deep": {"tp-ai": 1e-4, "bp": 5e-6, "bp-fixed": 5e-6},
+        "exact": {"tp-ei": 0.01, "mtp-ei": 0.0005, "bp": 0.001, "bp-fixed": 0.001},
     }
     assert recipe.optimizer.learning_rate == rates[task][method]
     assert recipe.optimizer.last == 0.2
@@ -84,9 +85,9 @@ def test_learned_inverses_as_published(name):
         assert recipe.feedback_optimizer.learning_rate == 0.01 / 2
     data = tp.load(recipe.dataset)
     network = recipe.architecture.build(data.shape, data.outputs, key=jax.random.key(0), dtype=jnp.float32)
-    assert [layer.weight.shape[0] for layer in network.layers] == {"equal": [6, 6], "contracting": [6, 4], "deep": [6] * 5}[
-        task
-    ]
+    widths = {"equal": [6, 6], "contracting": [6, 4], "deep": [6] * 5, "exact": [6, 6]}
+    assert [layer.weight.shape[0] for layer in network.layers] == widths[task]
+    assert recipe.batch_size == (1 if task == "exact" else 32)
     assert all(layer.bias is None for layer in network.layers)
     feedback = recipe.rule.init(network, key=jax.random.key(1))
     assert all(leaf.ndim == 2 for leaf in jax.tree.leaves(parameters(feedback))), "a bias where the thesis has none"

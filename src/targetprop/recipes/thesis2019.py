@@ -75,7 +75,7 @@ def recipe(name: str) -> Recipe:
     steps = schedule["epochs"] * schedule["batches"]
     return Recipe(
         Randomized(rule) if base != method else rule,
-        dataset="student-teacher" if place == "equal" else f"student-teacher-{place}",
+        dataset="student-teacher" if sizes == (6, 6, 6) else f"student-teacher-{place}",
         architecture=MLP(sizes[1:-1], LeakyReLU(shared["negative_slope"]), bias=False),
         stepsize=2.0 if isinstance(rule, Backprop) else 2 * shared["stepsize"],
         optimizer=DecayingSGD(row["lr"], shared["last_rate"], steps),
