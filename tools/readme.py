@@ -49,17 +49,22 @@ def both(cell: Cell | None) -> tuple[str, str]:
     return f"{theirs.mean:.2f} ± {theirs.sd:.2f}", measured
 
 
-def steps() -> str:
-    """Cost of a step, from `benchmarks/steps.json`."""
-    measured = json.loads((ROOT / "benchmarks/steps.json").read_text())
+def steps(name: str) -> str:
+    """Cost of a step, from a file of `benchmarks`."""
+    measured = json.loads((ROOT / f"benchmarks/{name}.json").read_text())
     rows = [
-        (e["rule"], f"{e['ms']:.2f}", f"{e['ratio_to_bp']:.2f}", f"{e['compile_seconds']:.1f}")
+        (e["rule"], f"{e['ms']:.2f}", f"{e['ratio_to_bp']:.2f}", f"{e['compile_seconds']:.1f}", f"{e['temporary_mib']:.1f}")
         for e in (measured["reference"], *measured["rules"])
     ]
-    return lines(("rule", "ms per step", "ratio to hand-written BP", "compile (s)"), rows)
+    return lines(("rule", "ms per step", "ratio to hand-written BP", "compile (s)", "temporaries (MiB)"), rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"digits": digits, "errors": errors, "steps": steps}
+TABLES: dict[str, Callable[[], str]] = {
+    "digits": digits,
+    "errors": errors,
+    "steps": lambda: steps("steps"),
+    "invertible": lambda: steps("invertible"),
+}
 
 
 def fill(text: str) -> str:
