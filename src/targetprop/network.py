@@ -110,9 +110,10 @@ def _identity(v: Activity) -> Activity:
 
 
 class Trace(NamedTuple):
-    """A forward pass: where each layer was evaluated, and its reverse-mode derivative there.
+    """A forward pass, or the activities at which a network with feedback has come to rest: where each layer was evaluated,
+    and its reverse-mode derivative there.
 
-    `points[i - 1]` belongs to layer `i`; `pullbacks[i - 1]` maps a cotangent of `h_i` to those of the layer's
+    `points[i - 1]` belongs to layer `i`; `pullbacks[i - 1]` maps a cotangent of `f_i(h_{i-1})` to those of the layer's
     parameters and of `h_{i-1}`. `curvature` maps `v` to `H_L v`, both of shape `(batch, n_L)`, with `H_L` the Hessian of the
     output loss at `h_L`; it is the identity, the curvature of the squared error, until a loss is named by `with_loss`.
     """
@@ -127,12 +128,12 @@ class Trace(NamedTuple):
 
     @property
     def h(self) -> tuple[Activity, ...]:
-        """The activities `h_0 .. h_L`."""
-        return (self.points[0].x, *(point.h for point in self.points))
+        """The activities `h_0 .. h_L`. In a forward pass `h_i` is what layer `i` gives, at rest it need not be."""
+        return (*(point.x for point in self.points), self.output)
 
     @property
     def output(self) -> Activity:
-        """`h_L`."""
+        """`h_L`, what the output layer gives."""
         return self.points[-1].h
 
 
@@ -188,6 +189,11 @@ class Network(eqx.Module):
             pullbacks.append(pullback)
             x = point.h
         return Trace(tuple(points), tuple(pullbacks))
+
+    def trace_at(self, activities: Sequence[Activity]) -> Trace:
+        """Each layer by itself, at the activities `h_0 .. h_{L-1}` of the layers below."""
+        points, pullbacks = zip(*map(_linearise, self.layers, activities), strict=True)
+        return Trace(points, pullbacks)
 
     @property
     def depth(self) -> int:

@@ -84,7 +84,7 @@ def minibatch_step(
     average over the batch. Raises `TypeError` for noise with a rule that does not learn from noise, and `UserError` for
     concrete numbers of which the rule makes no finite targets.
     """
-    trace = network.trace(x).with_loss(loss, target)
+    trace = rule.settle(network, feedback, network.trace(x)).with_loss(loss, target)
     dh = output_update(loss, trace.output, target, stepsize)
     lesson = rule.lesson(network, feedback, trace, dh, key=jax.random.key(0) if key is None else key)
     _check_finite(rule, network, feedback, trace, dh, lesson.updates)

@@ -43,7 +43,7 @@ class Sample(NamedTuple):
         cls, rule: Rule, network: Network, feedback: Any, loss: Loss, x: Array, target: Target, stepsize: Any
     ) -> "Sample":
         """What the rule makes of the minibatch `(x, target)`."""
-        trace = network.trace(x).with_loss(loss, target)
+        trace = rule.settle(network, feedback, network.trace(x)).with_loss(loss, target)
         dh = output_update(loss, trace.output, target, stepsize)
         lesson = rule.lesson(network, feedback, trace, dh, key=jax.random.key(0))
         gradients = local_gradients(network, lesson.trace, lesson.updates)

@@ -137,6 +137,18 @@ def layerwise_reconstruction(
     return _collect(_own_gradient(loss)(*each) for each in zip(maps, network.layers[1:], activities, strict=True))
 
 
+def activity_reconstruction(
+    maps: Sequence[FeedbackMap], activities: Sequence[Activity], decay: Decay = NO_DECAY
+) -> FeedbackStep:
+    """`||g_i(h_{i+1}) - h_i||^2` with weight decay, for each hidden layer, from the activities `h_1 .. h_L` at which a
+    network rests (Meulemans 2019, equations 6.24 and 6.26, whose learning rate is twice ours)."""
+
+    def loss(g, above, below):
+        return jnp.sum((g.at(above).h - below) ** 2) / below.shape[0] + decay.penalty(g, None, None)
+
+    return _collect(_own_gradient(loss)(*each) for each in zip(maps, activities[1:], activities[:-1], strict=True))
+
+
 class NoiseDraw(NamedTuple):
     """The random numbers of one feedback step: `layers[i - 1]`, the displacement `sigma * eps_i` of hidden layer `i`, shaped
     like its activity, and `probe`, the output displacement that a regulariser asks for, or `None`."""

@@ -1,9 +1,10 @@
 """Credit-assignment rules: one, or one close family, per file. `RULES` is the registry the command line reads."""
 
-from ._base import Lesson, ReconstructingRule, Rule, Updates
+from ._base import CHOICE, Lesson, ReconstructingRule, Rule, Updates
 from .alignment import DirectFeedbackAlignment, FeedbackAlignment
 from .approximate_inverses import DTPAI, TPAI
 from .backprop import Backprop
+from .dendrites import Dendrites, SinglePhase, TwoPhase
 from .direct import DDTPControl, DDTPLinear
 from .exact import ITP, ExactRule, GAITProp, TargetPropExact
 from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
@@ -35,6 +36,8 @@ RULES: dict[str, type[Rule]] = {
         TargetPropExact,
         ITP,
         GAITProp,
+        SinglePhase,
+        TwoPhase,
     )
 }
 
@@ -42,6 +45,7 @@ RULES: dict[str, type[Rule]] = {
 GENERAL = tuple(name for name, rule in RULES.items() if not issubclass(rule, ExactRule | TPAI | DTPAI))
 
 __all__ = [
+    "CHOICE",
     "DDTPGGN",
     "DDTPRHL",
     "DTP",
@@ -56,6 +60,7 @@ __all__ = [
     "DDTPControl",
     "DDTPLinear",
     "DDTPRHLRec",
+    "Dendrites",
     "DirectFeedbackAlignment",
     "ExactRule",
     "FeedbackAlignment",
@@ -68,7 +73,9 @@ __all__ = [
     "Randomized",
     "ReconstructingRule",
     "Rule",
+    "SinglePhase",
     "TargetPropExact",
+    "TwoPhase",
     "Updates",
     "Variant",
 ]

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ..feedback.reconstruction import FeedbackStep, NoiseDraw, average_over_noise
 from ..network import Network, Trace
 
 Updates = tuple[Float[Array, "batch ..."], ...]
+
+LESSON, CHOICE = 1, 2  # purposes of the key of a step beside the noise of the feedback
 
 
 class Lesson(NamedTuple):
@@ -29,8 +32,9 @@ class Rule(eqx.Module):
     """A credit-assignment rule: pure functions of the network, the feedback parameters and a forward pass.
 
     A new rule implements `target_updates`. One with feedback parameters implements `init` too, and one that trains
-    them `feedback_gradients`. The other methods have defaults that cost nothing: `lesson` for local updates at other
-    activities than those of the forward pass, `chosen` for steps in which not every layer learns, `follow` for feedback
+    them `feedback_gradients`. The other methods have defaults that cost nothing: `settle` for networks that feedback moves
+    even without a target, `lesson` for local updates at other activities than those, `learn` for feedback that learns from
+    the same activities as the network, `chosen` for steps in which not every layer learns, `follow` for feedback
     that goes with the forward step, `complaints` for targets that may not exist. Numeric fields are hyperparameters; they
     may be arrays, so no value is compiled in.
     """
@@ -53,11 +57,23 @@ class Rule(eqx.Module):
         """Gradients of the feedback losses on this batch; `None` for a rule whose feedback stays as it is."""
         return None
 
+    def settle(self, network: Network, feedback: Any, trace: Trace) -> Trace:
+        """The activities of the network without a target, from those of the forward pass: as they are. All other methods
+        take the trace that this one returns."""
+        return trace
+
     def lesson(
         self, network: Network, feedback: Any, trace: Trace, output_update: Float[Array, "batch n_L"], *, key: PRNGKeyArray
     ) -> Lesson:
         """The target updates with the activities at which they are learned: those of the forward pass."""
         return Lesson(trace, self.target_updates(network, feedback, trace, output_update))
+
+    def learn(
+        self, network: Network, feedback: Any, trace: Trace, output_update: Float[Array, "batch n_L"], *, key: PRNGKeyArray
+    ) -> tuple[Lesson, FeedbackStep | None]:
+        """What network and feedback learn from a minibatch in which both do: `lesson` and `feedback_gradients`."""
+        lesson = self.lesson(network, feedback, trace, output_update, key=jax.random.fold_in(key, LESSON))
+        return lesson, self.feedback_gradients(network, feedback, trace, key=key)
 
     def chosen(self, network: Network, *, key: PRNGKeyArray) -> Bool[Array, " L"] | None:
         """Which layers move in this step; `None` for all of them."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from ..network import Dense
+from ..network import Dense, Network
 from ..normalization import BatchNormalized
 from ._base import Lesson, Rule
 
@@ -24,11 +24,21 @@ class Variant(Rule):
     def init(self, network, *, key):
         return self.rule.init(network, key=key)
 
+    def settle(self, network, feedback, trace):
+        return self.rule.settle(network, feedback, trace)
+
     def target_updates(self, network, feedback, trace, output_update):
         return self.rule.target_updates(network, feedback, trace, output_update)
 
     def feedback_gradients(self, network, feedback, trace, *, key):
         return self.rule.feedback_gradients(network, feedback, trace, key=key)
+
+    def lesson(self, network, feedback, trace, output_update, *, key):
+        return self.altered(network, self.rule.lesson(network, feedback, trace, output_update, key=key))
+
+    def learn(self, network, feedback, trace, output_update, *, key):
+        lesson, learned = self.rule.learn(network, feedback, trace, output_update, key=key)
+        return self.altered(network, lesson), learned
 
     def follow(self, before, after, feedback, lesson):
         return self.rule.follow(before, after, feedback, lesson)
@@ -37,8 +47,8 @@ class Variant(Rule):
         return self.rule.complaints(network, feedback, trace, output_update)
 
     @abc.abstractmethod
-    def lesson(self, network, feedback, trace, output_update, *, key) -> Lesson:
-        """As in `Rule`."""
+    def altered(self, network: Network, lesson: Lesson) -> Lesson:
+        """What becomes of the other rule's lesson."""
 
     @abc.abstractmethod
     def chosen(self, network, *, key) -> Chosen:
@@ -57,8 +67,8 @@ class Randomized(Variant):
     equation: ClassVar[str] = "dh_i of the other rule, learned by one random layer"
     source: ClassVar[str] = "Meulemans 2019, Algorithm A.2"
 
-    def lesson(self, network, feedback, trace, output_update, *, key) -> Lesson:
-        return self.rule.lesson(network, feedback, trace, output_update, key=key)
+    def altered(self, network, lesson):
+        return lesson
 
     def chosen(self, network, *, key) -> Chosen:
         return jnp.arange(network.depth) == jax.random.randint(key, (), 0, network.depth)
@@ -78,10 +88,9 @@ class Modified(Variant):
     equation: ClassVar[str] = "D_i^{-2} dh_i of the other rule"
     source: ClassVar[str] = "Meulemans 2019, Algorithm A.1"
 
-    def lesson(self, network, feedback, trace, output_update, *, key) -> Lesson:
-        found = self.rule.lesson(network, feedback, trace, output_update, key=key)
-        layers = zip(network.layers, found.trace.points, found.updates, strict=True)
-        return Lesson(found.trace, tuple(_unslope(layer, point, dh) for layer, point, dh in layers))
+    def altered(self, network, lesson):
+        layers = zip(network.layers, lesson.trace.points, lesson.updates, strict=True)
+        return Lesson(lesson.trace, tuple(_unslope(layer, point, dh) for layer, point, dh in layers))
 
     def chosen(self, network, *, key) -> Chosen:
         return self.rule.chosen(network, key=key)

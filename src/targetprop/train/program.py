@@ -17,12 +17,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ..diagnostics.probe import Probe, Sample
 from ..network import Network, parameters
 from ..penalties import penalised
-from ..rules import Rule
+from ..rules import CHOICE, Rule
 from ..updates import local_gradients, output_update, trainable_parameters
 from .state import NOISE, ORDER, Data, Hyperparameters, Member, State, Task, stream
 
 EVALUATION_BATCH = 1000
-LESSON, CHOICE = 1, 2  # purposes of a step's key beside the feedback noise
 
 
 def step(
@@ -37,12 +36,13 @@ def step(
     """One minibatch. Forward and feedback gradients are taken at the same parameters, then both are updated; with
     `joint=False` the feedback alone is."""
     rule, network, feedback = hyperparameters.rule, state.network, state.feedback
-    trace = network.trace(x).with_loss(task.loss, y)
+    trace = rule.settle(network, feedback, network.trace(x)).with_loss(task.loss, y)
     totals = state.totals
-    learned = rule.feedback_gradients(network, feedback, trace, key=key)
-    if joint:
+    if not joint:
+        learned = rule.feedback_gradients(network, feedback, trace, key=key)
+    else:
         error = output_update(task.loss, trace.output, y, hyperparameters.stepsize)
-        lesson = rule.lesson(network, feedback, trace, error, key=jax.random.fold_in(key, LESSON))
+        lesson, learned = rule.learn(network, feedback, trace, error, key=key)
         gradients = local_gradients(network, lesson.trace, lesson.updates, task.trainable)
         trained = trainable_parameters(network, task.trainable)
         gradients = penalised(hyperparameters.penalty, gradients, trained)
@@ -221,7 +221,7 @@ def complaints(task: Task, member: Member, data: Data, epoch: Array, index: Arra
     if type(rule).complaints is Rule.complaints:
         return ()
     x, y = _minibatch(task, network, data, _order(member, epoch, index), step)
-    trace = network.trace(x).with_loss(task.loss, y)
+    trace = rule.settle(network, member.state.feedback, network.trace(x)).with_loss(task.loss, y)
     error = output_update(task.loss, trace.output, y, member.hyperparameters.stepsize)
     return rule.complaints(network, member.state.feedback, trace, error)
 

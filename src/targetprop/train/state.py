@@ -106,7 +106,8 @@ def count_trained_maps(rule: Rule, network: Network, feedback: Any) -> int:
 
     def losses(rule, network, feedback):
         x = jnp.zeros((1, *network.input_shape), network.dtype)
-        step = rule.feedback_gradients(network, feedback, network.trace(x), key=jax.random.key(0))
+        trace = rule.settle(network, feedback, network.trace(x))
+        step = rule.feedback_gradients(network, feedback, trace, key=jax.random.key(0))
         return None if step is None else step.losses
 
     shape = eqx.filter_eval_shape(losses, rule, network, feedback)
