@@ -44,11 +44,8 @@ class Dendrites(Rule):
         return circuit.at_rest(trace, self.solver.find(circuit.free(trace)).displacements)
 
     def target_updates(self, network, feedback, trace, output_update):
-        hidden = self.signals(self.taught(network, feedback, trace, output_update))[:-1]
-        return (
-            *(dh / scale for dh, scale in zip(hidden, layer_scales(self.mu, network.depth), strict=False)),
-            output_update,
-        )
+        signals = self.signals(self.taught(network, feedback, trace, output_update))
+        return (*scaled_up(signals, self.mu)[:-1], output_update)
 
     def follow(self, before, after, feedback, lesson):
         return self.backward.follow(before, after, feedback, lesson.trace)
