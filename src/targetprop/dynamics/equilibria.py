@@ -174,12 +174,12 @@ def _times(u: Displacements, scale: Displacements) -> Displacements:
 def jacobian(motion: Motion, d: Displacements) -> Float[Array, "batch n n"]:
     """`tau ∂(dd/dt)/∂d` per sample, with the layers one after the other, `n` units in all (Meulemans 2019, equation
     6.40)."""
-    n = _rows(d).shape[1]
+    at = _rows(d)
 
     def moved(shift):
-        return _rows(motion.velocity(jax.tree.map(jnp.add, d, _layers(shift[None], d))))
+        return _rows(motion.velocity(_layers(at + shift, d)))
 
-    return jax.jacfwd(moved)(jnp.zeros(n, d[0].dtype))
+    return jax.jacfwd(moved)(jnp.zeros_like(at[0]))
 
 
 def _rows(d: Displacements) -> Float[Array, "batch n"]:

@@ -26,9 +26,11 @@ class Backward(eqx.Module):
     def maps(self, network: Network, feedback: Any, trace: Trace) -> Sequence[Layer]:
         """The mappings themselves, for the batch of a forward pass."""
 
+    @property
     @abc.abstractmethod
-    def inverts(self) -> bool:
-        """Whether `g_i` undoes `f_{i+1}` exactly, so that a network without a teacher rests at its forward pass."""
+    def returned(self) -> float:
+        """The share of a layer's change that `g_i` brings back once `f_{i+1}` has carried it up: 1 for an inverse, 0 where
+        nothing is known of it."""
 
     @abc.abstractmethod
     def learned(self, feedback: Any, activities: Sequence[Activity]) -> FeedbackStep | None:
@@ -74,8 +76,9 @@ class ExactInverses(Backward):
             ExactInverse(layer, dense.activation, self.method, state, point) for layer, dense, state, point in layers
         )
 
-    def inverts(self):
-        return True
+    @property
+    def returned(self):
+        return 1.0
 
     def learned(self, feedback, activities):
         return None
@@ -99,8 +102,9 @@ class ApproximateInverses(Backward):
     def maps(self, network, feedback, trace):
         return feedback
 
-    def inverts(self):
-        return False
+    @property
+    def returned(self):
+        return 1.0
 
     def learned(self, feedback, activities):
         return activity_reconstruction(feedback, activities, self.decay)
@@ -122,8 +126,9 @@ class TrainedFeedback(Backward):
     def maps(self, network, feedback, trace):
         return feedback
 
-    def inverts(self):
-        return False
+    @property
+    def returned(self):
+        return 0.0
 
     def learned(self, feedback, activities):
         return activity_reconstruction(feedback, activities, self.decay)
