@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from ...train.result import Summary
 from ..figures import COLOURS, canvas, curve, legend
-from ..item import EpochOptions, Item, Report, as_cell, check_known, plus_minus
+from ..item import EpochOptions, Item, Report, check_known, plus_minus, report_cell
 from ..store import FinishedSeed, Store
 from ..training import TrainingPart, published_recipe
 
@@ -104,7 +103,7 @@ class AccuracyFigure(Item[PanelOptions]):
                 for when in ("peak", "final")
             }
             place = f"{line.panel.letter}: {line.label}"
-            cells += [_cell(f"{label} {place}", column, summary) for column, summary in found.items()]
+            cells += [report_cell(f"{label} {place}", column, summary) for column, summary in found.items()]
             seeds = len(found["peak test"].values)
             rows.append((line.panel.letter, label, line.label, *(plus_minus(s, 2) for s in found.values()), str(seeds)))
         titles = (
@@ -178,7 +177,3 @@ def _bars(axes: Axes, lines: Sequence[Line]) -> None:
             spread = found.sd if len(found.values) > 1 else 0
             axes.errorbar(x, found.mean, yerr=spread, fmt=marker, color=colour, capsize=3, label=name)
     axes.set_xticks(range(len(places)), places)
-
-
-def _cell(row: str, column: str, found: Summary) -> dict[str, Any]:
-    return {"row": row, "column": column, "published": None, "ours": as_cell(found)}

@@ -21,7 +21,7 @@ from ...train.result import Summary
 from ...updates import minibatch_step
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas
-from ..item import Item, Options, Report, as_cell, plus_minus
+from ..item import Item, Options, Report, plus_minus, report_cell
 
 BATCH, DEPTH, GAMMA, SHOWN = 60, 4, 1e-3, 400
 RULES = {
@@ -111,8 +111,7 @@ class ScatterFigure(Item[Options]):
                 for i in range(DEPTH):
                     cosine = Summary(tuple(metrics[rule]["cosines"][i] for metrics in seeds))
                     ratio = Summary(tuple(metrics[rule]["ratios"][i] for metrics in seeds))
-                    row, column = f"{rule}, {weights} weights", f"layer {i + 1}"
-                    cells.append({"row": row, "column": column, "published": None, "ours": as_cell(cosine)})
+                    cells.append(report_cell(f"{rule}, {weights} weights", f"layer {i + 1}", cosine))
                     size = f"{ratio.mean:.3g}" if ratio.values else "-"
                     rows.append((rule, weights, str(i + 1), plus_minus(cosine, 4), size, str(len(seeds))))
         text = (

@@ -22,7 +22,7 @@ from ...network import Dense, Network
 from ...train.result import Summary
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas
-from ..item import Item, Options, Report, plus_minus
+from ..item import Item, Options, Report, plus_minus, report_cell
 
 SLOPE = 0.35
 POINTS, MEASURED = 100, 200  # samples of a curve, and noise samples that the reconstruction error is averaged over
@@ -215,11 +215,12 @@ class InverseFigure(Item[Options]):
         for (panel, label), curves in found.items():
             kept = curves[np.isfinite(curves[:, -1])] if len(curves) else curves
             last = Summary(tuple(map(float, kept[:, -1]))) if len(kept) else Summary(())
-            middle = float(np.median(last.values)) if last.values else None
-            ours = {"mean": last.mean, "sd": last.sd, "n": len(last.values), "median": middle} if last.values else None
-            cells.append({"row": panel, "column": label, "published": None, "ours": ours})
+            one, end = report_cell(panel, label, last), "-"
+            if last.values:
+                one["ours"]["median"] = float(np.median(last.values))
+                end = f"{one['ours']['median']:.3g}"
+            cells.append(one)
             start = f"{np.median(curves[:, 0]):.3g}" if len(curves) else "-"
-            end = "-" if middle is None else f"{middle:.3g}"
             rows.append((panel, label, start, end, plus_minus(last, 3), str(len(curves)), str(len(curves) - len(kept))))
         titles = ("layers", "noise or learner", "start (median)", "end (median)", "end (mean ± SD)", "seeds", "diverged")
         complete = all(len(curves) for curves in found.values())
