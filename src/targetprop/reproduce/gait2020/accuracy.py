@@ -74,8 +74,9 @@ class Line:
     def summary(self, entry: str, peak: bool) -> Summary:
         """The peak or the final accuracy over seeds."""
         values = self.accuracies(entry)
-        chosen = values.max(axis=1, initial=0) if peak else values[:, -1] if values.size else values
-        return Summary(tuple(map(float, chosen)))
+        if not values.size:
+            return Summary(())
+        return Summary(tuple(map(float, values.max(axis=1) if peak else values[:, -1])))
 
     def _runs(self) -> list[FinishedSeed]:
         return list(self.part.found().values())
