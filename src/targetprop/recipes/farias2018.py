@@ -12,12 +12,11 @@ rate does not bear the factor of 20 that minibatches of 20 would ask for.
 """
 
 import functools
-import json
-from importlib import resources
 
 from ..dynamics.gradient_flow import AtZero
 from ..dynamics.integrators import Euler
 from ..losses import SquaredError
+from ..packaged import beside, read_json
 from ..rules import GradientTargets
 from ..train.optimizers import SGD
 from ..train.schedule import Schedule
@@ -31,8 +30,7 @@ HELD_OUT = {"mnist": 10_000, "fashion-mnist": 10_000, "cifar10": 0}
 @functools.cache
 def published() -> dict[str, dict]:
     """The published values by name, for example `mnist/784-100-10`."""
-    text = resources.files(__name__.rpartition(".")[0]).joinpath("farias2018.json").read_text()
-    return json.loads(text)["recipes"]
+    return read_json(beside(__name__, "farias2018.json"))["recipes"]
 
 
 def names() -> tuple[str, ...]:

@@ -1,12 +1,11 @@
 """Tables 1 to 3 of appendix B: training accuracy on MNIST over a grid of learning rate and penalty."""
 
-import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
+from ...packaged import beside, read_json
 from ...recipes import gait2020
 from ...train.result import Summary
 from ..figures import canvas
@@ -80,5 +79,4 @@ def _matrix(axes, values: dict[tuple[str, str], float], rows: Sequence[str], col
 
 def _published() -> dict[str, dict[str, list[float]]]:
     """Peak and final accuracy of each cell `LEARNING RATE/LAMBDA` of each table."""
-    text = resources.files(__name__.rpartition(".")[0]).joinpath("published.json").read_text()
-    return json.loads(text)
+    return read_json(beside(__name__, "published.json"))
