@@ -141,11 +141,6 @@ class InverseLearning(Experiment):
         return tuple(jnp.append(curve, last) for curve, last in zip(found, measured(q), strict=True))  # pyright: ignore
 
 
-def gradient(strength: float = 0.0) -> InverseGradient:
-    """The learner of the thesis."""
-    return InverseGradient(strength)
-
-
 EQUAL = {"below": 5, "above": 5, "rate": 0.005, "last": 0.004, "iterations": 2500}
 CONTRACTING = {"below": 5, "above": 3, "rate": 0.005, "last": 0.00005}
 EXPANDING = {"below": 3, "above": 5, "rate": 0.005, "last": 0.004}
@@ -163,8 +158,8 @@ PANELS = {
     },
     "expanding layers, 3 to 5": {
         "white": InverseLearning(**EXPANDING),
-        "white, λ = 0.2": InverseLearning(**EXPANDING, learner=gradient(0.2)),
-        "coloured, λ = 0.2": InverseLearning(**EXPANDING, colour=3, learner=gradient(0.2)),
+        "white, λ = 0.2": InverseLearning(**EXPANDING, learner=InverseGradient(0.2)),
+        "coloured, λ = 0.2": InverseLearning(**EXPANDING, colour=3, learner=InverseGradient(0.2)),
     },
 }
 AUTOENCODERS = {
