@@ -6,7 +6,15 @@ from .data import DataError, Dataset, load
 from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
 from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
-from .feedback.inverses import Automatic, ConjugateGradients, ExplicitInverse, Inverse, LUSolve, Woodbury
+from .feedback.inverses import (
+    Automatic,
+    ConjugateGradients,
+    ExplicitInverse,
+    Inverse,
+    LUSolve,
+    RobustShermanMorrison,
+    Woodbury,
+)
 from .feedback.inversion import BenIsraelCohen, InverseGradient
 from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
 from .gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
@@ -107,6 +115,7 @@ __all__ = [
     "ReLU",
     "Recipe",
     "ReconstructingRule",
+    "RobustShermanMorrison",
     "Rule",
     "Schedule",
     "Sigmoid",
