@@ -152,12 +152,12 @@ def test_exact_inverses_make_incremental_targets():
     """(6.9) and (6.13) hold without approximation as `r_i = rho [f_{i+1}^{-1}(f_{i+1}(h_i) + r_{i+1}) - h_i]` for
     `r_i = h_i - f_i(h_{i-1})`: incremental target propagation with `gamma = rho`, at the activities under the teacher."""
     case, mu = square(), 0.3
-    rho = mu / (1 - mu)
-    _, taught = settled(case, exact_rule(mu), case.dh)
+    rho, dh = mu / (1 - mu), 0.2 * case.dh
+    _, taught = settled(case, exact_rule(mu), dh)
     h = (case.x, *taught.activities)
     f = [layer.at(below).h for layer, below in zip(case.network.layers, h[:-1], strict=True)]
     r = [own - predicted for own, predicted in zip(h[1:], f, strict=True)]
-    np.testing.assert_allclose(r[-1], rho * case.dh, rtol=1e-9)
+    np.testing.assert_allclose(r[-1], rho * dh, rtol=1e-8)
     for i in range(L - 1):
         np.testing.assert_allclose(r[i], rho * (case.maps[i](f[i + 1] + r[i + 1]) - h[i + 1]), rtol=1e-8, atol=1e-12)
 

@@ -15,6 +15,9 @@ from ..linear_algebra import solve
 from .circuit import Displacements, Motion, norms
 
 
+Course = tuple[Float[Array, "..."], ...]  # displacements with a leading axis of times
+
+
 class Equilibrium(eqx.Module):
     """Where a motion was left: its displacements, the velocity of each layer relative to its size, per sample, and whether
     that is within the tolerance."""
@@ -128,7 +131,7 @@ class Integration(EquilibriumSolver):
 
 def trajectory(
     motion: Motion, times: Float[Array, " times"], solver: diffrax.AbstractSolver | None = None, tolerance: float = 1e-5
-) -> Displacements:
+) -> Course:
     """The displacements at `times`, in units of `tau`, of a motion that begins at rest at time 0: arrays with a leading axis
     `times`. `tolerance` is the error per step, relative to the layer's displacement. Raises what Diffrax raises where the
     motion runs off."""
@@ -167,7 +170,7 @@ def _scale(motion: Motion) -> Displacements:
     return tuple(size.reshape(-1, *[1] * (x.ndim - 1)) for size, x in zip(positive, d, strict=True))
 
 
-def _times(u: Displacements, scale: Displacements) -> Displacements:
+def _times(u: Course, scale: Displacements) -> Course:
     return jax.tree.map(jnp.multiply, u, scale)
 
 
