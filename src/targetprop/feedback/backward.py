@@ -31,8 +31,9 @@ class Backward(eqx.Module):
         """Whether `g_i` undoes `f_{i+1}` exactly, so that a network without a teacher rests at its forward pass."""
 
     @abc.abstractmethod
-    def learned(self, feedback: Any, activities: Sequence[Activity]) -> FeedbackStep | None:
-        """What the mappings learn from the activities `h_1 .. h_L` at rest; `None` for those that do not learn."""
+    def learned(self, feedback: Any, sources: Sequence[Activity], goals: Sequence[Activity]) -> FeedbackStep | None:
+        """What the mappings learn where `g_i` reads `sources[i - 1]`, an activity of layer `i + 1`, and is to give
+        `goals[i - 1]`, one of layer `i`, both at rest; `None` for those that do not learn."""
 
     @abc.abstractmethod
     def follow(self, before: Network, after: Network, feedback: Any, trace: Trace) -> tuple[Network, Any]:
@@ -77,7 +78,7 @@ class ExactInverses(Backward):
     def inverts(self):
         return True
 
-    def learned(self, feedback, activities):
+    def learned(self, feedback, sources, goals):
         return None
 
     def follow(self, before, after, feedback, trace):
@@ -102,8 +103,8 @@ class ApproximateInverses(Backward):
     def inverts(self):
         return False
 
-    def learned(self, feedback, activities):
-        return activity_reconstruction(feedback, activities, self.decay)
+    def learned(self, feedback, sources, goals):
+        return activity_reconstruction(feedback, sources, goals, self.decay)
 
     def follow(self, before, after, feedback, trace):
         return after, feedback
@@ -125,8 +126,8 @@ class TrainedFeedback(Backward):
     def inverts(self):
         return False
 
-    def learned(self, feedback, activities):
-        return activity_reconstruction(feedback, activities, self.decay)
+    def learned(self, feedback, sources, goals):
+        return activity_reconstruction(feedback, sources, goals, self.decay)
 
     def follow(self, before, after, feedback, trace):
         return after, feedback
