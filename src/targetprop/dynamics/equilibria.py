@@ -167,7 +167,7 @@ def _scale(motion: Dynamics) -> Displacements:
     return tuple(size.reshape(-1, *[1] * (x.ndim - 1)) for size, x in zip(positive, d, strict=True))
 
 
-def _times(u: Displacements, scale: Displacements) -> Displacements:
+def _times(u: Displacements, scale: tuple[Float[Array, "..."], ...]) -> Displacements:
     return jax.tree.map(jnp.multiply, u, scale)
 
 
