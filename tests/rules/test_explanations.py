@@ -31,9 +31,23 @@ NUMBERED = {
     "Ahmad et al. 2020": {EQUATION: {str(n) for n in range(1, 27)}, ALGORITHM: {"1"}},
     "Farias and Maziero 2018": {EQUATION: {str(n) for n in range(1, 52)}, ALGORITHM: {"1"}},
     "Meulemans 2019": {
-        EQUATION: {*(f"4.{n}" for n in range(1, 107)), *(f"5.{n}" for n in range(1, 62))},
+        EQUATION: {f"{chapter}.{n}" for chapter, last in ((4, 106), (5, 61), (6, 59)) for n in range(1, last + 1)},
         ALGORITHM: {"4.1", *(f"A.{n}" for n in range(1, 18))},
-        r"\bsection": {"4.1", "4.1.1", "4.2", "4.2.3", "4.3", "4.3.1", "4.3.2", "4.3.3", "5.1.1", "5.2", "5.2.1", "5.2.2"},
+        r"\bsection": {
+            "4.1",
+            "4.1.1",
+            "4.2",
+            "4.2.3",
+            "4.3",
+            "4.3.1",
+            "4.3.2",
+            "4.3.3",
+            "5.1.1",
+            "5.2",
+            "5.2.1",
+            "5.2.2",
+            *(f"6.{n}" for n in range(1, 10)),
+        },
     },
 }
 NUMBER = r"([A-Z]?\d+(?:\.\d+)*|[A-D](?:\.\d+)?)\b"

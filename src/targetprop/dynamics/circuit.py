@@ -19,9 +19,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..network import Activity, Layer, Network, Point, Trace, difference
+from ._base import Displacements, Dynamics, norms
 from .teachers import Held, Injected, Teacher
-
-Displacements = tuple[Float[Array, "batch ..."], ...]
 
 
 class Gains(eqx.Module):
@@ -82,7 +81,7 @@ class Circuit(eqx.Module):
         return self.network.trace_at((origin.h[0], *moved))
 
 
-class Motion(eqx.Module):
+class Motion(Dynamics):
     """A circuit in displacements `d_1 .. d_L` from the activities `h`. `points[i - 1]` is where `f_i` was evaluated, at
     `h_{i-1}`, and `above[i - 1]` where `g_i` was, at `h_{i+1}`; `imbalance` is `tau dh_i/dt` of the free network at `h`;
     `reference` is added to `d` where sizes are compared."""
@@ -94,6 +93,10 @@ class Motion(eqx.Module):
     imbalance: Displacements
     reference: Displacements
     teacher: Teacher
+
+    @property
+    def start(self) -> Displacements:
+        return jax.tree.map(jnp.zeros_like, self.h)
 
     def velocity(self, d: Displacements) -> Displacements:
         """`tau dd_i/dt`, of the shapes of `d`."""
@@ -153,8 +156,3 @@ class Motion(eqx.Module):
         """What the velocity of each layer is small or large beside, per sample: the size of the activity where the free
         network is sought, of the displacement alone where a taught one is."""
         return norms(tuple(x + dx for x, dx in zip(self.reference, d, strict=True)))
-
-
-def norms(d: Displacements) -> Float[Array, "L batch"]:
-    """The Euclidean norm of each layer's displacement, per sample."""
-    return jnp.stack([jnp.linalg.norm(x.reshape(x.shape[0], -1), axis=1) for x in d])

@@ -1,4 +1,4 @@
-"""Where a circuit comes to rest: by integration, by sweeps up and down the layers, or by Newton's method."""
+"""Where a network in continuous time comes to rest: by integration, by sweeps up and down the layers, by Newton."""
 
 import abc
 
@@ -12,8 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from ..errors import ConfigError
 from ..linear_algebra import solve
-from .circuit import Displacements, Motion, norms
-
+from ._base import Displacements, Dynamics, norms
 
 Course = tuple[Float[Array, "..."], ...]  # displacements with a leading axis of times
 
@@ -40,14 +39,14 @@ class EquilibriumSolver(eqx.Module):
     steps: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def approach(self, motion: Motion) -> Displacements:
+    def approach(self, motion: Dynamics) -> Displacements:
         """The displacements at which the search ends, be it at rest or not."""
 
     @abc.abstractmethod
     def advice(self) -> str:
         """What to change where the search does not end at rest."""
 
-    def find(self, motion: Motion) -> Equilibrium:
+    def find(self, motion: Dynamics) -> Equilibrium:
         """Where the motion comes to rest, if it does."""
         d = self.approach(motion)
         residual = _residual(motion, d)
@@ -75,7 +74,7 @@ class Sweeps(EquilibriumSolver):
             own, better = motion.sweep(own)
             return own, better, norms(jax.tree.map(jnp.subtract, better, d)), count + 1
 
-        start = jax.tree.map(jnp.zeros_like, motion.h)
+        start = motion.start
         infinite = jnp.full_like(motion.sizes(start), jnp.inf)
         return lax.while_loop(going, advance, (start, start, infinite, 0))[1]
 
@@ -130,7 +129,7 @@ class Integration(EquilibriumSolver):
 
 
 def trajectory(
-    motion: Motion, times: Float[Array, " times"], solver: diffrax.AbstractSolver | None = None, tolerance: float = 1e-5
+    motion: Dynamics, times: Float[Array, " times"], solver: diffrax.AbstractSolver | None = None, tolerance: float = 1e-5
 ) -> Course:
     """The displacements at `times`, in units of `tau`, of a motion that begins at rest at time 0: arrays with a leading axis
     `times`. `tolerance` is the error per step, relative to the layer's displacement. Raises what Diffrax raises where the
@@ -147,7 +146,7 @@ def _integrate(motion, scale, solver, tolerance, end, **options):
     def field(t, u, args):
         return jax.tree.map(jnp.divide, motion.velocity(_times(u, scale)), scale)
 
-    dtype = motion.h[0].dtype
+    dtype = motion.start[0].dtype
     precise = max(tolerance, 100 * float(jnp.finfo(dtype).eps))
     return diffrax.diffeqsolve(
         diffrax.ODETerm(field),
@@ -155,16 +154,16 @@ def _integrate(motion, scale, solver, tolerance, end, **options):
         t0=jnp.zeros((), dtype),
         t1=jnp.asarray(end, dtype),
         dt0=None,
-        y0=jax.tree.map(jnp.zeros_like, motion.h),
+        y0=motion.start,
         stepsize_controller=diffrax.PIDController(rtol=precise, atol=precise),
         adjoint=diffrax.ForwardMode(),
         **options,
     )
 
 
-def _scale(motion: Motion) -> Displacements:
+def _scale(motion: Dynamics) -> Displacements:
     """The root mean square of each layer's displacement after one sweep, per sample, to be multiplied by."""
-    _, d = motion.sweep(jax.tree.map(jnp.zeros_like, motion.h))
+    _, d = motion.sweep(motion.start)
     sizes = (norm / x[0].size ** 0.5 for norm, x in zip(norms(d), d, strict=True))
     positive = [jnp.where(size > 0, size, 1.0) for size in sizes]
     return tuple(size.reshape(-1, *[1] * (x.ndim - 1)) for size, x in zip(positive, d, strict=True))
@@ -174,7 +173,7 @@ def _times(u: Course, scale: Displacements) -> Course:
     return jax.tree.map(jnp.multiply, u, scale)
 
 
-def jacobian(motion: Motion, d: Displacements) -> Float[Array, "batch n n"]:
+def jacobian(motion: Dynamics, d: Displacements) -> Float[Array, "batch n n"]:
     """`tau ∂(dd/dt)/∂d` per sample, with the layers one after the other, `n` units in all (Meulemans 2019, equation
     6.40)."""
     at = _rows(d)
@@ -194,6 +193,7 @@ def _layers(rows: Float[Array, "batch n"], like: Displacements) -> Displacements
     return tuple(part.reshape(-1, *x.shape[1:]) for part, x in zip(jnp.split(rows, ends, axis=1), like, strict=True))
 
 
-def _residual(motion: Motion, d: Displacements) -> Float[Array, "L batch"]:
-    size = motion.sizes(d)
-    return norms(motion.velocity(d)) / jnp.where(size > 0, size, 1.0)
+def _residual(motion: Dynamics, d: Displacements) -> Float[Array, "L batch"]:
+    speed, size = norms(motion.velocity(d)), motion.sizes(d)
+    unmoved = jnp.where(speed > 0, jnp.inf, 0.0)  # a layer that is about to leave is not at rest, however slow
+    return jnp.where(size > 0, speed / jnp.where(size > 0, size, 1.0), unmoved)

@@ -33,8 +33,9 @@ class Backward(eqx.Module):
         nothing is known of it."""
 
     @abc.abstractmethod
-    def learned(self, feedback: Any, activities: Sequence[Activity]) -> FeedbackStep | None:
-        """What the mappings learn from the activities `h_1 .. h_L` at rest; `None` for those that do not learn."""
+    def learned(self, feedback: Any, sources: Sequence[Activity], goals: Sequence[Activity]) -> FeedbackStep | None:
+        """What the mappings learn where `g_i` reads `sources[i - 1]`, an activity of layer `i + 1`, and is to give
+        `goals[i - 1]`, one of layer `i`, both at rest; `None` for those that do not learn."""
 
     @abc.abstractmethod
     def follow(self, before: Network, after: Network, feedback: Any, trace: Trace) -> tuple[Network, Any]:
@@ -80,7 +81,7 @@ class ExactInverses(Backward):
     def returned(self):
         return 1.0
 
-    def learned(self, feedback, activities):
+    def learned(self, feedback, sources, goals):
         return None
 
     def follow(self, before, after, feedback, trace):
@@ -106,8 +107,8 @@ class ApproximateInverses(Backward):
     def returned(self):
         return 1.0
 
-    def learned(self, feedback, activities):
-        return activity_reconstruction(feedback, activities, self.decay)
+    def learned(self, feedback, sources, goals):
+        return activity_reconstruction(feedback, sources, goals, self.decay)
 
     def follow(self, before, after, feedback, trace):
         return after, feedback
@@ -130,8 +131,8 @@ class TrainedFeedback(Backward):
     def returned(self):
         return 0.0
 
-    def learned(self, feedback, activities):
-        return activity_reconstruction(feedback, activities, self.decay)
+    def learned(self, feedback, sources, goals):
+        return activity_reconstruction(feedback, sources, goals, self.decay)
 
     def follow(self, before, after, feedback, trace):
         return after, feedback

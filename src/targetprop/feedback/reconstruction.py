@@ -138,15 +138,16 @@ def layerwise_reconstruction(
 
 
 def activity_reconstruction(
-    maps: Sequence[FeedbackMap], activities: Sequence[Activity], decay: Decay = NO_DECAY
+    maps: Sequence[FeedbackMap], sources: Sequence[Activity], goals: Sequence[Activity], decay: Decay = NO_DECAY
 ) -> FeedbackStep:
-    """`||g_i(h_{i+1}) - h_i||^2` with weight decay, for each hidden layer, from the activities `h_1 .. h_L` at which a
-    network rests (Meulemans 2019, equations 6.24 and 6.26, whose learning rate is twice ours)."""
+    """`||g_i(x) - y||^2` with weight decay, `x = sources[i - 1]`, `y = goals[i - 1]`, for each hidden layer. With the
+    activities `h_{i+1}` and `h_i` at which a network rests: Meulemans 2019, equations 6.24 and 6.26, whose learning rate
+    is twice ours."""
 
-    def loss(g, above, below):
-        return jnp.sum((g.at(above).h - below) ** 2) / below.shape[0] + decay.penalty(g, None, None)
+    def loss(g, source, goal):
+        return jnp.sum((g.at(source).h - goal) ** 2) / goal.shape[0] + decay.penalty(g, None, None)
 
-    return _collect(_own_gradient(loss)(*each) for each in zip(maps, activities[1:], activities[:-1], strict=True))
+    return _collect(_own_gradient(loss)(*each) for each in zip(maps, sources, goals, strict=True))
 
 
 class NoiseDraw(NamedTuple):

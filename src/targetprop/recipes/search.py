@@ -10,6 +10,7 @@ import optuna
 
 from ..data import Dataset, load
 from ..provenance import environment
+from ..rules import Rule
 from ..train.loggers import ProgressBar
 from ..train.result import FINISHED
 from ..train.run import train
@@ -36,6 +37,7 @@ SPACE: Mapping[str, Range] = {
     "rule.damping": Range(1e-3, 10.0),
     "rule.integrator.tau": Range(1e-2, 1.0),
     "rule.curvature_damping": Range(1e-3, 1.0),
+    "rule.mu": Range(1e-2, 0.4),
     "feedback_optimizer.learning_rate": Range(1e-4, 3e-2),
 }
 
@@ -112,7 +114,7 @@ def search(
 def _matters(recipe: Recipe, name: str) -> bool:
     """Fixed feedback has no optimiser, and the step of a rule without feedback only rescales its learning rate. A rule whose
     weight decay is off by default is searched without it."""
-    learns = hasattr(recipe.rule, "sigma")
+    learns = type(recipe.rule).feedback_gradients is not Rule.feedback_gradients
     return get_value(recipe, name) != 0 and (learns or name not in ("stepsize", "feedback_optimizer.learning_rate"))
 
 

@@ -10,6 +10,7 @@ from .exact import ITP, ExactRule, GAITProp, TargetPropExact
 from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
 from .generalized import DDTPGGN
 from .gradient_targets import GradientTargets
+from .multiplexing import Multiplexing
 from .random_hidden import DDTPRHL, DDTPRHLRec
 from .target_propagation import DTP, DTPDRL, TP
 from .variants import Modified, Randomized, Variant
@@ -38,6 +39,7 @@ RULES: dict[str, type[Rule]] = {
         GAITProp,
         SinglePhase,
         TwoPhase,
+        Multiplexing,
     )
 }
 
@@ -70,6 +72,7 @@ __all__ = [
     "GradientTargets",
     "Lesson",
     "Modified",
+    "Multiplexing",
     "Randomized",
     "ReconstructingRule",
     "Rule",

@@ -137,10 +137,11 @@ class SinglePhase(Dendrites):
 
     def learn(self, network, feedback, trace, output_update, *, key):
         taught = self.taught(network, feedback, trace, output_update)
-        return self._lesson(network, taught), self.backward.learned(feedback, taught.activities)
+        h = taught.activities
+        return self._lesson(network, taught), self.backward.learned(feedback, h[1:], h[:-1])
 
     def feedback_gradients(self, network, feedback, trace, *, key):
-        return self.backward.learned(feedback, trace.h[1:])
+        return self.backward.learned(feedback, trace.h[2:], trace.h[1:-1])
 
     def signals(self, taught):
         own = zip(taught.rest.h[1:], taught.rest.points, taught.d, taught.motion.risen(taught.d), strict=True)
@@ -168,7 +169,7 @@ class TwoPhase(Dendrites):
         return self._lesson(network, self.taught(network, feedback, trace, output_update))
 
     def feedback_gradients(self, network, feedback, trace, *, key):
-        return self.backward.learned(feedback, trace.h[1:])
+        return self.backward.learned(feedback, trace.h[2:], trace.h[1:-1])
 
     def signals(self, taught):
         return taught.d

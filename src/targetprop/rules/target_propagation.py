@@ -32,9 +32,15 @@ def propagate_targets(maps, trace, output_update):
 
 def propagate_differences(maps, trace, output_update):
     """`dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})` from the output down (difference target propagation)."""
+    points = [g.at(above) for g, above in zip(maps, trace.h[2:], strict=True)]
+    return propagate_displacements(maps, points, output_update)
+
+
+def propagate_displacements(maps, points, output_update):
+    """`dh_i = g_i(x + dh_{i+1}) - g_i(x)` from the output down, where `points[i - 1]` is `g_i` at its `x`."""
     updates = [output_update]
-    for g, above in zip(reversed(maps), reversed(trace.h[2:]), strict=True):
-        updates.append(g.difference(g.at(above), updates[-1]))
+    for g, point in zip(reversed(maps), reversed(points), strict=True):
+        updates.append(g.difference(point, updates[-1]))
     return tuple(reversed(updates))
 
 
