@@ -6,6 +6,7 @@ from .data import DataError, Dataset, load
 from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
 from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
+from .feedback.backward import ApproximateInverses, Backward, ExactInverses, TrainedFeedback
 from .feedback.inverses import Automatic, ConjugateGradients, ExplicitInverse, Inverse, LUSolve, Woodbury
 from .feedback.inversion import BenIsraelCohen, InverseGradient
 from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
@@ -37,9 +38,12 @@ from .rules import (
     GaussNewtonTargets,
     GeneralizedGaussNewtonTargets,
     GradientTargets,
+    Multiplexing,
     ReconstructingRule,
     Rule,
+    SinglePhase,
     TargetPropExact,
+    TwoPhase,
 )
 from .train.optimizers import SGD, Adam, PerLayer, UncorrectedAdam
 from .train.run import train
@@ -61,10 +65,12 @@ __all__ = [
     "TP",
     "TPAI",
     "Adam",
+    "ApproximateInverses",
     "AtActivity",
     "AtZero",
     "Automatic",
     "Backprop",
+    "Backward",
     "BenIsraelCohen",
     "Comparison",
     "ConfigError",
@@ -78,6 +84,7 @@ __all__ = [
     "Dense",
     "DirectFeedbackAlignment",
     "Euler",
+    "ExactInverses",
     "ExplicitInverse",
     "FeedbackAlignment",
     "GAITProp",
@@ -93,6 +100,7 @@ __all__ = [
     "LeakyReLU",
     "LocalCost",
     "Moments",
+    "Multiplexing",
     "Network",
     "NoiseDraw",
     "NotInvertibleError",
@@ -110,6 +118,7 @@ __all__ = [
     "Rule",
     "Schedule",
     "Sigmoid",
+    "SinglePhase",
     "SoftmaxCrossEntropy",
     "Softplus",
     "SquareMLP",
@@ -120,6 +129,8 @@ __all__ = [
     "Tikhonov",
     "TowerMLP",
     "Trace",
+    "TrainedFeedback",
+    "TwoPhase",
     "UncertainMLP",
     "Uncertainty",
     "UncorrectedAdam",
