@@ -7,7 +7,15 @@ from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, Qu
 from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
 from .feedback.backward import ApproximateInverses, Backward, ExactInverses, TrainedFeedback
-from .feedback.inverses import Automatic, ConjugateGradients, ExplicitInverse, Inverse, LUSolve, Woodbury
+from .feedback.inverses import (
+    Automatic,
+    ConjugateGradients,
+    ExplicitInverse,
+    Inverse,
+    LUSolve,
+    RobustShermanMorrison,
+    Woodbury,
+)
 from .feedback.inversion import BenIsraelCohen, InverseGradient
 from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
 from .gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
@@ -115,6 +123,7 @@ __all__ = [
     "ReLU",
     "Recipe",
     "ReconstructingRule",
+    "RobustShermanMorrison",
     "Rule",
     "Schedule",
     "Sigmoid",

@@ -7,6 +7,9 @@ import sys
 import pytest
 
 from targetprop.cli import VERBS, main
+from targetprop.cli.parsing import parse
+from targetprop.cli.train import TrainOptions
+from targetprop.recipes import recipe, recipe_names
 from targetprop.rules import GENERAL, RULES
 
 SMALL = ["--epochs", "1", "--hidden", "8"]
@@ -86,6 +89,24 @@ def test_train_help_shows_equation_and_defaults(capfd):
     text = capfd.readouterr().out
     assert "--sigma" in text
     assert "g_i" in text
+
+
+@pytest.mark.parametrize("name", {tuple(name.split("/")[::2]): name for name in recipe_names()}.values())
+def test_train_help_of_every_published_method(name, capfd):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", name, "--help"])
+    assert stop.value.code == 0
+    assert str(recipe(name).batch_size) in capfd.readouterr().out
+
+
+def test_a_rules_inverse_is_one_flag(capfd):
+    default = TrainOptions(recipe("thesis2019/exact/tp-ei"))
+    args = ["--inverse", "robust-sherman-morrison:0.25"]
+    options = parse(TrainOptions, default=default, args=args, verb="train", description="")
+    assert vars(options.recipe.rule.inverse) == {"threshold": 0.25, "limit": 0.1}
+    with pytest.raises(SystemExit):
+        parse(TrainOptions, default=default, args=["--help"], verb="train", description="")
+    assert "robust-sherman-morrison:0.5:0.1" in capfd.readouterr().out
 
 
 def test_compare(capfd, tmp_path):

@@ -35,6 +35,8 @@ def test_fields_cannot_be_set():
         ({"test_x": np.zeros((2, 5), np.float32)}, "test_x"),
         ({"test_x": np.zeros((2, 2, 3), np.float32)}, "flatten each input"),
         ({"shape": (1, 2, 2)}, "train_x"),
+        ({"test_x": np.zeros((0, 6), np.float32), "test_y": np.zeros(0, np.int32)}, "test_x has no samples: give"),
+        ({"train_x": np.zeros((0, 6), np.float32), "train_y": np.zeros(0, np.int32)}, "train_x has no samples: give"),
         ({"train_y": np.zeros(4, np.int64)}, "expected int32 labels"),
         ({"train_y": np.zeros((4, 1), np.int32)}, "expected int32 labels"),
         ({"test_y": np.array([0, 3], np.int32)}, "test_y runs from 0 to 3, expected labels 0 to 2"),

@@ -125,6 +125,14 @@ def test_results_of_another_configuration_do_not_count(tmp_path):
     assert saved["machine"]["cores"]
 
 
+@pytest.mark.parametrize("item", registry.ITEMS, ids=lambda item: f"{item.source}-{item.name}")
+def test_report_before_anything_was_run(item, tmp_path):
+    report = item.report(dataclasses.replace(item.defaults, results=tmp_path))
+    assert report.rows
+    assert report.cells
+    assert all(cell["ours"] is None for cell in report.cells)
+
+
 def test_command_line_of_an_item(powers, tmp_path, capfd):
     command = ["reproduce", "meulemans2020", "powers", "--results", str(tmp_path), "--json"]
     assert main([*command, "--show"]) == 0

@@ -17,11 +17,12 @@ from targetprop.feedback.reconstruction import (
     OutputNoise,
     WeightDecay,
     average_over_noise,
+    carry_noise,
     chained_reconstruction,
     direct_reconstruction,
+    draw_noise,
     layer_noise,
     layerwise_reconstruction,
-    noise_loop,
     output_displacements,
     perturbed,
 )
@@ -186,10 +187,10 @@ def test_equation_10_the_loss_for_small_noise():
 
     @jax.jit
     def losses(sigma):
-        loop = noise_loop(network, trace, sigma, OutputNoise(DAMPING), key)
+        loop = carry_noise(network, trace, draw_noise(trace, sigma, OutputNoise(DAMPING), key))
         return chained_reconstruction(maps, trace, loop, sigma, OutputNoise(DAMPING)).losses
 
-    unit = jax.tree.map(np.asarray, noise_loop(network, trace, 1.0, OutputNoise(DAMPING), key))
+    unit = jax.tree.map(np.asarray, draw_noise(trace, 1.0, OutputNoise(DAMPING), key))
     points = jax.tree.map(np.asarray, trace.points)
     limit = []
     for i in range(1, DEPTH):
@@ -202,7 +203,7 @@ def test_equation_10_the_loss_for_small_noise():
                 forward = np.diag(slope) @ w @ forward
                 q, c = (np.asarray(leaf) for leaf in (maps[k - 1].dense.weight, maps[k - 1].dense.bias))
                 back = back @ np.diag(1 - np.tanh(q @ h + c) ** 2) @ q
-            noise, probe = unit.noise[i - 1][b], unit.probe[b]
+            noise, probe = unit.layers[i - 1][b], unit.probe[b]
             total += np.sum((back @ forward @ noise - noise) ** 2) + DAMPING * np.sum((back @ probe) ** 2)
         limit.append(total / BATCH)
     left = np.abs(np.stack([losses(sigma) for sigma in sigmas]) - np.array(limit))

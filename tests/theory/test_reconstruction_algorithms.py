@@ -19,10 +19,11 @@ from targetprop.feedback.reconstruction import (
     OutputNoise,
     Regulariser,
     WeightDecay,
+    carry_noise,
     chained_reconstruction,
     direct_reconstruction,
+    draw_noise,
     layerwise_reconstruction,
-    noise_loop,
     output_displacements,
     perturbed,
 )
@@ -50,7 +51,8 @@ class Setting(NamedTuple):
 def setting(activation: Activation, regulariser: Regulariser) -> Setting:
     network = mlp(SIZES, activation, key=KEY)
     trace = network.trace(jnp.asarray(np.random.default_rng(1).normal(size=(4, SIZES[0]))))
-    return Setting(network, trace, noise_loop(network, trace, SIGMA, regulariser, jax.random.fold_in(KEY, 2)))
+    noise = draw_noise(trace, SIGMA, regulariser, jax.random.fold_in(KEY, 2))
+    return Setting(network, trace, carry_noise(network, trace, noise))
 
 
 def disturbed(maps: FeedbackMaps) -> FeedbackMaps:

@@ -10,7 +10,15 @@ import tyro
 from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from ..dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost, Start
 from ..dynamics.integrators import Euler, Integrator, SteadyState
-from ..feedback.inverses import Automatic, ConjugateGradients, ExplicitInverse, Inverse, LUSolve, Woodbury
+from ..feedback.inverses import (
+    Automatic,
+    ConjugateGradients,
+    ExplicitInverse,
+    Inverse,
+    LUSolve,
+    RobustShermanMorrison,
+    Woodbury,
+)
 from ..feedback.inversion import BenIsraelCohen, InverseGradient, InverseLearner
 from ..feedback.reconstruction import Decay, OutputNoise, Regulariser, WeightDecay, WeightDecayPerUnit
 from ..gauss_newton import PseudoInverse, Solver, Tikhonov
@@ -39,6 +47,7 @@ WORDS: dict[Any, dict[str, type]] = {
         "lu": LUSolve,
         "explicit": ExplicitInverse,
         "woodbury": Woodbury,
+        "robust-sherman-morrison": RobustShermanMorrison,
         "conjugate-gradients": ConjugateGradients,
     },
     Penalty | None: {"none": type(None), "orthogonality": OrthogonalityPenalty},

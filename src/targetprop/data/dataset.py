@@ -24,7 +24,7 @@ class Dataset:
     - `classes`: the number of classes, or None for regression.
     - `validation`: how many training examples to hold out by default; a tenth of them unless given.
 
-    Raises `DataError` if the arrays do not fit each other.
+    Raises `DataError` if the arrays do not fit each other, or there are no training or no test samples.
     """
 
     name: str
@@ -46,6 +46,8 @@ class Dataset:
                     f"{self.name}: {part}_x is {x.dtype} {x.shape}, expected float32 {expected}: "
                     f"flatten each input of shape {self.shape} to one row, one row for each of {part}_y"
                 )
+            if not len(y):
+                raise DataError(f"{self.name}: {part}_x has no samples: give at least one, for example of the other part's")
             if self.classes is None:
                 self._check_targets(part, y)
             else:
@@ -69,7 +71,7 @@ class Dataset:
                 f"{self.name}: {part}_y is {y.dtype} {y.shape}, expected int32 labels (N,); "
                 f"for regression set classes to None"
             )
-        if len(y) and not (y.min() >= 0 and y.max() < classes):
+        if not (y.min() >= 0 and y.max() < classes):
             raise DataError(f"{self.name}: {part}_y runs from {y.min()} to {y.max()}, expected labels 0 to {classes - 1}")
 
     @property

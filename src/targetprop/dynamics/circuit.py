@@ -47,11 +47,14 @@ class Gains(eqx.Module):
 
 
 class Circuit(eqx.Module):
-    """A network with feedback: `maps[i - 1]` is `g_i`, from layer `i + 1` down to layer `i`."""
+    """A network with feedback: `maps[i - 1]` is `g_i`, from layer `i + 1` down to layer `i`. `returned` is the share of a
+    change that a layer sends up which its feedback brings back: 1 for inverses, 0 where nothing is known. It decides how
+    fast sweeps converge, not where to."""
 
     network: Network
     maps: Sequence[Layer]
     gains: Gains
+    returned: float = eqx.field(static=True, default=1.0)
 
     def free(self, trace: Trace, echo: bool = True) -> "Motion":
         """The motion without a teacher, as displacement from the forward pass `trace`. With `echo` the output is fed back
@@ -120,10 +123,10 @@ class Motion(Dynamics):
     def sweep(self, own: Displacements) -> tuple[Displacements, Displacements]:
         """One way up and one down, from the layers' own displacements to better ones, and the displacements `d` they make.
 
-        With `d_i = phi_i forward [f_i(h_{i-1} + d_{i-1}) - f_i(h_{i-1})] + own_i`, where `phi_i = 1 / (1 - forward
-        backward phi_{i+1})`, an exact inverse brings back what rose from the layer itself, which no longer counts:
+        With `d_i = phi_i forward [f_i(h_{i-1} + d_{i-1}) - f_i(h_{i-1})] + own_i`, where `phi_i = 1 / (1 - returned forward
+        backward phi_{i+1})`, what rose from a layer and is brought back to it no longer counts:
 
-            own_i = phi_i (imbalance_i + backward [g_i(h_{i+1} + d_{i+1}) - g_i(h_{i+1}) - forward phi_{i+1} d_i])
+            own_i = phi_i (imbalance_i + backward [g_i(h_{i+1} + d_{i+1}) - g_i(h_{i+1}) - returned forward phi_{i+1} d_i])
 
         A linear network with exact inverses is at rest after one sweep, others after a few.
         """
@@ -136,7 +139,7 @@ class Motion(Dynamics):
         better = [shares[-1] * (self.imbalance[-1] + gains.teaching * self.teacher.push(self.h[-1], d[-1]))]
         d[-1] = rises[-1] + better[0]
         for i in range(len(d) - 2, -1, -1):
-            back = self.fallen(d, i) - gains.forward * shares[i + 1] * d[i]
+            back = self.fallen(d, i) - self.circuit.returned * gains.forward * shares[i + 1] * d[i]
             better.append(shares[i] * (self.imbalance[i] + gains.backward * back))
             d[i] = rises[i] + better[-1]
         return tuple(reversed(better)), tuple(d)
@@ -146,7 +149,7 @@ class Motion(Dynamics):
         gains = self.circuit.gains
         shares = [1 / (1 - gains.teaching) if self.teacher.echo else 1.0]
         for _ in self.above:
-            shares.append(1 / (1 - gains.forward * gains.backward * shares[-1]))
+            shares.append(1 / (1 - self.circuit.returned * gains.forward * gains.backward * shares[-1]))
         return shares[::-1]
 
     def sizes(self, d: Displacements) -> Float[Array, "L batch"]:

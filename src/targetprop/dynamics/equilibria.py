@@ -14,6 +14,8 @@ from ..errors import ConfigError
 from ..linear_algebra import solve
 from ._base import Displacements, Dynamics, norms
 
+Course = tuple[Float[Array, "..."], ...]  # displacements with a leading axis of times
+
 
 class Equilibrium(eqx.Module):
     """Where a motion was left: its displacements, the velocity of each layer relative to its size, per sample, and whether
@@ -128,7 +130,7 @@ class Integration(EquilibriumSolver):
 
 def trajectory(
     motion: Dynamics, times: Float[Array, " times"], solver: diffrax.AbstractSolver | None = None, tolerance: float = 1e-5
-) -> Displacements:
+) -> Course:
     """The displacements at `times`, in units of `tau`, of a motion that begins at rest at time 0: arrays with a leading axis
     `times`. `tolerance` is the error per step, relative to the layer's displacement. Raises what Diffrax raises where the
     motion runs off."""
@@ -167,19 +169,19 @@ def _scale(motion: Dynamics) -> Displacements:
     return tuple(size.reshape(-1, *[1] * (x.ndim - 1)) for size, x in zip(positive, d, strict=True))
 
 
-def _times(u: Displacements, scale: tuple[Float[Array, "..."], ...]) -> Displacements:
+def _times(u: Course, scale: Displacements) -> Course:
     return jax.tree.map(jnp.multiply, u, scale)
 
 
 def jacobian(motion: Dynamics, d: Displacements) -> Float[Array, "batch n n"]:
     """`tau ∂(dd/dt)/∂d` per sample, with the layers one after the other, `n` units in all (Meulemans 2019, equation
     6.40)."""
-    n = _rows(d).shape[1]
+    at = _rows(d)
 
     def moved(shift):
-        return _rows(motion.velocity(jax.tree.map(jnp.add, d, _layers(shift[None], d))))
+        return _rows(motion.velocity(_layers(at + shift, d)))
 
-    return jax.jacfwd(moved)(jnp.zeros(n, d[0].dtype))
+    return jax.jacfwd(moved)(jnp.zeros_like(at[0]))
 
 
 def _rows(d: Displacements) -> Float[Array, "batch n"]:

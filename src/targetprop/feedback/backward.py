@@ -26,9 +26,11 @@ class Backward(eqx.Module):
     def maps(self, network: Network, feedback: Any, trace: Trace) -> Sequence[Layer]:
         """The mappings themselves, for the batch of a forward pass."""
 
+    @property
     @abc.abstractmethod
-    def inverts(self) -> bool:
-        """Whether `g_i` undoes `f_{i+1}` exactly, so that a network without a teacher rests at its forward pass."""
+    def returned(self) -> float:
+        """The share of a layer's change that `g_i` brings back once `f_{i+1}` has carried it up: 1 for an inverse, 0 where
+        nothing is known of it."""
 
     @abc.abstractmethod
     def learned(self, feedback: Any, sources: Sequence[Activity], goals: Sequence[Activity]) -> FeedbackStep | None:
@@ -75,8 +77,9 @@ class ExactInverses(Backward):
             ExactInverse(layer, dense.activation, self.method, state, point) for layer, dense, state, point in layers
         )
 
-    def inverts(self):
-        return True
+    @property
+    def returned(self):
+        return 1.0
 
     def learned(self, feedback, sources, goals):
         return None
@@ -100,8 +103,9 @@ class ApproximateInverses(Backward):
     def maps(self, network, feedback, trace):
         return feedback
 
-    def inverts(self):
-        return False
+    @property
+    def returned(self):
+        return 1.0
 
     def learned(self, feedback, sources, goals):
         return activity_reconstruction(feedback, sources, goals, self.decay)
@@ -123,8 +127,9 @@ class TrainedFeedback(Backward):
     def maps(self, network, feedback, trace):
         return feedback
 
-    def inverts(self):
-        return False
+    @property
+    def returned(self):
+        return 0.0
 
     def learned(self, feedback, sources, goals):
         return activity_reconstruction(feedback, sources, goals, self.decay)

@@ -39,21 +39,25 @@ class Inverse(eqx.Module):
     @abc.abstractmethod
     def follow(self, state: Any, before: Weight, after: Weight, x: Float[Array, "batch n"]) -> tuple[Weight, Any]:
         """The weight and the state once the optimiser has led the weight from `before` to `after` on a batch of inputs `x`.
-        With plain gradient descent the rows of `after - before` lie in the span of those of `x`. A way to keep the
-        inverse may shorten the step; those here return `after`."""
+        With plain gradient descent the rows of `after - before` lie in the span of those of `x`. The weight is `after`
+        unless the step was shortened to keep away from singular weights."""
 
 
-class LUSolve(Inverse):
-    """An LU factorisation in every step; nothing is kept. `2/3 n^3` operations."""
+class FreshInverse(Inverse):
+    """An inverse had from the weight alone, anew for each batch; nothing is kept."""
 
     def init(self, weight):
         return None
 
-    def apply(self, state, weight, v):
-        return solve_columns(weight, v.T).T
-
     def follow(self, state, before, after, x):
         return after, state
+
+
+class LUSolve(FreshInverse):
+    """An LU factorisation in every step. `2/3 n^3` operations."""
+
+    def apply(self, state, weight, v):
+        return solve_columns(weight, v.T).T
 
 
 class Kept(eqx.Module):
@@ -63,65 +67,59 @@ class Kept(eqx.Module):
     probe: Float[Array, "n probes"]
 
 
-class ExplicitInverse(Inverse):
-    """The inverse is kept as a matrix and goes stale as the weight learns. Refinement, `x += M (v - W x)`, makes up for
-    that, and the matrix is computed anew once its drift is above `limit`: 0 does so in every step.
+class KeptInverse(Inverse):
+    """An inverse that is kept as a matrix `M`. Refinement, `x += M (v - W x)`, makes up for its drift, and the matrix
+    is computed anew once that is above `limit`: 0 does so in every step.
 
     The drift is the spectral radius of `M W - I`, by which a refinement shrinks the error; it is followed by one power
     iteration a step.
     """
 
-    limit: float = 0.1
+    limit: eqx.AbstractVar[float]
 
     def init(self, weight):
         return _kept(weight)
 
     def apply(self, state, weight, v):
         return _refined(state.matrix, weight, v)
+
+
+class ExplicitInverse(KeptInverse):
+    """The inverse is kept as it is while the weight learns, until it has drifted."""
+
+    limit: float = 0.1
 
     def follow(self, state, before, after, x):
         return after, _repaired(state, after, self.limit)
 
 
-class Woodbury(Inverse):
-    """The inverse is kept as a matrix and follows the step, as far as that lies in the span of the batch, by the formula
+class Woodbury(KeptInverse):
+    """The inverse is kept and follows the step, as far as that lies in the span of the batch, by the formula
 
         (W + U V^T)^{-1} = M - M U (I + V^T M U)^{-1} V^T M,     U = (W' - W) V,  V an orthonormal basis of the inputs
 
     of Woodbury, for a batch of 1 of Sherman and Morrison. That is all of the step for plain gradient descent.
-    What it misses (other optimisers, rounding) is drift, refined and repaired as in `ExplicitInverse`.
+    What it misses (other optimisers, rounding) is drift.
     """
 
     limit: float = 0.1
-
-    def init(self, weight):
-        return _kept(weight)
-
-    def apply(self, state, weight, v):
-        return _refined(state.matrix, weight, v)
 
     def follow(self, state, before, after, x):
         moved = Kept(woodbury(state.matrix, after - before, x), state.probe)
         return after, _repaired(moved, after, self.limit)
 
 
-class RobustShermanMorrison(Inverse):
-    """The inverse is kept as a matrix and follows the step by the formula of Sherman and Morrison, and a step that would
+class RobustShermanMorrison(KeptInverse):
+    """The inverse is kept and follows the step by the formula of Sherman and Morrison, and a step that would
     bring the weight close to a singular one is shortened (Meulemans 2019, Algorithm 4.1, for plain gradient descent).
 
     A batch of B makes a step of rank B, taken as B steps of rank 1 along an orthonormal basis of its inputs, each
     shortened if need be; for a batch of 1 that is the published algorithm. `threshold`, between 0 and 1, is the smallest
-    denominator `|1 + v^T W^{-1} u|`. Drift is refined and repaired as in `ExplicitInverse`.
+    denominator `|1 + v^T W^{-1} u|`.
     """
 
     threshold: float = 0.5
     limit: float = 0.1
-
-    def init(self, weight):
-        return _kept(weight)
-
-    def apply(self, state, weight, v):
-        return _refined(state.matrix, weight, v)
 
     def follow(self, state, before, after, x):
         basis = orthonormal_columns(x.T)
@@ -136,22 +134,15 @@ class RobustShermanMorrison(Inverse):
         return weight + beyond, _repaired(Kept(matrix, state.probe), weight + beyond, self.limit)
 
 
-class ConjugateGradients(Inverse):
-    """Conjugate gradients on `W W^T y = v`, `x = W^T y`, scaled by the norms of the rows of `W`; nothing is kept. For
-    weights with nearly orthogonal rows a handful of products with `W` do; where `iterations` do not, an LU factorisation
-    follows."""
+class ConjugateGradients(FreshInverse):
+    """Conjugate gradients on `W W^T y = v`, `x = W^T y`, scaled by the norms of the rows of `W`. For weights
+    with nearly orthogonal rows a handful of products with `W` do; where `iterations` do not, an LU factorisation follows."""
 
     iterations: int = eqx.field(static=True, default=12)
-
-    def init(self, weight):
-        return None
 
     def apply(self, state, weight, v):
         x, converged = _conjugate_gradients(weight, v, self.iterations)
         return lax.cond(converged, lambda: x, lambda: solve_columns(weight, v.T).T)
-
-    def follow(self, state, before, after, x):
-        return after, state
 
 
 class Automatic(Inverse):

@@ -178,11 +178,6 @@ def carry_noise(network: Network, trace: Trace, noise: NoiseDraw) -> NoiseLoop:
     return NoiseLoop(noise.layers, output_displacements(network, trace, noise.layers), noise.probe)
 
 
-def noise_loop(network: Network, trace: Trace, sigma: Any, regulariser: Regulariser, key: PRNGKeyArray) -> NoiseLoop:
-    """`carry_noise` of fresh noise."""
-    return carry_noise(network, trace, draw_noise(trace, sigma, regulariser, key))
-
-
 def direct_reconstruction(
     maps: FeedbackMaps, trace: Trace, loop: NoiseLoop, sigma: Any, regulariser: Regulariser
 ) -> FeedbackStep:

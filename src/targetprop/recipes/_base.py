@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -48,14 +49,7 @@ class MLP(Architecture):
     initializer: InitializerName = "xavier-normal"
 
     def build(self, input_shape, outputs, *, key, dtype):
-        return mlp(
-            (math.prod(input_shape), *self.hidden, outputs),
-            self.activation,
-            bias=self.bias,
-            initializer=INITIALIZERS[self.initializer](),
-            key=key,
-            dtype=dtype,
-        )
+        return _dense(mlp, self, (math.prod(input_shape), *self.hidden, outputs), key, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +64,7 @@ class SquareMLP(Architecture):
     initializer: InitializerName = "orthogonal"
 
     def build(self, input_shape, outputs, *, key, dtype):
-        width = math.prod(input_shape)
-        return invertible_mlp(
-            (width,) * (self.depth + 2),
-            self.activation,
-            bias=self.bias,
-            initializer=INITIALIZERS[self.initializer](),
-            key=key,
-            dtype=dtype,
-        )
+        return _dense(invertible_mlp, self, (math.prod(input_shape),) * (self.depth + 2), key, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,14 +79,15 @@ class TowerMLP(Architecture):
     initializer: InitializerName = "orthogonal"
 
     def build(self, input_shape, outputs, *, key, dtype):
-        return invertible_mlp(
-            (math.prod(input_shape), *self.hidden, outputs),
-            self.activation,
-            bias=self.bias,
-            initializer=INITIALIZERS[self.initializer](),
-            key=key,
-            dtype=dtype,
-        )
+        return _dense(invertible_mlp, self, (math.prod(input_shape), *self.hidden, outputs), key, dtype)
+
+
+def _dense(
+    create: Callable[..., Network], like: MLP | SquareMLP | TowerMLP, sizes: tuple[int, ...], key: PRNGKeyArray, dtype: Any
+) -> Network:
+    """A network of the given widths, input and output included, made by `create` with what `like` says of its layers."""
+    initializer = INITIALIZERS[like.initializer]()
+    return create(sizes, like.activation, bias=like.bias, initializer=initializer, key=key, dtype=dtype)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,10 +4,8 @@
 `single-phase` and `two-phase`, whose steps take longer: 16 settings, two seeds and 10 epochs.
 """
 
-import json
-from importlib import resources
-
 from ..activations import LeakyReLU
+from ..packaged import beside, read_json
 from ..rules import GENERAL, RULES, ExactRule
 from ..train.schedule import Schedule
 from . import meulemans2020
@@ -37,5 +35,5 @@ def _architecture(rule: str) -> MLP | SquareMLP:
 
 def tuned_values(rule: str) -> dict[str, float]:
     """What the search on digits found, by dotted field name; empty before a search was made."""
-    file = resources.files(__name__.rpartition(".")[0]).joinpath("digits", f"{rule}.json")
-    return json.loads(file.read_text())["best"] if file.is_file() else {}
+    file = beside(__name__, "digits", f"{rule}.json")
+    return read_json(file)["best"] if file.is_file() else {}

@@ -12,12 +12,11 @@ weights.
 
 import functools
 import itertools
-import json
-from importlib import resources
 
 from ..activations import Identity, LeakyReLU
 from ..errors import ConfigError
 from ..losses import SquaredError
+from ..packaged import beside, read_json
 from ..penalties import OrthogonalityPenalty
 from ..rules import ITP, Backprop, GAITProp, TargetPropExact
 from ..train.optimizers import UncorrectedAdam
@@ -30,8 +29,7 @@ DEPTH = 4
 @functools.cache
 def published() -> dict:
     """The published values."""
-    text = resources.files(__name__.rpartition(".")[0]).joinpath("gait2020.json").read_text()
-    return json.loads(text)
+    return read_json(beside(__name__, "gait2020.json"))
 
 
 @functools.cache

@@ -25,11 +25,10 @@ DDTP-control on CIFAR-10 trains DDTP-linear; here its values are those of the co
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Sequence
-from importlib import resources
 
 from ..feedback.reconstruction import WeightDecayPerUnit
+from ..packaged import beside, read_json
 from ..rules import (
     DDTPRHL,
     DTP,
@@ -80,8 +79,7 @@ TASKS = {
 def published() -> dict[str, dict]:
     """The published values by name, for example `mnist/ddtp-linear`; entries ending in `/train-loss` belong to Table 2,
     those in `/alignment` to the angle figures and Table S7."""
-    text = resources.files(__name__.rpartition(".")[0]).joinpath("meulemans2020.json").read_text()
-    return json.loads(text)["recipes"]
+    return read_json(beside(__name__, "meulemans2020.json"))["recipes"]
 
 
 def names() -> tuple[str, ...]:

@@ -15,14 +15,13 @@ at its distance from a teacher of its own.
 
 import dataclasses
 import functools
-import json
 from collections.abc import Mapping
-from importlib import resources
 from typing import Any
 
 from ..activations import LeakyReLU
 from ..feedback.inverses import RobustShermanMorrison
 from ..feedback.inversion import InverseGradient
+from ..packaged import beside, read_json
 from ..rules import DTP, DTPAI, TP, TPAI, Backprop, Modified, Randomized, Rule, TargetPropExact
 from ..train.optimizers import DecayingSGD
 from ..train.schedule import Schedule
@@ -34,8 +33,7 @@ RANDOMIZED = "randomized/"
 @functools.cache
 def published() -> Mapping[str, Any]:
     """The published values: `shared`, `tasks` by name, `recipes` by `TASK/METHOD`."""
-    text = resources.files(__name__.rpartition(".")[0]).joinpath("thesis2019.json").read_text()
-    return json.loads(text)
+    return read_json(beside(__name__, "thesis2019.json"))
 
 
 @dataclasses.dataclass(frozen=True)

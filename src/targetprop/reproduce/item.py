@@ -157,6 +157,14 @@ def as_cell(found: Summary) -> dict[str, Any] | None:
     return {"mean": found.mean, "sd": found.sd, "n": len(found.values)} if found.values else None
 
 
+def report_cell(
+    row: str, column: str, found: Summary, published: float | None = None, sd: float | None = None
+) -> dict[str, Any]:
+    """A cell of a report: what was found beside the published number and its standard deviation, as far as there are any."""
+    theirs = None if published is None else {"mean": published, "sd": sd}
+    return {"row": row, "column": column, "published": theirs, "ours": as_cell(found)}
+
+
 def document(item: Item[Any], report: Report) -> dict[str, Any]:
     """The report as one document of plain data."""
     return {"source": item.source, "item": item.name, "cells": list(report.cells)}

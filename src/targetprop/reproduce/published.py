@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-import json
-from importlib import resources
+
+from ..packaged import beside, read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Table:
 @functools.cache
 def tables(source: str) -> dict[str, Table]:
     """The tables of a source by name."""
-    document = json.loads(resources.files(__name__.rpartition(".")[0]).joinpath(f"{source}.json").read_text())
+    document = read_json(beside(__name__, f"{source}.json"))
     common = {"note": document.get("note", ""), "stopped_early": document.get("stopped_early", False)}
     return {
         name: Table(

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..recipes import recipe_names
 from ..train.result import Summary
 from .figures import COLOURS, canvas, legend
-from .item import Item, Report, TrainingOptions, as_cell, check_known
+from .item import Item, Report, TrainingOptions, check_known, report_cell
 from .published import Published, Table
 from .store import FinishedSeed, Store
 from .training import TrainingPart, published_recipe
@@ -28,12 +28,7 @@ class Cell:
     def to_json(self) -> dict:
         """The cell as plain data."""
         theirs, ours = self.published, self.verdict.ours
-        found = as_cell(ours)
-        return {
-            "row": theirs.row,
-            "column": theirs.column,
-            "published": {"mean": theirs.mean, "sd": theirs.sd},
-            "ours": found,
+        return report_cell(theirs.row, theirs.column, ours, theirs.mean, theirs.sd) | {
             "difference": self.verdict.difference if ours.values else None,
             "interval": list(self.verdict.interval) if ours.values else None,
             "would_stop_early": self.would_stop,

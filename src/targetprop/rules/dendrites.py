@@ -13,7 +13,7 @@ from ..dynamics.circuit import Circuit, Displacements, Gains, Motion
 from ..dynamics.equilibria import EquilibriumSolver, Sweeps
 from ..dynamics.teachers import Held
 from ..errors import ConfigError
-from ..feedback.backward import Backward, TrainedFeedback
+from ..feedback.backward import Backward, ExactInverses, TrainedFeedback
 from ..network import Activity, Network, Trace
 from ._base import Lesson, Rule
 
@@ -38,7 +38,7 @@ class Dendrites(Rule):
         return self.backward.init(network, key=key)
 
     def settle(self, network, feedback, trace):
-        if self.backward.inverts():
+        if isinstance(self.backward, ExactInverses):
             return trace  # which obeys equation (6.5) without a teacher
         circuit = self.circuit(network, feedback, trace)
         return circuit.at_rest(trace, self.solver.find(circuit.free(trace)).displacements)
@@ -62,7 +62,8 @@ class Dendrites(Rule):
 
     def circuit(self, network: Network, feedback: Any, trace: Trace) -> Circuit:
         """The network with its feedback, for the batch of a trace."""
-        return Circuit(network, self.backward.maps(network, feedback, trace), Gains.mixing(self.mu))
+        maps = self.backward.maps(network, feedback, trace)
+        return Circuit(network, maps, Gains.mixing(self.mu), self.backward.returned)
 
     def taught(self, network: Network, feedback: Any, rest: Trace, output_update: Activity) -> "Taught":
         """The network at rest under the teacher."""

@@ -42,7 +42,7 @@ def propagate_inverses(
     trace: Trace,
     output_update: Float[Array, "batch n_L"],
     gamma: Any,
-    gain: Gain = _unit_gain,
+    gain: Gain,
 ) -> Updates:
     """`dh_1 .. dh_L` through the exact inverses of the layers. `gamma` is one number, a tuple `gamma_2 .. gamma_L`, or
     `None` for the limit 0; `gain` is `g_i`, from the activation and `a_i`.
@@ -75,11 +75,15 @@ class ExactRule(Rule):
 
     @property
     @abc.abstractmethod
-    def onto(self) -> bool:
-        """Whether targets may lie anywhere, so that the activations must take all real values."""
+    def increment(self) -> tuple[Gamma, Gain]:
+        """`gamma` and `g_i` of `propagate_inverses`: how much of a target update goes down."""
 
     def init(self, network, *, key):
-        return init_inverses(self.inverse, network, self.onto)
+        gamma, _ = self.increment
+        return init_inverses(self.inverse, network, onto=gamma is not None)
+
+    def target_updates(self, network, feedback, trace, output_update):
+        return propagate_inverses(self.inverse, network, feedback, trace, output_update, *self.increment)
 
     def follow(self, before, after, feedback, lesson):
         return follow_inverses(self.inverse, before, after, feedback, lesson.trace)
@@ -99,11 +103,8 @@ class TargetPropExact(ExactRule):
     source: ClassVar[str] = "Ahmad et al. 2020, eq. 4-5"
 
     @property
-    def onto(self):
-        return True
-
-    def target_updates(self, network, feedback, trace, output_update):
-        return propagate_inverses(self.inverse, network, feedback, trace, output_update, 1.0)
+    def increment(self):
+        return 1.0, _unit_gain
 
 
 class ITP(ExactRule):
@@ -123,11 +124,8 @@ class ITP(ExactRule):
     source: ClassVar[str] = "Ahmad et al. 2020, eq. 12-13"
 
     @property
-    def onto(self):
-        return self.gamma is not None
-
-    def target_updates(self, network, feedback, trace, output_update):
-        return propagate_inverses(self.inverse, network, feedback, trace, output_update, self.gamma)
+    def increment(self):
+        return self.gamma, _unit_gain
 
 
 class GAITProp(ExactRule):
@@ -146,8 +144,5 @@ class GAITProp(ExactRule):
     source: ClassVar[str] = "Ahmad et al. 2020, Algorithm 1"
 
     @property
-    def onto(self):
-        return self.gamma is not None
-
-    def target_updates(self, network, feedback, trace, output_update):
-        return propagate_inverses(self.inverse, network, feedback, trace, output_update, self.gamma, _squared_slope)
+    def increment(self):
+        return self.gamma, _squared_slope

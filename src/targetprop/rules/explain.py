@@ -8,11 +8,11 @@ import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping
-from importlib import resources
 
+from ..packaged import beside
 from ._base import Rule
 
-_FILES = resources.files(__name__.rpartition(".")[0]).joinpath("explanations")
+_FILES = beside(__name__, "explanations")
 
 STEPS = ("forward", "output", "targets", "feedback", "update")
 

@@ -16,7 +16,7 @@ from ...network import Dense, Network
 from ...train.result import Summary
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas, legend
-from ..item import Item, Options, Report, as_cell
+from ..item import Item, Options, Report, report_cell
 
 TAUS = (1.0, 4.0, 16.0)
 
@@ -76,7 +76,7 @@ class TwoNeuronsFigure(Item[Options]):
         for part, metrics in zip(parts, found, strict=True):
             for name in ("target", "error"):
                 values = Summary((metrics[name][-1],) if metrics else ())
-                cells.append({"row": part.row, "column": name, "published": None, "ours": as_cell(values)})
+                cells.append(report_cell(part.row, name, values))
                 rows.append((part.row, name, f"{values.mean:.4f}" if metrics else "-"))
         toy = TwoNeurons(TAUS[0])
         text = (

@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from ...train.result import Summary
 from ..figures import COLOURS, canvas, curve, legend
-from ..item import EpochOptions, Item, Report, as_cell, check_known, plus_minus
+from ..item import EpochOptions, Item, Report, check_known, plus_minus, report_cell
 from ..store import FinishedSeed, Store
 from ..training import TrainingPart, published_recipe
 
@@ -75,8 +74,9 @@ class Line:
     def summary(self, entry: str, peak: bool) -> Summary:
         """The peak or the final accuracy over seeds."""
         values = self.accuracies(entry)
-        chosen = values.max(axis=1, initial=0) if peak else values[:, -1] if values.size else values
-        return Summary(tuple(map(float, chosen)))
+        if not values.size:
+            return Summary(())
+        return Summary(tuple(map(float, values.max(axis=1) if peak else values[:, -1])))
 
     def _runs(self) -> list[FinishedSeed]:
         return list(self.part.found().values())
@@ -104,7 +104,7 @@ class AccuracyFigure(Item[PanelOptions]):
                 for when in ("peak", "final")
             }
             place = f"{line.panel.letter}: {line.label}"
-            cells += [_cell(f"{label} {place}", column, summary) for column, summary in found.items()]
+            cells += [report_cell(f"{label} {place}", column, summary) for column, summary in found.items()]
             seeds = len(found["peak test"].values)
             rows.append((line.panel.letter, label, line.label, *(plus_minus(s, 2) for s in found.values()), str(seeds)))
         titles = (
@@ -178,7 +178,3 @@ def _bars(axes: Axes, lines: Sequence[Line]) -> None:
             spread = found.sd if len(found.values) > 1 else 0
             axes.errorbar(x, found.mean, yerr=spread, fmt=marker, color=colour, capsize=3, label=name)
     axes.set_xticks(range(len(places)), places)
-
-
-def _cell(row: str, column: str, found: Summary) -> dict[str, Any]:
-    return {"row": row, "column": column, "published": None, "ours": as_cell(found)}

@@ -1,16 +1,15 @@
 """Tables 1 to 3 of appendix B: training accuracy on MNIST over a grid of learning rate and penalty."""
 
-import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
+from ...packaged import beside, read_json
 from ...recipes import gait2020
 from ...train.result import Summary
 from ..figures import canvas
-from ..item import EpochOptions, Item, Report, as_cell, plus_minus
+from ..item import EpochOptions, Item, Report, plus_minus, report_cell
 from ..store import Store
 from ..training import TrainingPart, with_epochs
 
@@ -43,9 +42,7 @@ class GridTable(Item[EpochOptions]):
             published = _published()[self.name][f"{part.row}/{part.column}"]
             for (when, found), theirs in zip(reached.items(), published, strict=True):
                 row, column = f"learning rate {part.row}", f"lambda {part.column}, {when}"
-                cells.append(
-                    {"row": row, "column": column, "published": {"mean": theirs, "sd": None}, "ours": as_cell(found)}
-                )
+                cells.append(report_cell(row, column, found, theirs))
             mine = " / ".join(plus_minus(found, 2) for found in reached.values())
             rows.append((part.row, part.column, " / ".join(f"{v:.2f}" for v in published), mine, str(len(histories))))
             ours[part.row, part.column] = reached["final"].mean if histories else np.nan
@@ -82,5 +79,4 @@ def _matrix(axes, values: dict[tuple[str, str], float], rows: Sequence[str], col
 
 def _published() -> dict[str, dict[str, list[float]]]:
     """Peak and final accuracy of each cell `LEARNING RATE/LAMBDA` of each table."""
-    text = resources.files(__name__.rpartition(".")[0]).joinpath("published.json").read_text()
-    return json.loads(text)
+    return read_json(beside(__name__, "published.json"))

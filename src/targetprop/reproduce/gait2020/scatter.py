@@ -16,18 +16,18 @@ from ...losses import SquaredError
 from ...network import Network
 from ...recipes import SquareMLP
 from ...recipes._base import InitializerName
-from ...rules import ITP, Backprop, GAITProp, TargetPropExact
+from ...rules import ITP, Backprop, GAITProp, Rule, TargetPropExact
 from ...train.result import Summary
 from ...updates import minibatch_step
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas
-from ..item import Item, Options, Report, as_cell, plus_minus
+from ..item import Item, Options, Report, plus_minus, report_cell
 
 BATCH, DEPTH, GAMMA, SHOWN = 60, 4, 1e-3, 400
-RULES = {
-    "TP": TargetPropExact(inverse=LUSolve()),
-    "ITP": ITP(gamma=GAMMA, inverse=LUSolve()),
-    "GAIT": GAITProp(gamma=GAMMA, inverse=LUSolve()),
+RULES: dict[str, Callable[[float], Rule]] = {
+    "TP": lambda gamma: TargetPropExact(inverse=LUSolve()),
+    "ITP": lambda gamma: ITP(gamma=gamma, inverse=LUSolve()),
+    "GAIT": lambda gamma: GAITProp(gamma=gamma, inverse=LUSolve()),
 }
 WEIGHTS: dict[str, InitializerName] = {"random": "xavier-normal", "orthogonal": "orthogonal"}
 
@@ -69,7 +69,7 @@ class FirstUpdates(Experiment):
         entries = [rng.choice(g.size, self.shown // self.depth, replace=False) for g in reference[:-1]]
         found["BP"] = {"entries": _sampled(reference, entries)}
         for name, rule in RULES.items():
-            own = self._gradients(rule, network, loss, x, y)
+            own = self._gradients(rule(self.gamma), network, loss, x, y)
             pairs = list(zip(own, reference, strict=True))
             found[name] = {
                 "cosines": [round(float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)), 6) for a, b in pairs],
@@ -78,7 +78,7 @@ class FirstUpdates(Experiment):
             }
         return found
 
-    def _gradients(self, rule, network: Network, loss, x, y) -> list[np.ndarray]:
+    def _gradients(self, rule: Rule, network: Network, loss, x, y) -> list[np.ndarray]:
         feedback = rule.init(network, key=jax.random.key(0))
         gradients = minibatch_step(rule, network, feedback, loss, x, y).gradients
         return [np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(gradients) if leaf.ndim == 2]
@@ -111,8 +111,7 @@ class ScatterFigure(Item[Options]):
                 for i in range(DEPTH):
                     cosine = Summary(tuple(metrics[rule]["cosines"][i] for metrics in seeds))
                     ratio = Summary(tuple(metrics[rule]["ratios"][i] for metrics in seeds))
-                    row, column = f"{rule}, {weights} weights", f"layer {i + 1}"
-                    cells.append({"row": row, "column": column, "published": None, "ours": as_cell(cosine)})
+                    cells.append(report_cell(f"{rule}, {weights} weights", f"layer {i + 1}", cosine))
                     size = f"{ratio.mean:.3g}" if ratio.values else "-"
                     rows.append((rule, weights, str(i + 1), plus_minus(cosine, 4), size, str(len(seeds))))
         text = (

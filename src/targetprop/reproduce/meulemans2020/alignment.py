@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -11,7 +10,7 @@ from ...diagnostics import DAMPINGS, AngleToBackprop, DampingSearch, Probe
 from ...recipes import meulemans2020
 from ...train.result import Summary
 from ..figures import COLOURS, canvas, curve, legend
-from ..item import Item, Report, TrainingOptions, as_cell, check_known, plus_minus
+from ..item import Item, Report, TrainingOptions, check_known, plus_minus, report_cell
 from ..store import FinishedSeed, Store
 from ..training import TrainingPart, published_recipe
 
@@ -100,7 +99,9 @@ class AlignmentFigure(Item[TrainingOptions]):
                 means = found[key].mean(axis=1) if found[key].size else np.empty((0, len(self.layers)))  # seeds, layers
                 summaries = [Summary(tuple(map(float, column))) for column in means.T]
                 label = METHODS[method][0]
-                cells += [_cell(label, f"layer {i} to {reference}", s) for i, s in zip(self.layers, summaries, strict=True)]
+                cells += [
+                    report_cell(label, f"layer {i} to {reference}", s) for i, s in zip(self.layers, summaries, strict=True)
+                ]
                 rows.append((label, reference, *(plus_minus(s, 1) for s in summaries), str(len(means))))
         titles = ("method", "angle to", *(f"layer {i}" for i in self.layers), "seeds")
         text = (
@@ -150,8 +151,3 @@ class AlignmentFigure(Item[TrainingOptions]):
             figure.savefig(path, dpi=150)
 
         return draw
-
-
-def _cell(row: str, column: str, found: Summary) -> dict[str, Any]:
-    ours = as_cell(found)
-    return {"row": row, "column": column, "published": None, "ours": ours}

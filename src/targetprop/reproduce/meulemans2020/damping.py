@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 
 from ...diagnostics import DAMPINGS, best_dampings
 from ...recipes import meulemans2020
+from ...train.result import Summary
 from ..figures import COLOURS, canvas, legend
-from ..item import Item, Report, TrainingOptions, check_known
+from ..item import Item, Report, TrainingOptions, check_known, report_cell
 from ..store import FinishedSeed
 from ..training import TrainingPart
 from .alignment import METHODS, alignment_part, angles_to_targets, methods
@@ -43,15 +44,15 @@ class Choice:
         return [self._cell(i, theirs) for i, theirs in enumerate(self.published)]
 
     def _cell(self, i: int, theirs: float) -> dict[str, Any]:
-        cell = {"row": METHODS[self.method][0], "column": f"{self.place}, layer {i + 1}"}
-        cell |= {"published": {"mean": theirs, "sd": None}, "ours": None, "verdict": "not yet run"}
+        found = report_cell(METHODS[self.method][0], f"{self.place}, layer {i + 1}", Summary(()), theirs)
+        found["verdict"] = "not yet run"
         if self.best is not None and self.angles is not None:
             angle = {"angle": float(self.angles[:, i].min())}
             if theirs in DAMPINGS:
                 angle |= {"angle_at_published": float(self.angles[DAMPINGS.index(theirs), i])}
-            cell["ours"] = {"mean": self.best[i], "sd": None, "n": self.n, **angle}
-            cell["verdict"] = "same" if self.best[i] == theirs else "another"
-        return cell
+            found["ours"] = {"mean": self.best[i], "sd": None, "n": self.n, **angle}
+            found["verdict"] = "same" if self.best[i] == theirs else "another"
+        return found
 
     def to_rows(self) -> list[tuple[str, ...]]:
         """The method's two lines of the table."""

@@ -24,7 +24,7 @@ from ...train.state import Member
 from ...updates import output_update
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas, curve
-from ..item import EpochOptions, Item, Report, as_cell, plus_minus
+from ..item import EpochOptions, Item, Report, plus_minus, report_cell
 
 METHODS = {"dtp-pretrained": ("DTP (pre-trained)", DTP(sigma=0.01)), "ddtp-linear": ("DDTP-linear", DDTPLinear(sigma=0.01))}
 EPOCHS = 30
@@ -119,8 +119,7 @@ class NullSpaceFigure(Item[EpochOptions]):
         for label, found in curves.items():
             for layer in (2, 1):
                 values = Summary(tuple(shares[layer - 1][-1] for shares in found))
-                ours = as_cell(values)
-                cells.append({"row": label, "column": f"W_{layer}", "published": None, "ours": ours})
+                cells.append(report_cell(label, f"W_{layer}", values))
                 rows.append((label, f"W_{layer}", plus_minus(values, 3), str(len(found))))
         text = (
             "Norm of the null-space component over the norm of the update, one sample at a time, averaged over the samples, "

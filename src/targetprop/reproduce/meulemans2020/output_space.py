@@ -27,7 +27,7 @@ from ...train.schedule import Schedule
 from ...updates import local_gradients, output_update
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas, curve, legend
-from ..item import EpochOptions, Item, Report, as_cell, plus_minus
+from ..item import EpochOptions, Item, Report, plus_minus, report_cell
 
 RULES: dict[str, tuple[str, Rule]] = {"gnt": ("GNT", GaussNewtonTargets(PseudoInverse())), "bp": ("BP", Backprop())}
 COLOUR = {"gnt": COLOURS[4], "bp": COLOURS[5]}
@@ -157,8 +157,7 @@ class OutputSpaceFigure(Item[EpochOptions]):
             for name, (label, _) in RULES.items():
                 values = Summary(tuple(float(np.mean(metrics["angle"][name])) for metrics in seeds))
                 column = f"trained by {RULES[trained][0]}"
-                ours = as_cell(values)
-                cells.append({"row": label, "column": column, "published": None, "ours": ours})
+                cells.append(report_cell(label, column, values))
                 rows.append((label, column, plus_minus(values, 1), str(len(seeds))))
         text = (
             "Angle in degrees between the movement of a sample's output, under a step made for that sample alone, and the "

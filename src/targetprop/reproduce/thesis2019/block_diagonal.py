@@ -10,7 +10,7 @@ import numpy as np
 from ...train.result import Summary
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas
-from ..item import Item, Options, Report, as_cell, plus_minus
+from ..item import Item, Options, Report, plus_minus, report_cell
 
 WIDTH, TRIALS = 6, 10_000
 SETTINGS = ((2, 1), (10, 1), (10, 100))
@@ -87,7 +87,7 @@ class BlockDiagonalFigure(Item[Options]):
         cells, rows = [], []
         for row, seeds in found.items():
             values = Summary(tuple(metrics["angle"] for metrics in seeds))
-            cells.append({"row": row, "column": "mean angle", "published": None, "ours": as_cell(values)})
+            cells.append(report_cell(row, "mean angle", values))
             rows.append((row, plus_minus(values, 1), str(len(seeds))))
         text = (
             f"Mean angle in degrees over {TRIALS} trials per seed, layers of {WIDTH} units (the thesis does not name their "

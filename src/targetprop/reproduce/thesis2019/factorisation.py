@@ -11,7 +11,7 @@ from ...data.synthetic import robust_diagonal, robust_gaussian
 from ...train.result import Summary
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas
-from ..item import Item, Options, Report
+from ..item import Item, Options, Report, report_cell
 
 REPETITIONS, BATCH = 1000, 8
 NETWORKS = {"equal, 5-5-5": (5, 5, 5), "wide first layer, 7-5-5": (7, 5, 5), "narrow output, 5-5-3": (5, 5, 3)}
@@ -74,9 +74,7 @@ class FactorisationFigure(Item[Options]):
         }
         cells, rows = [], []
         for label, values in found.items():
-            drawn = Summary(tuple(map(float, values)))
-            ours = {"mean": drawn.mean, "sd": drawn.sd, "n": len(values)} if len(values) else None
-            cells.append({"row": label, "column": "distance", "published": None, "ours": ours})
+            cells.append(report_cell(label, "distance", Summary(tuple(map(float, values)))))
             quantiles = [f"{q:.2g}" for q in np.quantile(values, (0.5, 0.9, 1))] if len(values) else ["-"] * 3
             rows.append((label, *quantiles, str(len(values))))
         text = (

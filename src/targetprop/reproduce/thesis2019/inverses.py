@@ -22,7 +22,7 @@ from ...network import Dense, Network
 from ...train.result import Summary
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas
-from ..item import Item, Options, Report, plus_minus
+from ..item import Item, Options, Report, plus_minus, report_cell
 
 SLOPE = 0.35
 POINTS, MEASURED = 100, 200  # samples of a curve, and noise samples that the reconstruction error is averaged over
@@ -141,11 +141,6 @@ class InverseLearning(Experiment):
         return tuple(jnp.append(curve, last) for curve, last in zip(found, measured(q), strict=True))  # pyright: ignore
 
 
-def gradient(strength: float = 0.0) -> InverseGradient:
-    """The learner of the thesis."""
-    return InverseGradient(strength)
-
-
 EQUAL = {"below": 5, "above": 5, "rate": 0.005, "last": 0.004, "iterations": 2500}
 CONTRACTING = {"below": 5, "above": 3, "rate": 0.005, "last": 0.00005}
 EXPANDING = {"below": 3, "above": 5, "rate": 0.005, "last": 0.004}
@@ -163,8 +158,8 @@ PANELS = {
     },
     "expanding layers, 3 to 5": {
         "white": InverseLearning(**EXPANDING),
-        "white, λ = 0.2": InverseLearning(**EXPANDING, learner=gradient(0.2)),
-        "coloured, λ = 0.2": InverseLearning(**EXPANDING, colour=3, learner=gradient(0.2)),
+        "white, λ = 0.2": InverseLearning(**EXPANDING, learner=InverseGradient(0.2)),
+        "coloured, λ = 0.2": InverseLearning(**EXPANDING, colour=3, learner=InverseGradient(0.2)),
     },
 }
 AUTOENCODERS = {
@@ -215,11 +210,12 @@ class InverseFigure(Item[Options]):
         for (panel, label), curves in found.items():
             kept = curves[np.isfinite(curves[:, -1])] if len(curves) else curves
             last = Summary(tuple(map(float, kept[:, -1]))) if len(kept) else Summary(())
-            middle = float(np.median(last.values)) if last.values else None
-            ours = {"mean": last.mean, "sd": last.sd, "n": len(last.values), "median": middle} if last.values else None
-            cells.append({"row": panel, "column": label, "published": None, "ours": ours})
+            one, end = report_cell(panel, label, last), "-"
+            if last.values:
+                one["ours"]["median"] = float(np.median(last.values))
+                end = f"{one['ours']['median']:.3g}"
+            cells.append(one)
             start = f"{np.median(curves[:, 0]):.3g}" if len(curves) else "-"
-            end = "-" if middle is None else f"{middle:.3g}"
             rows.append((panel, label, start, end, plus_minus(last, 3), str(len(curves)), str(len(curves) - len(kept))))
         titles = ("layers", "noise or learner", "start (median)", "end (median)", "end (mean ± SD)", "seeds", "diverged")
         complete = all(len(curves) for curves in found.values())

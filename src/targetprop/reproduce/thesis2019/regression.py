@@ -32,7 +32,7 @@ from ...train.state import Data, Hyperparameters, Member, Split, Task, initial_s
 from ...updates import output_update
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas, curve, legend
-from ..item import EpochOptions, Item, Report, as_cell
+from ..item import EpochOptions, Item, Report, report_cell
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
 MEASURED = 32  # test samples of which signals and angles are taken
@@ -221,7 +221,7 @@ class RegressionFigure(Item[EpochOptions]):
                 if seeds and metric not in seeds[0]:
                     continue
                 first, last = (Summary(tuple(metrics[metric][at] for metrics in kept)) for at in (0, -1))
-                cells.append({"row": _label(method), "column": metric, "published": None, "ours": as_cell(last)})
+                cells.append(report_cell(_label(method), metric, last))
                 median = f"{np.median(last.values):.3g}" if kept else "-"
                 name = (LOSSES | SIGNALS)[metric]
                 ends = (_shown(first), _shown(last), median)

@@ -13,7 +13,7 @@ from ...feedback.inverses import robust_sherman_morrison
 from ...train.result import Summary
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas
-from ..item import Item, Options, Report, as_cell, plus_minus
+from ..item import Item, Options, Report, plus_minus, report_cell
 
 SIZE, TRIALS, THRESHOLD, CONDITION = 6, 20_000, 0.1, 0.4
 PUBLISHED = 0.80
@@ -97,9 +97,7 @@ class SingularityFigure(Item[Options]):
         cells, rows = [], []
         for row, key in (("of the logarithms", "log_correlation"), ("of the values", "correlation")):
             values = Summary(tuple(metrics[key] for metrics in found))
-            cells.append(
-                {"row": row, "column": COLUMN, "published": {"mean": PUBLISHED, "sd": None}, "ours": as_cell(values)}
-            )
+            cells.append(report_cell(row, COLUMN, values, PUBLISHED))
             rows.append((row, f"{PUBLISHED:.2f}", plus_minus(values, 3), str(len(found))))
         text = (
             "Pearson correlation of `|1 + v^T W^-1 u|` with the smallest singular value of `W + u v^T` where the first is "

@@ -21,7 +21,7 @@ from ...train.result import Summary
 from ...updates import minibatch_step
 from ..experiment import Experiment, ExperimentPart, extrapolated
 from ..figures import COLOURS, canvas
-from ..item import Item, Options, Report, as_cell, plus_minus
+from ..item import Item, Options, Report, plus_minus, report_cell
 
 START, TEACHER = (1.6, 2.0), (-1.2, -0.4)
 OUTPUT_WEIGHTS = ((1.3, 0.4), (-0.3, 0.6))
@@ -136,8 +136,7 @@ class ToyFigure(Item[Options]):
         for method, part in zip(self.methods, self.parts(options), strict=True):
             seeds = found[method.name] = list(part.found().values())
             arrived = Summary(tuple(float(metrics["steps"]) for metrics in seeds if metrics["steps"] is not None))
-            published = None if method.published is None else {"mean": method.published, "sd": None}
-            cells.append({"row": method.name, "column": "steps", "published": published, "ours": as_cell(arrived)})
+            cells.append(report_cell(method.name, "steps", arrived, method.published))
             theirs = "-" if method.published is None else str(method.published)
             rows.append((method.name, theirs, plus_minus(arrived, 1), f"{len(arrived.values)} of {len(seeds)}"))
         text = (
