@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..network import Network, Trace
-from ..rules import TP, TPAI, Rule, Updates, Variant
+from ..rules import TP, TPAI, Dendrites, Rule, Updates, Variant
 
 
 class Decomposition(NamedTuple):
@@ -29,13 +29,17 @@ def decompose(
 
     For `TP` and `TPAI` the chain of layer-wise mappings is expanded at the clean activities, as in the thesis:
     `signal_i = J_{g_i} signal_{i+1}` and `reconstruction_i = g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`. The others
-    are expanded at `dh_L = 0`; `reconstruction` is zero for rules that give no update without an output update, and the
+    are expanded at `dh_L = 0`; those of `Dendrites`, scaled as their updates are, at the mappings' Jacobians where the free
+    network rests (the last term of (6.22), and what is there without a teacher). `reconstruction` is zero for rules that give no update without an output update, and the
     Hebbian part for gradient targets that start at zero. A variant of a rule has that rule's parts.
     """
     if isinstance(rule, Variant):
         return decompose(rule.rule, network, feedback, trace, output_update)
     if isinstance(rule, TP | TPAI):
         signal, reconstruction = _expand_chain(feedback, trace, output_update)
+    elif isinstance(rule, Dendrites):
+        signal = _expand_chain(rule.backward.maps(network, feedback, trace), trace, output_update)[0]
+        reconstruction = rule.target_updates(network, feedback, trace, jnp.zeros_like(output_update))[:-1]
     else:
         signal, reconstruction = _expand(rule, network, feedback, trace, output_update)
     updates = rule.target_updates(network, feedback, trace, output_update)[:-1]

@@ -14,7 +14,8 @@ from ..gauss_newton import PseudoInverse, Solver, Tikhonov, gauss_newton_update,
 from ..linear_algebra import decomposed
 from ..losses import Loss, Target
 from ..network import Network, Trace
-from ..rules import GradientTargets, Rule, Updates
+from ..rules import Dendrites, GradientTargets, Multiplexing, Rule, Updates
+from ..rules.target_propagation import propagate_differences, propagate_targets
 from ..updates import local_gradients, output_update
 from .angles import angle, backprop_gradients, flat, gauss_newton_target_gradients, layer_angles
 from .damping import DAMPINGS, damping_angles
@@ -26,7 +27,9 @@ from .spectra import feedback_jacobians
 
 
 class Sample(NamedTuple):
-    """A rule at work on one minibatch, as a training step would find it; all layers have their updates, trained or not."""
+    """A rule at work on one minibatch, as a training step would find it; all layers have their updates, trained or not.
+    `trace` is where the network has settled, `forward` its forward pass, with the output update there: the same but for
+    networks in continuous time."""
 
     rule: Rule
     network: Network
@@ -37,17 +40,22 @@ class Sample(NamedTuple):
     output_update: Float[Array, "batch n_L"]
     updates: Updates
     gradients: Network
+    forward: Trace
+    forward_update: Float[Array, "batch n_L"]
 
     @classmethod
     def take(
         cls, rule: Rule, network: Network, feedback: Any, loss: Loss, x: Array, target: Target, stepsize: Any
     ) -> "Sample":
         """What the rule makes of the minibatch `(x, target)`."""
-        trace = rule.settle(network, feedback, network.trace(x)).with_loss(loss, target)
+        forward = network.trace(x).with_loss(loss, target)
+        trace = rule.settle(network, feedback, forward).with_loss(loss, target)
         dh = output_update(loss, trace.output, target, stepsize)
         lesson = rule.lesson(network, feedback, trace, dh, key=jax.random.key(0))
         gradients = local_gradients(network, lesson.trace, lesson.updates)
-        return cls(rule, network, feedback, x, loss.error(trace.output, target), trace, dh, lesson.updates, gradients)
+        error, forward_update = loss.error(trace.output, target), output_update(loss, forward.output, target, stepsize)
+        updates = lesson.updates
+        return cls(rule, network, feedback, x, error, trace, dh, updates, gradients, forward, forward_update)
 
 
 class Diagnostic(eqx.Module):
@@ -63,7 +71,7 @@ class AngleToBackprop(Diagnostic):
     Fig. 4a)."""
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
-        reference = backprop_gradients(sample.network, sample.trace, sample.output_update)
+        reference = backprop_gradients(sample.network, sample.forward, sample.forward_update)
         return {"angle_bp": layer_angles(sample.gradients, reference)}
 
 
@@ -75,9 +83,26 @@ class AngleToGaussNewtonTargets(Diagnostic):
     name: str = eqx.field(static=True, default="angle_gnt")
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
-        network, trace = sample.network, sample.trace
-        reference = gauss_newton_target_gradients(network, trace, sample.output_update, self.solver)
+        network = sample.network
+        reference = gauss_newton_target_gradients(network, sample.forward, sample.forward_update, self.solver)
         return {self.name: layer_angles(sample.gradients, reference)}
+
+
+class AngleToTargetPropagation(Diagnostic):
+    """`angle_tp` and `angle_dtp`: degrees between each hidden layer's parameter update and those of target propagation and of
+    difference target propagation with the same feedback mappings, in the forward pass.
+
+    For networks in continuous time, whose rules name their mappings; raises `ConfigError` for another rule."""
+
+    def __call__(self, sample: Sample) -> Mapping[str, Array]:
+        if not isinstance(sample.rule, Dendrites | Multiplexing):
+            raise ConfigError(f"{sample.rule.name} is not in continuous time: use another diagnostic.")
+        maps = sample.rule.backward.maps(sample.network, sample.feedback, sample.forward)
+        angles = {}
+        for name, propagate in (("angle_tp", propagate_targets), ("angle_dtp", propagate_differences)):
+            updates = propagate(maps, sample.forward, sample.forward_update)
+            angles[name] = layer_angles(sample.gradients, local_gradients(sample.network, sample.forward, updates))
+        return angles
 
 
 class AngleToGaussNewton(Diagnostic):

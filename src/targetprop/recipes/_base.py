@@ -54,17 +54,19 @@ class MLP(Architecture):
 
 @dataclasses.dataclass(frozen=True)
 class SquareMLP(Architecture):
-    """A dense network whose layers are all as wide as the input, the output included: its first units carry the loss, the
-    others are auxiliary (Ahmad, van Gerven and Ambrogioni 2020, section 6). `depth` is the number of hidden layers. The
-    activation is that of the output too."""
+    """A dense network whose layers are all of one width, that of the input unless given, the output included: its first
+    units carry the loss, the others are auxiliary (Ahmad, van Gerven and Ambrogioni 2020, section 6). `depth` is the number
+    of hidden layers. The activation is that of the output too."""
 
     depth: int = 4
     activation: Activation = LeakyReLU(0.1)
     bias: bool = True
     initializer: InitializerName = "orthogonal"
+    width: int | None = None
 
     def build(self, input_shape, outputs, *, key, dtype):
-        return _dense(invertible_mlp, self, (math.prod(input_shape),) * (self.depth + 2), key, dtype)
+        inputs = math.prod(input_shape)
+        return _dense(invertible_mlp, self, (inputs, *[self.width or inputs] * (self.depth + 1)), key, dtype)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,9 +25,10 @@ from ..packaged import beside, read_json
 from ..rules import DTP, DTPAI, TP, TPAI, Backprop, Modified, Randomized, Rule, TargetPropExact
 from ..train.optimizers import DecayingSGD
 from ..train.schedule import Schedule
+from . import dendrites
 from ._base import MLP, Recipe
 
-RANDOMIZED = "randomized/"
+RANDOMIZED, DENDRITES = "randomized/", "dendrites"
 
 
 @functools.cache
@@ -60,12 +61,15 @@ def names() -> tuple[str, ...]:
     random = [
         f"{place}/{RANDOMIZED}{method}" for place, method in (n.split("/") for n in plain) if not method.startswith("bp")
     ]
-    return (*plain, *random)
+    return (*plain, *random, *(f"{DENDRITES}/{name}" for name in dendrites.names()))
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a method on a task, for example `equal/dtp-ai` or `equal/randomized/dtp-ai`."""
+    """The recipe of a method on a task, for example `equal/dtp-ai`, `equal/randomized/dtp-ai` or, of chapter 6,
+    `dendrites/digits/two-phase`."""
     place, _, method = name.partition("/")
+    if place == DENDRITES:
+        return dendrites.recipe(method)
     base = method.removeprefix(RANDOMIZED)
     rows, shared, schedule = (published()[part] for part in ("recipes", "shared", "tasks"))
     row, schedule, sizes = rows.get(name) or rows[f"{place}/{base}"], schedule[place], task(place).sizes

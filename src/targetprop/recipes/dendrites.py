@@ -1,0 +1,69 @@
+"""Networks in continuous time beside target propagation and backpropagation (Meulemans 2019, chapter 6): student-teacher
+regression, digits and MNIST.
+
+The thesis trains none of them, so no value here is published. Networks of any widths have the learning rates that were
+tuned on digits for each rule; the single phase, which does not learn there, has those of the two phases. Square networks,
+for exact inverses, share one learning rate.
+"""
+
+from ..activations import LeakyReLU
+from ..feedback.backward import Backward, ExactInverses
+from ..rules import RULES, Multiplexing, SinglePhase, TargetPropExact, TwoPhase
+from ..train.optimizers import Adam
+from ..train.schedule import Schedule
+from ._base import MLP, Architecture, Recipe, SquareMLP
+from .defaults import tuned_values
+from .values import set_values
+
+SQUARE = "square-"  # of the names of methods in square networks
+LEARNED = ("bp", "tp", "dtp", "single-phase", "two-phase", "multiplexing")
+EXACT = ("bp", "tp-exact", "single-phase", "two-phase", "multiplexing")
+METHODS = (*LEARNED, *(SQUARE + method for method in EXACT))
+SLOPE = LeakyReLU(0.5)
+
+# data set, widths of the hidden layers, width of the square layers, epochs, batch size
+TASKS: dict[str, tuple[str, tuple[int, ...], int, int, int]] = {
+    "digits": ("digits", (64, 64, 64), 64, 40, 32),
+    "mnist": ("mnist", (256, 256, 256), 128, 10, 128),
+    "student-teacher": ("student-teacher-deep", (6, 6, 6, 6), 6, 40, 32),
+}
+
+
+def names() -> tuple[str, ...]:
+    """The configurations, as `TASK/METHOD`."""
+    return tuple(f"{task}/{method}" for task in TASKS for method in METHODS)
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of a method on a task, for example `digits/two-phase` or, with exact inverses, `digits/square-two-phase`."""
+    task, _, method = name.partition("/")
+    dataset, hidden, width, epochs, batch = TASKS[task]
+    square, rule = method.startswith(SQUARE), method.removeprefix(SQUARE)
+    found = Recipe(
+        RULES[rule](),
+        dataset=dataset,
+        architecture=_architecture(task, hidden, width, square),
+        schedule=Schedule(epochs, pretraining=0 if square else 5, between=0 if square else 1),
+        batch_size=batch,
+    )
+    if square:
+        return found.replace(rule=_with_exact_inverses(rule), stepsize=0.1, optimizer=Adam(1e-3))
+    values = tuned_values("two-phase" if rule == "single-phase" else rule)
+    return set_values(found, values)
+
+
+def _architecture(task: str, hidden: tuple[int, ...], width: int, square: bool) -> Architecture:
+    if task == "student-teacher":
+        return MLP(hidden, SLOPE)
+    return SquareMLP(len(hidden), SLOPE, width=width) if square else MLP(hidden)
+
+
+def _with_exact_inverses(rule: str):
+    backward: Backward = ExactInverses()
+    rules = {
+        "tp-exact": TargetPropExact(),
+        "single-phase": SinglePhase(backward=backward),
+        "two-phase": TwoPhase(backward=backward),
+        "multiplexing": Multiplexing(backward=backward),
+    }
+    return rules.get(rule, RULES[rule]())
