@@ -28,10 +28,11 @@ def decompose(
     """The parts of a rule's target updates (Meulemans 2019, equations 5.57 to 5.59).
 
     For `TP` and `TPAI` the chain of layer-wise mappings is expanded at the clean activities, as in the thesis:
-    `signal_i = J_{g_i} signal_{i+1}` and `reconstruction_i = g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`. The others
-    are expanded at `dh_L = 0`; those of `Dendrites`, scaled as their updates are, at the mappings' Jacobians where the free
-    network rests (the last term of (6.22), and what is there without a teacher). `reconstruction` is zero for rules that give no update without an output update, and the
-    Hebbian part for gradient targets that start at zero. A variant of a rule has that rule's parts.
+    `signal_i = J_{g_i} signal_{i+1}` and `reconstruction_i = g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`. `Dendrites`
+    have the same signal, at the activities of the free network, and what they learn there without a teacher as
+    reconstruction error, scaled as their updates are. The others are expanded at `dh_L = 0`; `reconstruction` is zero for
+    rules that give no update without an output update, and the Hebbian part for gradient targets that start at zero. A
+    variant of a rule has that rule's parts.
     """
     if isinstance(rule, Variant):
         return decompose(rule.rule, network, feedback, trace, output_update)

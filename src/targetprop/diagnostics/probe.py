@@ -89,8 +89,8 @@ class AngleToGaussNewtonTargets(Diagnostic):
 
 
 class AngleToTargetPropagation(Diagnostic):
-    """`angle_tp` and `angle_dtp`: degrees between each hidden layer's parameter update and those of target propagation and of
-    difference target propagation with the same feedback mappings, in the forward pass.
+    """`angle_tp` and `angle_dtp`: degrees between each hidden layer's parameter update and those of target propagation and
+    of difference target propagation with the same feedback mappings, in the forward pass.
 
     For networks in continuous time, whose rules name their mappings; raises `ConfigError` for another rule."""
 

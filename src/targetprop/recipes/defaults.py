@@ -1,7 +1,7 @@
 """Default recipes: the published ones where there are any, else the ones tuned on digits.
 
 `digits/RULE.json` is what `targetprop search RULE` found: 48 settings, two seeds and 40 epochs each, for every rule but
-`single-phase` and `two-phase`, whose steps take longer: 16 settings, two seeds and 10 epochs.
+`single-phase` and `two-phase`, which have the values of the rule whose targets they make in continuous time.
 """
 
 from ..activations import LeakyReLU
@@ -10,7 +10,9 @@ from ..rules import GENERAL, RULES, ExactRule
 from ..train.schedule import Schedule
 from . import meulemans2020
 from ._base import MLP, Recipe, SquareMLP
-from .values import set_values
+from .values import has_value, set_values
+
+TUNED_AS = {"single-phase": "dtp", "two-phase": "dtp"}
 
 
 def recipe(rule: str, dataset: str) -> Recipe:
@@ -35,5 +37,7 @@ def _architecture(rule: str) -> MLP | SquareMLP:
 
 def tuned_values(rule: str) -> dict[str, float]:
     """What the search on digits found, by dotted field name; empty before a search was made."""
-    file = beside(__name__, "digits", f"{rule}.json")
-    return read_json(file)["best"] if file.is_file() else {}
+    file = beside(__name__, "digits", f"{TUNED_AS.get(rule, rule)}.json")
+    found = read_json(file)["best"] if file.is_file() else {}
+    base = Recipe(RULES[rule]())
+    return {name: value for name, value in found.items() if has_value(base, name)}

@@ -2,9 +2,8 @@
 regression, digits and MNIST.
 
 The thesis trains none of them, so no value here is published. On digits and MNIST, networks of any widths have the learning
-rates that were tuned on digits for each rule; the single phase, which does not learn there, has those of the two phases.
-On the regression all rules share theirs. So they do in square networks, for exact inverses, which keep their weights near
-orthogonal ones by the penalty of GAIT-prop.
+rates that were tuned on digits for each rule. On the regression all rules share theirs, and so they do in square networks,
+for exact inverses; those keep their weights near orthogonal ones by the penalty of GAIT-prop.
 """
 
 from ..activations import LeakyReLU
@@ -37,7 +36,7 @@ def names() -> tuple[str, ...]:
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a method on a task, for example `digits/two-phase` or, with exact inverses, `digits/square-two-phase`."""
+    """The recipe of a method on a task, for example `digits/two-phase` or, by exact inverses, `digits/square-two-phase`."""
     task, _, method = name.partition("/")
     dataset, hidden, width, epochs, batch = TASKS[task]
     square, rule = method.startswith(SQUARE), method.removeprefix(SQUARE)
@@ -55,7 +54,7 @@ def recipe(name: str) -> Recipe:
         return found.replace(rule=learned, stepsize=0.02, optimizer=Adam(5e-3), feedback_optimizer=Adam(2e-3))
     if square:
         return found.replace(optimizer=Adam(1e-3))
-    return set_values(found, tuned_values("two-phase" if rule == "single-phase" else rule))
+    return set_values(found, tuned_values(rule))
 
 
 def _architecture(task: str, hidden: tuple[int, ...], width: int, square: bool) -> Architecture:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..item import Item
-from . import inverses, regression
+from . import dendrites, inverses, regression
 from .block_diagonal import BlockDiagonalFigure
 from .factorisation import FactorisationFigure
 from .sherman_morrison import SingularityFigure
@@ -18,4 +18,5 @@ ITEMS: tuple[Item[Any], ...] = (
     *inverses.FIGURES,
     FactorisationFigure(),
     *regression.FIGURES,
+    *dendrites.ITEMS,
 )

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from ...data import load
@@ -76,16 +77,19 @@ def _measure(member: Member, loss: Loss, x: Array, y: Target) -> dict[str, Array
     network, feedback, numbers = member.state.network, member.state.feedback, member.hyperparameters
     forward = network.trace(inputs(network, x))
     subject = Subject(network, feedback, forward, output_update(loss, forward.output, y, numbers.stepsize))
-    rule = numbers.rule
-    measure = _measure_channels if isinstance(rule, Multiplexing) else _measure_mixture
-    return measure(rule, subject, backprop_gradients(network, forward, subject.dh))
+    rule, reference = numbers.rule, backprop_gradients(network, forward, subject.dh)
+    if isinstance(rule, Multiplexing):
+        return _measure_channels(rule, subject, reference)
+    assert isinstance(rule, Dendrites)
+    return _measure_mixture(rule, subject, reference)
 
 
 def _measure_mixture(rule: Dendrites, subject: Subject, reference: Network) -> dict[str, Array]:
     network, feedback, forward, dh = subject
     rest = rule.settle(network, feedback, forward)
     motion = rule.taught(network, feedback, rest, dh).motion
-    signals, errors = zip(*(_sizes(_with_mixture(rule, mu), subject) for mu in MIXTURES), strict=True)
+    mixtures = jnp.asarray(MIXTURES, dh.dtype)
+    signals, errors = lax.map(lambda mu: _sizes(dataclasses.replace(rule, mu=mu), subject), mixtures)
 
     def under_noise(level, key):
         noise = _noise(key, level, motion.h)
@@ -98,14 +102,10 @@ def _measure_mixture(rule: Dendrites, subject: Subject, reference: Network) -> d
     return {
         "free": _unsettled(free, rule.solver.find(free).d),
         "taught": _unsettled(motion, rule.solver.find(motion).d),
-        "signal": jnp.stack(signals),
-        "reconstruction": jnp.stack(errors),
+        "signal": signals,
+        "reconstruction": errors,
         "noise": _over_noise(under_noise),
     }
-
-
-def _with_mixture(rule: Dendrites, mu: float) -> Dendrites:
-    return dataclasses.replace(rule, mu=jnp.asarray(mu))
 
 
 def _sizes(rule: Dendrites, subject: Subject) -> tuple[Array, Array]:
@@ -115,7 +115,7 @@ def _sizes(rule: Dendrites, subject: Subject) -> tuple[Array, Array]:
     taught = rule.taught(network, feedback, rest, dh)
     error = rule.signals(taught._replace(d=jax.tree.map(jnp.zeros_like, taught.d)))
     added = jax.tree.map(jnp.subtract, rule.signals(taught), error)
-    return tuple(jnp.median(norms(part)[:-1], axis=1) for part in (added, error))
+    return jnp.median(norms(added)[:-1], axis=1), jnp.median(norms(error)[:-1], axis=1)
 
 
 def _measure_channels(rule: Multiplexing, subject: Subject, reference: Network) -> dict[str, Array]:
@@ -164,7 +164,7 @@ def _noise(key: Array, level: Any, like: Displacements) -> Displacements:
 
 def _over_noise(angles: Callable) -> Array:
     keys = jax.random.split(jax.random.key(0), len(NOISE))
-    return jnp.stack([angles(level, key) for level, key in zip(NOISE, keys, strict=True)])
+    return lax.map(lambda one: angles(*one), (jnp.asarray(NOISE), keys))
 
 
 def _rounded(found: dict[str, Array]) -> dict[str, Any]:
