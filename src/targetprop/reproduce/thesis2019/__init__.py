@@ -7,6 +7,7 @@ from . import inverses, regression
 from .block_diagonal import BlockDiagonalFigure
 from .factorisation import FactorisationFigure
 from .sherman_morrison import SingularityFigure
+from .stability import StabilityFigure
 from .toy import LINEAR, MODIFIED, NONLINEAR
 
 ITEMS: tuple[Item[Any], ...] = (
@@ -18,4 +19,5 @@ ITEMS: tuple[Item[Any], ...] = (
     *inverses.FIGURES,
     FactorisationFigure(),
     *regression.FIGURES,
+    StabilityFigure(),
 )
