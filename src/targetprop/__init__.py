@@ -6,6 +6,7 @@ from .data import DataError, Dataset, load
 from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
 from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
+from .feedback.backward import ApproximateInverses, Backward, ExactInverses, TrainedFeedback
 from .feedback.inverses import (
     Automatic,
     ConjugateGradients,
@@ -45,9 +46,12 @@ from .rules import (
     GaussNewtonTargets,
     GeneralizedGaussNewtonTargets,
     GradientTargets,
+    Multiplexing,
     ReconstructingRule,
     Rule,
+    SinglePhase,
     TargetPropExact,
+    TwoPhase,
 )
 from .train.optimizers import SGD, Adam, PerLayer, UncorrectedAdam
 from .train.run import train
@@ -69,10 +73,12 @@ __all__ = [
     "TP",
     "TPAI",
     "Adam",
+    "ApproximateInverses",
     "AtActivity",
     "AtZero",
     "Automatic",
     "Backprop",
+    "Backward",
     "BenIsraelCohen",
     "Comparison",
     "ConfigError",
@@ -86,6 +92,7 @@ __all__ = [
     "Dense",
     "DirectFeedbackAlignment",
     "Euler",
+    "ExactInverses",
     "ExplicitInverse",
     "FeedbackAlignment",
     "GAITProp",
@@ -101,6 +108,7 @@ __all__ = [
     "LeakyReLU",
     "LocalCost",
     "Moments",
+    "Multiplexing",
     "Network",
     "NoiseDraw",
     "NotInvertibleError",
@@ -119,6 +127,7 @@ __all__ = [
     "Rule",
     "Schedule",
     "Sigmoid",
+    "SinglePhase",
     "SoftmaxCrossEntropy",
     "Softplus",
     "SquareMLP",
@@ -129,6 +138,8 @@ __all__ = [
     "Tikhonov",
     "TowerMLP",
     "Trace",
+    "TrainedFeedback",
+    "TwoPhase",
     "UncertainMLP",
     "Uncertainty",
     "UncorrectedAdam",

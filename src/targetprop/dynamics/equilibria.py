@@ -188,12 +188,11 @@ def _rows(d: Displacements) -> Float[Array, "batch n"]:
     return jnp.concatenate([x.reshape(x.shape[0], -1) for x in d], axis=1)
 
 
-def _layers(rows: Float[Array, "batch n"], like: Displacements) -> Displacements:
+def _layers(rows: Float[Array, "batch n"], like: tuple[Float[Array, "..."], ...]) -> Displacements:
     ends = np.cumsum([x[0].size for x in like])[:-1]
     return tuple(part.reshape(-1, *x.shape[1:]) for part, x in zip(jnp.split(rows, ends, axis=1), like, strict=True))
 
 
 def _residual(motion: Dynamics, d: Displacements) -> Float[Array, "L batch"]:
     speed, size = norms(motion.velocity(d)), motion.sizes(d)
-    unmoved = jnp.where(speed > 0, jnp.inf, 0.0)  # a layer that is about to leave is not at rest, however slow
-    return jnp.where(size > 0, speed / jnp.where(size > 0, size, 1.0), unmoved)
+    return jnp.where(speed == 0, 0.0, speed / size)  # infinite for what is about to leave, however slowly

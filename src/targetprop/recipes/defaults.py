@@ -1,6 +1,7 @@
 """Default recipes: the published ones where there are any, else the ones tuned on digits.
 
-`digits/RULE.json` is what `targetprop search RULE` found: 48 settings, two seeds and 40 epochs each, for every rule.
+`digits/RULE.json` is what `targetprop search RULE` found: 48 settings, two seeds and 40 epochs each, for every rule but
+`single-phase` and `two-phase`, whose steps take longer: 16 settings, two seeds and 10 epochs.
 """
 
 from ..activations import LeakyReLU

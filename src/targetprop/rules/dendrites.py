@@ -74,7 +74,8 @@ class Dendrites(Rule):
     def signals(self, taught: "Taught") -> Displacements:
         """What each layer learns from, before it is scaled."""
 
-    def _lesson(self, network: Network, taught: "Taught") -> Lesson:
+    def lesson_from(self, network: Network, taught: "Taught") -> Lesson:
+        """What the layers learn under the teacher, with the activities at which they do."""
         learned_at = taught.motion.circuit.at_rest(taught.rest, taught.d)
         return Lesson(learned_at, scaled_up(self.signals(taught), self.mu))
 
@@ -133,12 +134,12 @@ class SinglePhase(Dendrites):
     source: ClassVar[str] = "Meulemans 2019, eq. 6.17"
 
     def lesson(self, network, feedback, trace, output_update, *, key):
-        return self._lesson(network, self.taught(network, feedback, trace, output_update))
+        return self.lesson_from(network, self.taught(network, feedback, trace, output_update))
 
     def learn(self, network, feedback, trace, output_update, *, key):
         taught = self.taught(network, feedback, trace, output_update)
         h = taught.activities
-        return self._lesson(network, taught), self.backward.learned(feedback, h[1:], h[:-1])
+        return self.lesson_from(network, taught), self.backward.learned(feedback, h[1:], h[:-1])
 
     def feedback_gradients(self, network, feedback, trace, *, key):
         return self.backward.learned(feedback, trace.h[2:], trace.h[1:-1])
@@ -166,7 +167,7 @@ class TwoPhase(Dendrites):
     source: ClassVar[str] = "Meulemans 2019, eq. 6.35"
 
     def lesson(self, network, feedback, trace, output_update, *, key):
-        return self._lesson(network, self.taught(network, feedback, trace, output_update))
+        return self.lesson_from(network, self.taught(network, feedback, trace, output_update))
 
     def feedback_gradients(self, network, feedback, trace, *, key):
         return self.backward.learned(feedback, trace.h[2:], trace.h[1:-1])
