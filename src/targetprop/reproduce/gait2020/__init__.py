@@ -4,6 +4,7 @@ from typing import Any
 
 from ..item import Item
 from .accuracy import FIG2, FIG3, FIG4, AccuracyFigure
+from .equilibrium import EquilibriumFigure
 from .grid import GridTable
 from .scatter import ScatterFigure
 
@@ -15,4 +16,5 @@ ITEMS: tuple[Item[Any], ...] = (
     GridTable("table1", "bp", "Table 1: grid search, backpropagation"),
     GridTable("table2", "tp-exact", "Table 2: grid search, target propagation"),
     GridTable("table3", "gait", "Table 3: grid search, GAIT-prop"),
+    EquilibriumFigure(),
 )

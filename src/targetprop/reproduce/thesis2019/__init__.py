@@ -7,6 +7,7 @@ from . import dendrites, inverses, regression
 from .block_diagonal import BlockDiagonalFigure
 from .factorisation import FactorisationFigure
 from .sherman_morrison import SingularityFigure
+from .stability import StabilityFigure
 from .toy import LINEAR, MODIFIED, NONLINEAR
 
 ITEMS: tuple[Item[Any], ...] = (
@@ -19,4 +20,5 @@ ITEMS: tuple[Item[Any], ...] = (
     FactorisationFigure(),
     *regression.FIGURES,
     *dendrites.ITEMS,
+    StabilityFigure(),
 )
