@@ -97,7 +97,7 @@ class DendriteItem(Item[TrainingOptions]):
             "medians over test samples of the norms of what a layer learns from, before it is scaled up. The thesis gives "
             "no numbers; what it predicts stands in the docs."
         )
-        draw = (lambda path: self._draw(found, tasks, path)) if found.settling and found.angles else None
+        draw = (lambda path: self._draw(found, path)) if found.settling and found.angles else None
         return Report(cells, ("task", "method", "quantity", "value", "seeds"), rows, draw, text, options.variant)
 
     def _selected(self, options: TrainingOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -111,7 +111,7 @@ class DendriteItem(Item[TrainingOptions]):
             for method in methods:
                 runs = list(self._training(task, method, options).found().values())
                 histories = [[record["test_error"] for record in run.history] for run in runs]
-                curves[task, method] = np.array(histories, float).reshape(len(runs), -1)
+                curves[task, method] = np.array(histories, float) if runs else np.empty((0, 1))
                 if runs and task == PROBED and method == self.own[0]:
                     for key, reference in REFERENCES.items():
                         values = [[record[f"diagnostics/{key}"] for record in run.history] for run in runs]
@@ -133,7 +133,7 @@ class DendriteItem(Item[TrainingOptions]):
                 found[f"{name} of layer {i}"] = Summary(tuple(map(float, layer)))
         return found
 
-    def _draw(self, found: Found, tasks: Sequence[str], path: Path) -> None:
+    def _draw(self, found: Found, path: Path) -> None:
         figure = canvas(17, 8.4)
         panels = figure.subplots(2, 4)
         method, seeds = next(iter(found.settling.items()))
@@ -142,8 +142,10 @@ class DendriteItem(Item[TrainingOptions]):
         _draw_scaling(panels[0, 2], method, seeds)
         _draw_noise(panels[0, 3], found.settling)
         _draw_angles(panels[1, 0], found.angles, _label(method))
-        for axes, task in zip(panels[1, 1:], tasks, strict=False):
-            _draw_learning(axes, task, {m: values for (t, m), values in found.curves.items() if t == task and values.size})
+        for axes, task in zip(panels[1, 1:], TASKS, strict=True):
+            shown = {m: values for (t, m), values in found.curves.items() if t == task and values.size}
+            axes.set_visible(bool(shown))
+            _draw_learning(axes, task, shown)
         figure.suptitle(self.title)
         legend(figure, panels[1, 1:])
         figure.savefig(path, dpi=130)

@@ -89,7 +89,7 @@ def _measure_mixture(rule: Dendrites, subject: Subject, reference: Network) -> d
     rest = rule.settle(network, feedback, forward)
     motion = rule.taught(network, feedback, rest, dh).motion
     mixtures = jnp.asarray(MIXTURES, dh.dtype)
-    signals, errors = lax.map(lambda mu: _sizes(dataclasses.replace(rule, mu=mu), subject), mixtures)
+    signals, errors = lax.map(lambda mu: _sizes(eqx.tree_at(lambda r: r.mu, rule, mu), subject), mixtures)
 
     def under_noise(level, key):
         noise = _noise(key, level, motion.h)
