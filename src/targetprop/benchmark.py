@@ -15,13 +15,14 @@ from jax import lax
 from jaxtyping import Array
 
 from .activations import LeakyReLU
+from .dynamics.equilibria import Integration
 from .initializers import orthogonal
 from .invertible import Leading, LeadingLoss, LeadingScore, invertible_mlp
 from .losses import ErrorRate, SoftmaxCrossEntropy, SquaredError
 from .network import Dense, Network, mlp
 from .penalties import OrthogonalityPenalty, Penalty
 from .precision import precision
-from .rules import GENERAL, RULES
+from .rules import GENERAL, RULES, Rule, TwoPhase
 from .train.loggers import ProgressBar
 from .train.optimizers import Adam
 from .train.program import step
@@ -41,6 +42,7 @@ class Cost:
 
 
 RATE = 1e-4
+VARIANTS: dict[str, Rule] = {"two-phase-integrated": TwoPhase(solver=Integration())}  # measured where they are named
 Program = Callable[[Any, Array], Any]
 
 
@@ -167,7 +169,7 @@ def _compile(program: Callable, state: Any) -> tuple[Callable, float, float]:
 
 
 def _rule_program(name: str, setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
-    rule = RULES[name]()
+    rule = VARIANTS[name] if name in VARIANTS else RULES[name]()
     hyperparameters = Hyperparameters(rule, 0.1, Adam(RATE), Adam(), setting.penalty)
     network, task = setting.network(x.dtype), setting.task(x.shape[0])
 
