@@ -3,6 +3,7 @@
 from .activations import Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
 from .convolution import ConvPool
 from .data import DataError, Dataset, load
+from .dynamics.equilibria import Integration, Newton, Sweeps
 from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
 from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
@@ -101,6 +102,7 @@ __all__ = [
     "GradientTargets",
     "HuberCost",
     "Identity",
+    "Integration",
     "Inverse",
     "InverseGradient",
     "LUSolve",
@@ -110,6 +112,7 @@ __all__ = [
     "Moments",
     "Multiplexing",
     "Network",
+    "Newton",
     "NoiseDraw",
     "NotInvertibleError",
     "OrthogonalityPenalty",
@@ -133,6 +136,7 @@ __all__ = [
     "SquareMLP",
     "SquaredError",
     "SteadyState",
+    "Sweeps",
     "Tanh",
     "TargetPropExact",
     "Tikhonov",

@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,8 +6,10 @@ import pytest
 
 import targetprop as tp
 from targetprop.diagnostics import (
+    AngleToBackprop,
     AngleToGaussNewton,
     AngleToGaussNewtonTargets,
+    AngleToTargetPropagation,
     angle,
     backprop_gradients,
     best_dampings,
@@ -15,6 +18,7 @@ from targetprop.diagnostics import (
     layer_angles,
     target_angles,
 )
+from targetprop.errors import ConfigError
 from targetprop.gauss_newton import PseudoInverse, Tikhonov
 from targetprop.rules import GaussNewtonTargets
 
@@ -120,3 +124,34 @@ def test_angles_of_targets(dense):
     assert found.shape == (2, 4)
     for layer, sample in [(0, 0), (1, 3)]:
         assert float(found[layer, sample]) == pytest.approx(degrees(bp[layer][sample], gnt[layer][sample]), abs=1e-6)
+
+
+def test_angles_to_target_propagation(dense):
+    """Multiplexing with linear mappings is DTP; in the last hidden layer it is with any. TP has its reconstruction errors
+    besides."""
+    for mapping, layers in ((tp.Identity(), slice(None)), (tp.Tanh(), slice(1, None))):
+        rule = tp.Multiplexing(tp.TrainedFeedback(mapping))
+        feedback = rule.init(dense.network, key=jax.random.key(3))
+        angles = AngleToTargetPropagation()(dense.sample(rule, feedback))
+        np.testing.assert_allclose(angles["angle_dtp"][layers], 0, atol=1e-5)
+        assert np.all(np.asarray(angles["angle_tp"]) > 1)
+    with pytest.raises(ConfigError, match="bp is not in continuous time"):
+        AngleToTargetPropagation()(dense.sample(tp.Backprop(), None))
+
+
+def test_backpropagation_is_that_of_the_forward_pass(dense):
+    """However far from it a network rests."""
+    rule = tp.TwoPhase(0.3)
+    sample = dense.sample(rule, rule.init(dense.network, key=jax.random.key(3)))
+    assert np.linalg.norm(sample.trace.h[1] - dense.trace.h[1]) > 0.01
+    angles = AngleToBackprop()(sample)["angle_bp"]
+
+    def loss(network):
+        return tp.SquaredError().value(network(dense.x), dense.target).mean()
+
+    gradients = eqx.filter_grad(loss)(dense.network)
+    for i, found in enumerate(angles):
+        pair = (tree.layers[i] for tree in (sample.gradients, gradients))
+        ours, theirs = (np.concatenate([layer.weight.ravel(), layer.bias]) for layer in pair)
+        cosine = ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs)
+        np.testing.assert_allclose(found, np.degrees(np.arccos(cosine)), atol=1e-4)

@@ -52,3 +52,26 @@ def test_linear_rules_are_all_signal(dense, rule):
         np.testing.assert_allclose(signal, dh, rtol=1e-12)
         assert not np.any(reconstruction)
         np.testing.assert_allclose(taylor, 0, atol=1e-12 * np.abs(dh).max())
+
+
+@pytest.mark.parametrize("kind", [tp.SinglePhase, tp.TwoPhase], ids=lambda kind: kind.name)
+def test_parts_in_continuous_time(dense, kind):
+    """The chain of Jacobians where the free network rests is the signal (the last term of (6.22)); what a single phase
+    learns there without a teacher is `rho (g_i(h_{i+1}) - h_i)`, scaled up; two phases learn nothing without one."""
+    mu = 0.05
+    rule = kind(mu, solver=tp.Sweeps(1e-10, 200))
+    feedback = rule.init(dense.network, key=jax.random.key(3))
+    rest = rule.settle(dense.network, feedback, dense.trace)
+    parts = decompose(rule, dense.network, feedback, rest, dense.output_update)
+    updates = rule.target_updates(dense.network, feedback, rest, dense.output_update)
+    rho, signal, chain = mu / (1 - mu), dense.output_update, []
+    for g, above in zip(reversed(feedback), rest.h[:1:-1], strict=True):
+        signal = np.stack([feedback_jacobian(g, h) @ dh for h, dh in zip(above, signal, strict=True)])
+        chain.append(signal)
+    for i, expected in enumerate(reversed(chain)):
+        np.testing.assert_allclose(parts.signal[i], expected, rtol=1e-9)
+        error = rho * (feedback[i].at(rest.h[i + 2]).h - rest.h[i + 1]) / rho ** (3 - i)
+        if kind is tp.TwoPhase:
+            error = 0 * error
+        np.testing.assert_allclose(parts.reconstruction[i], error, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(parts.taylor[i], updates[i] - expected - error, rtol=1e-5, atol=1e-9)
