@@ -147,16 +147,22 @@ class _Plastic(eqx.Module):
 
     def follow(self, times: Float[Array, " times"], tolerance: Any, steps: int) -> State:
         """The states at `times`, on a leading axis."""
+        scale = self._scale(tolerance)
+        saveat = diffrax.SaveAt(ts=times)
+        solution = integrate(self, scale, diffrax.Tsit5(), tolerance, times[-1], saveat=saveat, max_steps=steps)
+        assert solution.ys is not None
+        return jax.tree.map(jnp.multiply, solution.ys, scale)
+
+    def _scale(self, tolerance):
+        """The size of each part after about the time `tau`, to be multiplied by."""
         _, d = self.motion.sweep(self.motion.start)
         learned = self.velocity(self.start._replace(d=d))
         # a reconstruction error is a difference of activities, with their rounding: no step is to follow that
         known = sum(jnp.mean(h**2) for h in self.motion.h) * jnp.finfo(d[0].dtype).eps / tolerance
         maps = jax.tree.map(lambda size: jnp.maximum(size, self.rates.backward * known), _rms(learned.maps))
-        scale = State(typical_sizes(self.motion), _rms(learned.network), maps)
-        saveat = diffrax.SaveAt(ts=times)
-        solution = integrate(self, scale, diffrax.Tsit5(), tolerance, times[-1], saveat=saveat, max_steps=steps)
-        assert solution.ys is not None
-        return jax.tree.map(jnp.multiply, solution.ys, scale)
+        pushed = self.velocity(learned._replace(d=self.motion.start)).d
+        sizes = typical_sizes(eqx.tree_at(lambda motion: motion.imbalance, self.motion, pushed))
+        return State(sizes, _rms(learned.network), maps)
 
 
 class _SinglePhase(_Plastic):
@@ -221,7 +227,12 @@ def learn_in_two_phases(
 ) -> Learned:
     """Activities and backward weights along the free `motion` (`Circuit.free`) until the last of the times `free`; from
     there activities and forward weights under the `teacher`, at the times `learning` since. All else as in
-    `learn_in_a_single_phase`, but that there are two courses."""
+    `learn_in_a_single_phase`, but that there are two courses.
+
+    What the free phase has not yet brought to rest goes on moving in the learning phase, and the weights learn it. A
+    `motion` that begins at the free rest (`Circuit.taught`, with a `Held` of zeros) leaves nothing but the lag of the
+    activities behind the backward weights, of the order of `mu * rates.backward`, beside the signal's `rho^(L+1-i)`.
+    """
     _check(motion.circuit)
     phase = _FreePhase(motion, backward, rates)
     first = phase.follow(free, tolerance, steps)
@@ -252,8 +263,8 @@ def _check(circuit: Circuit) -> None:
     for i, g in enumerate(circuit.maps, start=1):
         if not isinstance(g, DenseFeedback | InverseFeedback):
             raise ConfigError(
-                f"Weights learn along with the activities in mappings of their own, but that to layer {i} is a "
-                f"{type(g).__name__}: use TrainedFeedback or ApproximateInverses, or train at the equilibrium."
+                f"Weights learn along with the activities in mappings of their own, but that to layer {i} is of "
+                f"type {type(g).__name__}: use TrainedFeedback or ApproximateInverses, or train at the equilibrium."
             )
 
 
