@@ -1,14 +1,22 @@
 """The command line: one document for --json, one line for a user's error, exit status 0 only when all went well."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
+from targetprop.activations import LeakyReLU
 from targetprop.cli import VERBS, main
+from targetprop.cli.output import UsageError
 from targetprop.cli.parsing import parse
 from targetprop.cli.train import TrainOptions
+from targetprop.dynamics.equilibria import Newton
+from targetprop.dynamics.plasticity import Along
+from targetprop.feedback.backward import ApproximateInverses, ExactInverses, TrainedFeedback
+from targetprop.feedback.inverses import Woodbury
+from targetprop.feedback.reconstruction import WeightDecay
 from targetprop.recipes import recipe, recipe_names
 from targetprop.rules import GENERAL, RULES
 
@@ -107,6 +115,43 @@ def test_a_rules_inverse_is_one_flag(capfd):
     with pytest.raises(SystemExit):
         parse(TrainOptions, default=default, args=["--help"], verb="train", description="")
     assert "robust-sherman-morrison:0.5:0.1" in capfd.readouterr().out
+
+
+def test_objects_within_objects_are_one_flag():
+    flags = "--backward trained:leaky-relu:0.2:weight-decay:0.01 --solver newton:0.001 --plasticity along:5:3"
+    default = TrainOptions(recipe("two-phase"))
+    options = parse(TrainOptions, default=default, args=flags.split(), verb="train", description="")
+    rule = options.recipe.rule
+    assert (rule.backward, rule.solver) == (TrainedFeedback(LeakyReLU(0.2), WeightDecay(0.01)), Newton(0.001))
+    assert (rule.plasticity, rule.mu) == (Along(5.0, 3), default.recipe.rule.mu)
+    for text, expected in (
+        ("exact", ExactInverses()),
+        ("exact:woodbury", ExactInverses(Woodbury())),
+        ("approximate:weight-decay:0.5", ApproximateInverses(WeightDecay(0.5))),
+        ("trained:weight-decay:0.5", TrainedFeedback(decay=WeightDecay(0.5))),
+    ):
+        options = parse(TrainOptions, default=default, args=["--backward", text], verb="train", description="")
+        assert options.recipe.rule.backward == expected
+
+
+@pytest.mark.parametrize("text", ["trained:0.5", "trained:woodbury", "exact:woodbury:1:2:3:4", "sweeps"])
+def test_a_field_that_does_not_belong_is_refused(text):
+    default = TrainOptions(recipe("two-phase"))
+    with pytest.raises(UsageError, match=r"one field too many|is not one of"):
+        parse(TrainOptions, default=default, args=["--backward", text], verb="train", description="")
+
+
+@pytest.mark.parametrize("name", ["two-phase", "thesis2019/dendrites/digits/square-two-phase"])
+def test_the_help_writes_objects_as_they_are_read(name, capfd):
+    default = TrainOptions(recipe(name))
+    with pytest.raises(SystemExit):
+        parse(TrainOptions, default=default, args=["--help"], verb="train", description="")
+    text = capfd.readouterr().out
+    flags = ("--backward", "--solver", "--plasticity")
+    written = (re.search(rf"{flag} .*?\(default: (\S+)\)", text, re.DOTALL)[1] for flag in flags)
+    args = [word for pair in zip(flags, written, strict=True) for word in pair]
+    rule = parse(TrainOptions, default=default, args=args, verb="train", description="").recipe.rule
+    assert rule == default.recipe.rule
 
 
 def test_compare(capfd, tmp_path):

@@ -1,6 +1,7 @@
-"""How the objects of a recipe are written on the command line, for example `leaky-relu:0.1` or `output-noise:0.01`."""
+"""How the objects of a recipe are written on the command line, for example `leaky-relu:0.1` or `trained:sigmoid`."""
 
 import contextlib
+import dataclasses
 import io
 import itertools
 from typing import Any
@@ -8,8 +9,11 @@ from typing import Any
 import tyro
 
 from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from ..dynamics.equilibria import EquilibriumSolver, Integration, Newton, Sweeps
 from ..dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost, Start
 from ..dynamics.integrators import Euler, Integrator, SteadyState
+from ..dynamics.plasticity import Along, AtEquilibrium, Plasticity
+from ..feedback.backward import ApproximateInverses, Backward, ExactInverses, TrainedFeedback
 from ..feedback.inverses import (
     Automatic,
     ConjugateGradients,
@@ -50,6 +54,9 @@ WORDS: dict[Any, dict[str, type]] = {
         "robust-sherman-morrison": RobustShermanMorrison,
         "conjugate-gradients": ConjugateGradients,
     },
+    Backward: {"exact": ExactInverses, "approximate": ApproximateInverses, "trained": TrainedFeedback},
+    EquilibriumSolver: {"sweeps": Sweeps, "newton": Newton, "integration": Integration},
+    Plasticity: {"at-equilibrium": AtEquilibrium, "along": Along},
     Penalty | None: {"none": type(None), "orthogonality": OrthogonalityPenalty},
     Loss | None: {"auto": type(None), "cross-entropy": SoftmaxCrossEntropy, "squared-error": SquaredError},
 }
@@ -61,35 +68,59 @@ registry = tyro.constructors.ConstructorRegistry()
 def _named_object(
     info: tyro.constructors.PrimitiveTypeInfo,
 ) -> tyro.constructors.PrimitiveConstructorSpec | None:
-    """`NAME`, or `NAME:NUMBER:..` with the object's numeric fields, the first or all of them."""
-    words = next((words for kind, words in WORDS.items() if info.type == kind), None)
+    """`NAME`, or `NAME:FIELD:..` with the object's numeric fields and those that are named objects themselves, in order; the
+    last numbers, and any named object, may be left out."""
+    words = _words(info.type)
     if words is None:
         return None
-    names = {cls: name for name, cls in words.items()}
 
     def parse(args: list[str]) -> Any:
-        name, *numbers = args[0].split(":")
-        if name not in words:
-            raise ValueError(f"{name!r} is not one of {', '.join(words)}")
-        if words[name] is type(None):
-            return None
-        return words[name](*map(_number, numbers))
-
-    def write(value: Any) -> list[str]:
-        fields = vars(value).values() if value is not None else ()
-        return [":".join([names[type(value)], *(str(field) for field in fields if isinstance(field, int | float))])]
+        parts = args[0].split(":")
+        value = _read(words, parts)
+        if parts:
+            raise ValueError(f"{parts[0]!r} in {args[0]!r} is one field too many, or no name that belongs there")
+        return value
 
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="{" + ",".join(words) + "}",
         instance_from_str=parse,
-        is_instance=lambda value: type(value) in names,
-        str_from_instance=write,
+        is_instance=lambda value: type(value) in words.values(),
+        str_from_instance=lambda value: [":".join(_write(words, value))],
     )
 
 
-def _number(text: str) -> int | float:
-    return int(text) if text.isdecimal() else float(text)
+def _words(kind: Any) -> dict[str, type] | None:
+    return next((words for named, words in WORDS.items() if kind == named), None)
+
+
+def _read(words: dict[str, type], parts: list[str]) -> Any:
+    """The object that `parts` begin with; they are taken away."""
+    name = parts.pop(0)
+    if name not in words:
+        raise ValueError(f"{name!r} is not one of {', '.join(words)}")
+    if words[name] is type(None):
+        return None
+    values = {}
+    for field in dataclasses.fields(words[name]):
+        inner = _words(field.type)
+        if inner is None and parts and isinstance(field.default, int | float):
+            values[field.name] = type(field.default)(parts.pop(0))
+        elif inner is not None and parts and parts[0] in inner:
+            values[field.name] = _read(inner, parts)
+    return words[name](**values)
+
+
+def _write(words: dict[str, type], value: Any) -> list[str]:
+    """What `_read` reads."""
+    parts = [name for name, kind in words.items() if kind is type(value)]
+    for field in dataclasses.fields(value) if value is not None else ():
+        part, inner = getattr(value, field.name), _words(field.type)
+        if inner is not None:
+            parts.extend(_write(inner, part))
+        elif isinstance(part, int | float):
+            parts.append(str(part))
+    return parts
 
 
 def parse(kind: type, *, default: Any = None, args: list[str], verb: str, description: str) -> Any:

@@ -100,12 +100,20 @@ class Motion(Dynamics):
 
     def velocity(self, d: Displacements) -> Displacements:
         """`tau dd_i/dt`, of the shapes of `d`."""
-        gains, below = self.circuit.gains, self.risen(d)
-        parts = []
-        for i, (own, up, lacking) in enumerate(zip(d, below, self.imbalance, strict=True)):
-            down = self._taught(d[i]) if i == len(d) - 1 else gains.backward * self.fallen(d, i)
-            parts.append(lacking + gains.forward * up + down - own)
-        return tuple(parts)
+        return self.balance(d, self.risen(d), [self.fallen(d, i) for i in range(len(d) - 1)])
+
+    def balance(self, d: Displacements, risen: Sequence[Activity], fallen: Sequence[Activity]) -> Displacements:
+        """`tau dd_i/dt` where what comes from below has changed by `risen`, layers 1 .. L, and what comes from above by
+        `fallen`, layers 1 .. L-1."""
+        gains = self.circuit.gains
+        above = (*(gains.backward * down for down in fallen), self._taught(d[-1]))
+        parts = zip(self.imbalance, risen, above, d, strict=True)
+        return tuple(lacking + gains.forward * up + down - own for lacking, up, down, own in parts)
+
+    def unpredicted(self, d: Displacements, risen: Sequence[Activity]) -> Displacements:
+        """`h_i + d_i` less what comes from below, which has changed by `risen` (Meulemans 2019, equation 6.17)."""
+        own = zip(self.h, self.points, d, risen, strict=True)
+        return tuple((h - point.h) + (moved - up) for h, point, moved, up in own)
 
     def _taught(self, d):
         echoed = d if self.teacher.echo else 0.0
@@ -156,3 +164,10 @@ class Motion(Dynamics):
         """What the velocity of each layer is small or large beside, per sample: the size of the activity where the free
         network is sought, of the displacement alone where a taught one is."""
         return norms(tuple(x + dx for x, dx in zip(self.reference, d, strict=True)))
+
+
+def scaled_up(signals: Displacements, mu: Any) -> Displacements:
+    """The signals of the layers 1 .. L, divided by the `rho^(L+1-i)` by which that of layer `i` has decayed, with
+    `rho = mu / (1 - mu)` (Meulemans 2019, equation 6.15)."""
+    rho = mu / (1 - mu)
+    return tuple(signal / rho ** (len(signals) - i) for i, signal in enumerate(signals))

@@ -1,6 +1,7 @@
 """Where a network in continuous time comes to rest: by integration, by sweeps up and down the layers, by Newton."""
 
 import abc
+from typing import Any
 
 import diffrax
 import equinox as eqx
@@ -114,13 +115,13 @@ class Integration(EquilibriumSolver):
     solver: diffrax.AbstractSolver = eqx.field(static=True, default=diffrax.Tsit5())
 
     def approach(self, motion):
-        scale = _scale(motion)
+        scale = typical_sizes(motion)
 
         def still(t, u, args, **options):
             return jnp.all(_residual(motion, _times(u, scale)) <= self.tolerance / 2)
 
         event, precise = diffrax.Event(still), self.tolerance / 100
-        solution = _integrate(motion, scale, self.solver, precise, jnp.inf, event=event, max_steps=self.steps, throw=False)
+        solution = integrate(motion, scale, self.solver, precise, jnp.inf, event=event, max_steps=self.steps, throw=False)
         assert solution.ys is not None
         return jax.tree.map(lambda u: u[0], _times(solution.ys, scale))
 
@@ -129,25 +130,31 @@ class Integration(EquilibriumSolver):
 
 
 def trajectory(
-    motion: Dynamics, times: Float[Array, " times"], solver: diffrax.AbstractSolver | None = None, tolerance: float = 1e-5
+    motion: Dynamics,
+    times: Float[Array, " times"],
+    solver: diffrax.AbstractSolver | None = None,
+    tolerance: Any = 1e-5,
+    **options: Any,
 ) -> Course:
     """The displacements at `times`, in units of `tau`, of a motion that begins at rest at time 0: arrays with a leading axis
-    `times`. `tolerance` is the error per step, relative to the layer's displacement. Raises what Diffrax raises where the
-    motion runs off."""
-    scale = _scale(motion)
-    solution = _integrate(motion, scale, solver or diffrax.Tsit5(), tolerance, times[-1], saveat=diffrax.SaveAt(ts=times))
+    `times`. `tolerance` is the error per step, relative to the layer's displacement; `options` go to Diffrax. Raises what
+    Diffrax raises where the motion runs off; with `throw=False` what was not reached is infinite."""
+    scale = typical_sizes(motion)
+    saveat = diffrax.SaveAt(ts=times)
+    solution = integrate(motion, scale, solver or diffrax.Tsit5(), tolerance, times[-1], saveat=saveat, **options)
     assert solution.ys is not None
     return _times(solution.ys, scale)
 
 
-def _integrate(motion, scale, solver, tolerance, end, **options):
-    """Follow the motion in units of `scale`, so that every layer counts alike."""
+def integrate(motion: Any, scale: Any, solver: diffrax.AbstractSolver, tolerance: Any, end: Any, **options: Any) -> Any:
+    """Diffrax's solution of `motion`, from its `start` to the time `end` with its `velocity`, in units of `scale`, so that
+    every layer counts alike. State, velocity and `scale` are pytrees of one structure; `options` go to Diffrax."""
 
     def field(t, u, args):
         return jax.tree.map(jnp.divide, motion.velocity(_times(u, scale)), scale)
 
-    dtype = motion.start[0].dtype
-    precise = max(tolerance, 100 * float(jnp.finfo(dtype).eps))
+    dtype = jax.tree.leaves(motion.start)[0].dtype
+    precise = jnp.maximum(tolerance, 100 * float(jnp.finfo(dtype).eps))
     return diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         solver,
@@ -161,7 +168,7 @@ def _integrate(motion, scale, solver, tolerance, end, **options):
     )
 
 
-def _scale(motion: Dynamics) -> Displacements:
+def typical_sizes(motion: Dynamics) -> Displacements:
     """The root mean square of each layer's displacement after one sweep, per sample, to be multiplied by."""
     _, d = motion.sweep(motion.start)
     sizes = (norm / x[0].size ** 0.5 for norm, x in zip(norms(d), d, strict=True))
@@ -169,7 +176,7 @@ def _scale(motion: Dynamics) -> Displacements:
     return tuple(size.reshape(-1, *[1] * (x.ndim - 1)) for size, x in zip(positive, d, strict=True))
 
 
-def _times(u: Course, scale: Displacements) -> Course:
+def _times(u: Any, scale: Any) -> Any:
     return jax.tree.map(jnp.multiply, u, scale)
 
 

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..dynamics.circuit import Circuit, Displacements, Gains, Motion
+from ..dynamics.circuit import Circuit, Displacements, Gains, Motion, scaled_up
 from ..dynamics.equilibria import EquilibriumSolver, Sweeps
+from ..dynamics.plasticity import AtEquilibrium, Plasticity
 from ..dynamics.teachers import Held
 from ..errors import ConfigError
 from ..feedback.backward import Backward, ExactInverses, TrainedFeedback
@@ -29,6 +30,7 @@ class Dendrites(Rule):
     mu: eqx.AbstractVar[Any]
     backward: eqx.AbstractVar[Backward]
     solver: eqx.AbstractVar[EquilibriumSolver]
+    plasticity: eqx.AbstractVar[Plasticity]
 
     def __check_init__(self):
         if isinstance(self.mu, float) and not 0 < self.mu < 0.5:
@@ -76,13 +78,23 @@ class Dendrites(Rule):
 
     def lesson_from(self, network: Network, taught: "Taught") -> Lesson:
         """What the layers learn under the teacher, with the activities at which they do."""
-        learned_at = taught.motion.circuit.at_rest(taught.rest, taught.d)
-        return Lesson(learned_at, scaled_up(self.signals(taught), self.mu))
+        return self.learned_from(network, taught)[0]
+
+    def learned_from(self, network: Network, taught: "Taught") -> tuple[Lesson, Displacements]:
+        """What the layers learn under the teacher, and the activities `h_1 .. h_L` at which they do, with a row for each
+        sample and time."""
+
+        def read(d):
+            at = taught._replace(d=d)
+            return taught.rest.h[0], at.activities, self.signals(at)
+
+        x, h, signals = self.plasticity.gather(taught.motion, taught.d, self.solver.tolerance, read)
+        return Lesson(network.trace_at((x, *h[:-1])), scaled_up(signals, self.mu)), h
 
 
 class Taught(NamedTuple):
-    """A network under a teacher: the trace where it rests without, its motion from there, and the displacements at which
-    that comes to rest."""
+    """A network under a teacher: the trace where it rests without, its motion from there, and the displacements to which
+    that has come, at rest unless said otherwise."""
 
     rest: Trace
     motion: Motion
@@ -92,13 +104,6 @@ class Taught(NamedTuple):
     def activities(self) -> Displacements:
         """`h_1 .. h_L`."""
         return jax.tree.map(jnp.add, self.motion.h, self.d)
-
-
-def scaled_up(signals: Displacements, mu: Any) -> Displacements:
-    """The signals of the layers 1 .. L, divided by the `rho^(L+1-i)` by which that of layer `i` has decayed, with
-    `rho = mu / (1 - mu)` (Meulemans 2019, equation 6.15)."""
-    rho = mu / (1 - mu)
-    return tuple(signal / rho ** (len(signals) - i) for i, signal in enumerate(signals))
 
 
 def _complaint(name, equilibrium, solver):
@@ -120,7 +125,8 @@ class SinglePhase(Dendrites):
 
     With exact inverses this is incremental target propagation with `gamma = rho`; with learned ones the reconstruction
     errors come `rho^-(L-i)` times as strongly as the signal (equation 6.22). `mu`, in (0, 0.5), is the weight of the
-    feedback in the mixture, `backward` what the feedback mappings are, `solver` how the network is brought to rest. The
+    feedback in the mixture, `backward` what the feedback mappings are, `solver` how the network is brought to rest,
+    `plasticity` when it learns: at that rest or on the way there. The
     mappings learn from the same activities; where they learn alone, as before the forward weights do, there is no
     teacher (the sleep phase of section 6.5).
     """
@@ -128,6 +134,7 @@ class SinglePhase(Dendrites):
     mu: float = 0.1
     backward: Backward = TrainedFeedback()
     solver: EquilibriumSolver = Sweeps()
+    plasticity: Plasticity = AtEquilibrium()
 
     name: ClassVar[str] = "single-phase"
     equation: ClassVar[str] = "dh_i = h*_i - f_i(h*_{i-1}), h*_i = (1 - mu) f_i(h*_{i-1}) + mu g_i(h*_{i+1})"
@@ -138,15 +145,14 @@ class SinglePhase(Dendrites):
 
     def learn(self, network, feedback, trace, output_update, *, key):
         taught = self.taught(network, feedback, trace, output_update)
-        h = taught.activities
-        return self.lesson_from(network, taught), self.backward.learned(feedback, h[1:], h[:-1])
+        lesson, h = self.learned_from(network, taught)
+        return lesson, self.backward.learned(feedback, h[1:], h[:-1])
 
     def feedback_gradients(self, network, feedback, trace, *, key):
         return self.backward.learned(feedback, trace.h[2:], trace.h[1:-1])
 
     def signals(self, taught):
-        own = zip(taught.rest.h[1:], taught.rest.points, taught.d, taught.motion.risen(taught.d), strict=True)
-        return tuple((h - point.h) + (d - risen) for h, point, d, risen in own)
+        return taught.motion.unpredicted(taught.d, taught.motion.risen(taught.d))
 
 
 class TwoPhase(Dendrites):
@@ -154,13 +160,14 @@ class TwoPhase(Dendrites):
     between its activity under the teacher and without, `dh_i = h^l_i - h^f_i`, from the input it has under the teacher
     (Meulemans 2019, equations 6.27 to 6.37; the printed (6.35) has `h^f_{i-1}`).
 
-    The reconstruction errors of the feedback, which both phases have, cancel. The mappings learn in the free phase. `mu`,
-    `backward` and `solver` as in `SinglePhase`.
+    The reconstruction errors of the feedback, which both phases have, cancel. The mappings learn in the free phase, at
+    its rest. `mu`, `backward`, `solver` and `plasticity` as in `SinglePhase`.
     """
 
     mu: float = 0.1
     backward: Backward = TrainedFeedback()
     solver: EquilibriumSolver = Sweeps()
+    plasticity: Plasticity = AtEquilibrium()
 
     name: ClassVar[str] = "two-phase"
     equation: ClassVar[str] = "dh_i = h^l_i - h^f_i, h_i = (1 - mu) f_i(h_{i-1}) + mu g_i(h_{i+1})"
