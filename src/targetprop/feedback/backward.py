@@ -88,7 +88,22 @@ class ExactInverses(Backward):
         return follow_inverses(self.method, before, after, feedback, trace)
 
 
-class ApproximateInverses(Backward):
+class PlasticMappings(Backward):
+    """Mappings with parameters of their own, which learn to rebuild their goals; `decay` is the penalty on them."""
+
+    decay: eqx.AbstractVar[Decay]
+
+    def maps(self, network, feedback, trace):
+        return feedback
+
+    def learned(self, feedback, sources, goals):
+        return activity_reconstruction(feedback, sources, goals, self.decay)
+
+    def follow(self, before, after, feedback, trace):
+        return after, feedback
+
+
+class ApproximateInverses(PlasticMappings):
     """`g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i`, learned (Meulemans 2019, equations 6.23 to 6.26 with `t_i = s_{i+1}^{-1}`).
     `Q_i` starts at the pseudo-inverse of `W_{i+1}`. For dense layers with activations onto the real line.
 
@@ -100,21 +115,12 @@ class ApproximateInverses(Backward):
     def init(self, network, *, key):
         return inverse_maps(network)
 
-    def maps(self, network, feedback, trace):
-        return feedback
-
     @property
     def returned(self):
         return 1.0
 
-    def learned(self, feedback, sources, goals):
-        return activity_reconstruction(feedback, sources, goals, self.decay)
 
-    def follow(self, before, after, feedback, trace):
-        return after, feedback
-
-
-class TrainedFeedback(Backward):
+class TrainedFeedback(PlasticMappings):
     """`g_i(h) = t(Q_i h + c_i)`, learned: the original mappings of target propagation, for layers of any shape. `activation`
     is `t`; `decay` is the penalty on the parameters."""
 
@@ -124,15 +130,6 @@ class TrainedFeedback(Backward):
     def init(self, network, *, key):
         return layerwise_maps(network, self.activation, key=key)
 
-    def maps(self, network, feedback, trace):
-        return feedback
-
     @property
     def returned(self):
         return 0.0
-
-    def learned(self, feedback, sources, goals):
-        return activity_reconstruction(feedback, sources, goals, self.decay)
-
-    def follow(self, before, after, feedback, trace):
-        return after, feedback

@@ -67,7 +67,7 @@ def _architecture(task: str, hidden: tuple[int, ...], width: int, square: bool) 
 
 def _of_leaky_layers(rule: str) -> Rule:
     """A rule whose mappings have the nonlinearity of the network's layers."""
-    backward = TrainedFeedback(SLOPE)
+    backward = TrainedFeedback(activation=SLOPE)
     rules = {
         "tp": TP(feedback_activation=SLOPE),
         "dtp": DTP(feedback_activation=SLOPE),
