@@ -27,7 +27,8 @@ from .spectra import feedback_jacobians
 
 
 class Sample(NamedTuple):
-    """A rule at work on one minibatch, as a training step would find it; all layers have their updates, trained or not.
+    """A rule at work on one minibatch, as a training step would find it; all layers have their updates, trained or not. Of a
+    lesson with several rows per sample the gradients are taken, and the target updates apart from it.
     `trace` is where the network has settled, `forward` its forward pass, with the output update there: the same but for
     networks in continuous time."""
 
@@ -54,7 +55,8 @@ class Sample(NamedTuple):
         lesson = rule.lesson(network, feedback, trace, dh, key=jax.random.key(0))
         gradients = local_gradients(network, lesson.trace, lesson.updates)
         error, forward_update = loss.error(trace.output, target), output_update(loss, forward.output, target, stepsize)
-        updates = lesson.updates
+        matching = lesson.updates[-1].shape == dh.shape
+        updates = lesson.updates if matching else rule.target_updates(network, feedback, trace, dh)
         return cls(rule, network, feedback, x, error, trace, dh, updates, gradients, forward, forward_update)
 
 
