@@ -34,7 +34,8 @@ class Equilibrium(eqx.Module):
 
 class EquilibriumSolver(eqx.Module):
     """Finds where a motion comes to rest, to a velocity of `tolerance` times the size of what moves, in every layer and for
-    every sample."""
+    every sample. `Sweeps` and `Newton` find points that stay where they are, be they stable or not; `Integration` comes to
+    stable ones alone."""
 
     tolerance: eqx.AbstractVar[float]
     steps: eqx.AbstractVar[int]

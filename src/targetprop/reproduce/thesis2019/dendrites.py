@@ -94,8 +94,9 @@ class DendriteItem(Item[TrainingOptions]):
                 rows.append((PROBED, _label(self.own[0]), quantity, plus_minus(summary, 1), str(len(layer))))
         text = (
             "At the end of training, mean ± SD over seeds. `square`: layers of one width with exact inverses. Signals are "
-            "medians over test samples of the norms of what a layer learns from, before it is scaled up. The thesis gives "
-            "no numbers; what it predicts stands in the docs."
+            "medians over test samples of the norms of what a layer learns from, before it is scaled up; reconstruction "
+            "errors those of what it learns without a teacher, for multiplexing those of the feedback, which cancel. The "
+            "thesis gives no numbers; what it predicts stands in the docs."
         )
         draw = (lambda path: self._draw(found, path)) if found.settling and found.angles else None
         return Report(cells, ("task", "method", "quantity", "value", "seeds"), rows, draw, text, options.variant)
@@ -182,7 +183,7 @@ def _draw_signals(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None
                 exact = ", exact" if style == "--" else ""
                 axes.semilogy(np.arange(1, len(values) + 1), values, "o" + style, color=colour, label=label + exact)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="layer", title="what a layer learns from")
+    axes.set(xlabel="layer", title="signal and reconstruction error")
     _finish(axes)
 
 
