@@ -58,7 +58,26 @@ def test_gradient_targets_as_published(name):
     assert recipe.validation == (0 if "cifar10" in name else 10_000)
 
 
-@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("thesis2019/")])
+CHAPTER_6 = "thesis2019/dendrites/"
+PUBLISHED = [name for name in recipe_names() if name.startswith("thesis2019/") and not name.startswith(CHAPTER_6)]
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith(CHAPTER_6)])
+def test_networks_in_continuous_time_fit_their_task(name):
+    """Every rule takes its network, which has three hidden layers or more; square ones are square from the second on."""
+    recipe = tp.recipe(name)
+    shape, outputs = {"digits": ((64,), 10), "mnist": ((1, 28, 28), 10)}.get(recipe.dataset, ((6,), 6))
+    network = recipe.architecture.build(shape, outputs, key=jax.random.key(0), dtype=jnp.float32)
+    assert network.depth >= 4
+    recipe.rule.init(network, key=jax.random.key(1))
+    if "/square-" in name:
+        assert all(layer.weight.shape[0] == layer.weight.shape[1] for layer in network.layers[1:])
+        assert recipe.rule.name in ("bp", "tp-exact") or recipe.rule.backward == tp.ExactInverses()
+    else:
+        assert network.shapes[-1] == (outputs,)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_learned_inverses_as_published(name):
     """Captions of Figs 5.7 and 5.13 to 5.19; the output loss of the thesis is twice ours, its feedback rate too."""
     recipe, (_, task, *_, method) = tp.recipe(name), name.split("/")

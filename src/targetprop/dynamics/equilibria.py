@@ -101,7 +101,7 @@ class Newton(EquilibriumSolver):
             step = solve(jacobian(motion, d), _rows(motion.velocity(d)))
             return jax.tree.map(jnp.subtract, d, _layers(step, d)), count + 1
 
-        return lax.while_loop(going, advance, (Sweeps(self.tolerance, 1).approach(motion), 0))[0]
+        return lax.while_loop(going, advance, (motion.sweep(motion.start)[1], 0))[0]
 
     def advice(self):
         return "there may be no equilibrium: use a smaller mu, or train the feedback first"
