@@ -119,7 +119,7 @@ class Integration(EquilibriumSolver):
         scale = typical_sizes(motion)
 
         def still(t, u, args, **options):
-            return jnp.all(_residual(motion, _times(u, scale)) <= self.tolerance / 2)
+            return jnp.all(_residual(motion, _times(u, scale)) <= 0.9 * self.tolerance)
 
         event, precise = diffrax.Event(still), self.tolerance / 100
         solution = integrate(motion, scale, self.solver, precise, jnp.inf, event=event, max_steps=self.steps, throw=False)
