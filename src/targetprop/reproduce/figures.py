@@ -28,7 +28,8 @@ def legend(figure: Figure, panels: Iterable[Axes]) -> None:
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             labelled.setdefault(label, handle)
-    figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=5)
+    columns = min(5, max(1, int(figure.get_figwidth() // 1.9)))
+    figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=columns)
 
 
 def curve(axes: Axes, x: np.ndarray, values: np.ndarray, *, colour: str, label: str, style: str = "-") -> None:
