@@ -49,6 +49,12 @@ class Dendrites(Rule):
         signals = self.signals(self.taught(network, feedback, trace, output_update))
         return (*scaled_up(signals, self.mu)[:-1], output_update)
 
+    def feedback_gradients(self, network, feedback, trace, *, key):
+        return self.backward.learned(feedback, trace.h[2:], trace.h[1:-1])
+
+    def lesson(self, network, feedback, trace, output_update, *, key):
+        return self.learned_from(network, self.taught(network, feedback, trace, output_update))[0]
+
     def follow(self, before, after, feedback, lesson):
         return self.backward.follow(before, after, feedback, lesson.trace)
 
@@ -75,10 +81,6 @@ class Dendrites(Rule):
     @abc.abstractmethod
     def signals(self, taught: "Taught") -> Displacements:
         """What each layer learns from, before it is scaled."""
-
-    def lesson_from(self, network: Network, taught: "Taught") -> Lesson:
-        """What the layers learn under the teacher, with the activities at which they do."""
-        return self.learned_from(network, taught)[0]
 
     def learned_from(self, network: Network, taught: "Taught") -> tuple[Lesson, Displacements]:
         """What the layers learn under the teacher, and the activities `h_1 .. h_L` at which they do, with a row for each
@@ -126,9 +128,8 @@ class SinglePhase(Dendrites):
     With exact inverses this is incremental target propagation with `gamma = rho`; with learned ones the reconstruction
     errors come `rho^-(L-i)` times as strongly as the signal (equation 6.22). `mu`, in (0, 0.5), is the weight of the
     feedback in the mixture, `backward` what the feedback mappings are, `solver` how the network is brought to rest,
-    `plasticity` when it learns: at that rest or on the way there. The
-    mappings learn from the same activities; where they learn alone, as before the forward weights do, there is no
-    teacher (the sleep phase of section 6.5).
+    `plasticity` when it learns: at that rest or on the way there. The mappings learn from the same activities; where they
+    learn alone, as before the forward weights do, there is no teacher (the sleep phase of section 6.5).
     """
 
     mu: float = 0.1
@@ -140,16 +141,10 @@ class SinglePhase(Dendrites):
     equation: ClassVar[str] = "dh_i = h*_i - f_i(h*_{i-1}), h*_i = (1 - mu) f_i(h*_{i-1}) + mu g_i(h*_{i+1})"
     source: ClassVar[str] = "Meulemans 2019, eq. 6.17"
 
-    def lesson(self, network, feedback, trace, output_update, *, key):
-        return self.lesson_from(network, self.taught(network, feedback, trace, output_update))
-
     def learn(self, network, feedback, trace, output_update, *, key):
         taught = self.taught(network, feedback, trace, output_update)
         lesson, h = self.learned_from(network, taught)
         return lesson, self.backward.learned(feedback, h[1:], h[:-1])
-
-    def feedback_gradients(self, network, feedback, trace, *, key):
-        return self.backward.learned(feedback, trace.h[2:], trace.h[1:-1])
 
     def signals(self, taught):
         return taught.motion.unpredicted(taught.d, taught.motion.risen(taught.d))
@@ -172,12 +167,6 @@ class TwoPhase(Dendrites):
     name: ClassVar[str] = "two-phase"
     equation: ClassVar[str] = "dh_i = h^l_i - h^f_i, h_i = (1 - mu) f_i(h_{i-1}) + mu g_i(h_{i+1})"
     source: ClassVar[str] = "Meulemans 2019, eq. 6.35"
-
-    def lesson(self, network, feedback, trace, output_update, *, key):
-        return self.lesson_from(network, self.taught(network, feedback, trace, output_update))
-
-    def feedback_gradients(self, network, feedback, trace, *, key):
-        return self.backward.learned(feedback, trace.h[2:], trace.h[1:-1])
 
     def signals(self, taught):
         return taught.d

@@ -95,7 +95,7 @@ def _measure_mixture(rule: Dendrites, subject: Subject, reference: Network) -> d
         noise = _noise(key, level, motion.h)
         noisy = eqx.tree_at(lambda m: m.imbalance, motion, noise)
         taught = rule.taught(network, feedback, rest, dh)._replace(motion=noisy, d=rule.solver.find(noisy).displacements)
-        lesson = rule.lesson_from(network, taught)
+        lesson, _ = rule.learned_from(network, taught)
         return layer_angles(local_gradients(network, lesson.trace, lesson.updates), reference)
 
     free = rule.circuit(network, feedback, forward).free(forward)

@@ -45,6 +45,27 @@ class Draws(Experiment):
         """The metrics of one seed."""
 
 
+class ByDepth(Draws):
+    """So many random draws per seed and depth."""
+
+    depths: tuple[int, ...]
+
+    @property
+    def steps(self) -> int:
+        return len(self.depths)
+
+    def metrics(self, rng, advance):
+        found = []
+        for depth in self.depths:
+            found.append(self.at(rng, depth))
+            advance(1)
+        return {"depths": found}
+
+    @abc.abstractmethod
+    def at(self, rng: np.random.Generator, depth: int) -> dict[str, Any]:
+        """What is found at one depth."""
+
+
 def gaussian(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """Blocks of `shape` with independent entries; of variance 1 / width, so that they keep the size of an activity."""
     return rng.standard_normal(shape) / np.sqrt(shape[-1])
@@ -125,7 +146,7 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 @dataclasses.dataclass(frozen=True)
-class ComputedSpectra(Draws):
+class ComputedSpectra(ByDepth):
     """Eigenvalues as they are computed in float64, with exact inverses of Gaussian blocks, by depth: the share that looks
     unstable, the median distance of the largest real part to that of the theory, and all eigenvalues of the first draw."""
 
@@ -133,31 +154,21 @@ class ComputedSpectra(Draws):
     width: int
     mu: float
 
-    @property
-    def steps(self) -> int:
-        return len(self.depths)
-
-    def metrics(self, rng, advance):
-        found = []
-        for depth in self.depths:
-            blocks = gaussian(rng, depth - 1, self.draws, self.width, self.width)
-            eigenvalues = np.linalg.eigvals(circuit_jacobian(blocks, np.linalg.inv(blocks), Gains.mixing(self.mu)))
-            abscissa = eigenvalues.real.max(axis=1)
-            exact = exact_spectrum(depth, Gains.mixing(self.mu))[0]
-            found.append(
-                {
-                    "looks unstable": float(np.mean(abscissa >= 0)),
-                    "median distance": float(np.median(np.abs(abscissa - exact))),
-                    "real": _rounded(eigenvalues[0].real),
-                    "imaginary": _rounded(eigenvalues[0].imag),
-                }
-            )
-            advance(1)
-        return {"depths": found}
+    def at(self, rng, depth):
+        blocks = gaussian(rng, depth - 1, self.draws, self.width, self.width)
+        eigenvalues = np.linalg.eigvals(circuit_jacobian(blocks, np.linalg.inv(blocks), Gains.mixing(self.mu)))
+        abscissa = eigenvalues.real.max(axis=1)
+        exact = exact_spectrum(depth, Gains.mixing(self.mu))[0]
+        return {
+            "looks unstable": float(np.mean(abscissa >= 0)),
+            "median distance": float(np.median(np.abs(abscissa - exact))),
+            "real": _rounded(eigenvalues[0].real),
+            "imaginary": _rounded(eigenvalues[0].imag),
+        }
 
 
 @dataclasses.dataclass(frozen=True)
-class Growth(Draws):
+class Growth(ByDepth):
     """`||exp(t J)||` with exact inverses of random blocks, by depth: quantiles over the draws at `TIMES`, and the share of
     draws in which something grows."""
 
@@ -166,26 +177,16 @@ class Growth(Draws):
     width: int
     mu: float
 
-    @property
-    def steps(self) -> int:
-        return len(self.depths)
-
-    def metrics(self, rng, advance):
-        found = []
-        for depth in self.depths:
-            blocks = WEIGHTS[self.weights](rng, depth - 1, self.draws, self.width, self.width)
-            matrices = circuit_jacobian(blocks, np.linalg.inv(blocks), Gains.mixing(self.mu))
-            norms = displacement_norms(matrices, TIMES)
-            growth = norms.max(axis=0)
-            found.append(
-                {
-                    "growing": float(np.mean(numerical_abscissa(matrices) > 0)),
-                    "growth": _rounded(np.quantile(growth, (0.1, 0.5, 0.9))),
-                    "norms": [_rounded(row) for row in np.quantile(norms, (0.1, 0.5, 0.9), axis=1)],
-                }
-            )
-            advance(1)
-        return {"depths": found}
+    def at(self, rng, depth):
+        blocks = WEIGHTS[self.weights](rng, depth - 1, self.draws, self.width, self.width)
+        matrices = circuit_jacobian(blocks, np.linalg.inv(blocks), Gains.mixing(self.mu))
+        norms = displacement_norms(matrices, TIMES)
+        growth = norms.max(axis=0)
+        return {
+            "growing": float(np.mean(numerical_abscissa(matrices) > 0)),
+            "growth": _rounded(np.quantile(growth, (0.1, 0.5, 0.9))),
+            "norms": [_rounded(row) for row in np.quantile(norms, (0.1, 0.5, 0.9), axis=1)],
+        }
 
 
 @dataclasses.dataclass(frozen=True)
