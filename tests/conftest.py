@@ -1,9 +1,10 @@
 """What all tests share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import pytest
+from jax.extend.core import JaxprEqn, jaxprs_in_params
 
 
 @pytest.fixture
@@ -21,3 +22,16 @@ def quick_compilation() -> Iterator[None]:
     yield
     jax.config.update("jax_disable_most_optimizations", before)
     jax.clear_caches()  # no other module is to meet these programs
+
+
+def _equations(jaxpr) -> Iterator[JaxprEqn]:
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jaxprs_in_params(equation.params):
+            yield from _equations(inner)
+
+
+@pytest.fixture
+def operations() -> Callable[..., list[JaxprEqn]]:
+    """`operations(f, *args)`: what the program of `f(*args)` consists of, at any depth."""
+    return lambda f, *args: list(_equations(jax.make_jaxpr(f)(*args).jaxpr))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.convolution import ConvPool
+from targetprop.convolution import ConvPool, convolve
 from targetprop.data import load
 from targetprop.feedback.reconstruction import layer_noise, output_displacements
 from targetprop.gauss_newton import PseudoInverse
@@ -91,6 +91,32 @@ def test_tiny_displacements_are_not_lost_in_float32():
         exact = np.asarray(exact)
     np.testing.assert_allclose(moved, exact, rtol=1e-4, atol=1e-5 * np.abs(exact).max())
     assert np.linalg.norm(subtracted - exact) > 0.5 * np.linalg.norm(exact), "too large a displacement to show anything"
+
+
+@pytest.mark.parametrize("colours", [2, 3])
+def test_forward_mode_is_the_product_rule(float64, colours):
+    x, dx = normal(1, 4, 6, 7, colours), normal(2, 4, 6, 7, colours)
+    w, dw = normal(3, 5, 5, colours, 2), normal(4, 5, 5, colours, 2)
+
+    def by_definition(x, w):
+        return convolved(np.transpose(w, (3, 2, 0, 1)), np.transpose(x, (0, 3, 1, 2))).transpose(0, 2, 3, 1)
+
+    value, moved = jax.jvp(convolve, (x, w), (dx, dw))
+    np.testing.assert_allclose(value, by_definition(x, w), rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(moved, by_definition(dx, w) + by_definition(x, dw), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the order of the axes matters on a CPU alone")
+def test_a_training_step_convolves_in_the_order_that_is_quick_in_a_loop(operations):
+    x, w = normal(1, 4, 6, 7, 3), normal(2, 5, 5, 3, 2)
+
+    def loss(x, w):
+        return jnp.sum(convolve(jnp.tanh(convolve(x, w)), jnp.swapaxes(w, 2, 3)) ** 2)
+
+    found = operations(jax.grad(loss, argnums=(0, 1)), x, w)
+    orders = [one.params["dimension_numbers"] for one in found if one.primitive.name == "conv_general_dilated"]
+    assert len(orders) == 6, "two convolutions, each with two derivatives"
+    assert {tuple(order) for order in orders} == {((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))}, "NHWC, HWIO, NHWC"
 
 
 def test_initial_kernels_count_the_receptive_field():
