@@ -1,6 +1,7 @@
 import json
 import math
 import struct
+from collections.abc import Sequence
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
@@ -69,7 +70,7 @@ def test_numbers_that_are_not_finite_are_null(tmp_path):
 def events(folder) -> list[Event]:
     """All events of a folder's files: each is framed by its length, a checksum of that, and a checksum of itself."""
     found = []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("events.*")):
         content = path.read_bytes()
         while content:
             (length,) = struct.unpack_from("<Q", content)
@@ -96,20 +97,49 @@ def test_tensorboard_files(tmp_path):
     assert scalars(tmp_path / "seed7") == [("test_error", 1, 3.5), ("validation_error", 1, 1.5)]
 
 
+def pretrain(logger: TensorBoardLogger, passes: Sequence[int]) -> None:
+    for index in passes:
+        logger.log({"seed": 0, "epoch": 0, "feedback_loss": [0.5 / index], "pass": index})
+
+
 def test_tensorboard_shows_pre_training_pass_by_pass(tmp_path):
     logger = TensorBoardLogger(tmp_path, [0])
-    for index in (1, 2):
-        logger.log({"seed": 0, "epoch": 0, "feedback_loss": [0.5 / index], "pass": index})
+    pretrain(logger, [1, 2])
     logger.close()
-    assert scalars(tmp_path / "seed0") == [("pretraining/feedback_loss/1", 1, 0.5), ("pretraining/feedback_loss/1", 2, 0.25)]
+    assert scalars(tmp_path / "seed0" / "pretraining") == [("feedback_loss/1", 1, 0.5), ("feedback_loss/1", 2, 0.25)]
+    assert scalars(tmp_path / "seed0") == []
 
 
-def test_a_new_run_purges_all_older_events_and_a_resumed_one_those_after_its_checkpoint(tmp_path):
-    for logger, epoch in ((TensorBoardLogger(tmp_path, [0]), 1), (TensorBoardLogger(tmp_path, [0], last=5), 6)):
+def test_a_new_run_removes_all_older_events(tmp_path):
+    for epoch in (1, 2):
+        logger = TensorBoardLogger(tmp_path, [0])
         logger.log({"seed": 0, "epoch": epoch, "test_error": 1.0})
+        if epoch == 1:
+            pretrain(logger, [1])
         logger.close()
-    assert starts(tmp_path / "seed0") == [0, 6]
+    assert scalars(tmp_path / "seed0") == [("test_error", 2, 1.0)]
+    assert scalars(tmp_path / "seed0" / "pretraining") == []
+
+
+def test_a_resumed_run_purges_the_events_after_its_checkpoint(tmp_path):
+    for start in (None, 5):
+        logger = TensorBoardLogger(tmp_path, [0], start, passes=2)
+        logger.log({"seed": 0, "epoch": (start or 0) + 1, "test_error": 1.0})
+        logger.close()
+    assert starts(tmp_path / "seed0") == [1, 6]
     assert [step for _, step, _ in scalars(tmp_path / "seed0")] == [1, 6]
+
+
+def test_a_resumed_pre_training_purges_its_own_passes_alone(tmp_path):
+    logger = TensorBoardLogger(tmp_path, [0])
+    pretrain(logger, [1, 2, 3])
+    logger.close()
+    logger = TensorBoardLogger(tmp_path, [0], 0, passes=2)
+    pretrain(logger, [3])
+    logger.log({"seed": 0, "epoch": 1, "test_error": 1.0})
+    logger.close()
+    assert starts(tmp_path / "seed0" / "pretraining") == [1, 3]
+    assert starts(tmp_path / "seed0") == [1, 1]
 
 
 def test_a_silent_bar_prints_nothing(capsys):

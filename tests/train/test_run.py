@@ -117,6 +117,12 @@ def test_a_run_without_resume_replaces_the_one_before(folder, dtp, toy, tmp_path
     assert records(tmp_path) == records(folder)
 
 
+def test_a_seed_names_one_run_of_a_folder(bp, toy, tmp_path):
+    with pytest.raises(tp.ConfigError, match="not all different"):
+        tp.train([bp, bp], toy, seeds=[3, 3], out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_one_recipe_for_each_seed(bp, toy):
     recipes = [bp, bp.replace(stepsize=0.1), bp.replace(optimizer=tp.Adam(0.02))]
     together = tp.train(recipes, toy, seeds=[5, 5, 5], progress=False)

@@ -3,6 +3,7 @@
 import abc
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -50,32 +51,48 @@ class JsonlLogger(Logger):
 
 
 class TensorBoardLogger(Logger):
-    """TensorBoard event files, one folder per seed; the passes of pre-training stand apart, under `pretraining/`. What older
-    files hold beyond epoch `last` is purged, by default all of it."""
+    """TensorBoard event files, one folder per seed, with the passes of pre-training in a folder `pretraining` of its own.
+    The files of an older run are removed, but for a resumed run, of which `epoch` and `passes`, of pre-training, are kept:
+    what they hold beyond is purged."""
 
-    def __init__(self, folder: Path, seeds: list[int], last: int = -1):
-        suffix = f".{last + 1:06d}"  # the library names files by the second: runs in quick succession must not share one
-        self._writers = {
-            seed: SummaryWriter(str(folder / f"seed{seed}"), purge_step=last + 1, filename_suffix=suffix) for seed in seeds
-        }
+    def __init__(self, folder: Path, seeds: Sequence[int], epoch: int | None = None, passes: int = 0):
+        if epoch is None:
+            for older in folder.rglob("events.out.tfevents.*"):
+                older.unlink()
+        self._folder, self._passes = folder, passes
+        self._writers = {seed: _writer(folder / f"seed{seed}", epoch or 0) for seed in seeds}
+        self._pretraining: dict[int, SummaryWriter] = {}
 
     def log(self, record: dict) -> None:
-        writer = self._writers[record["seed"]]
-        step, prefix = (record["pass"], "pretraining/") if "pass" in record else (record["epoch"], "")
+        writer, step = self._writer_and_step(record)
         for name, value in record.items():
             if name == "warnings":
                 for text in value:
                     writer.add_text(name, text, step)
             elif isinstance(value, list):
                 for i, entry in enumerate(value, start=1):
-                    writer.add_scalar(f"{prefix}{name}/{i}", entry, step)
+                    writer.add_scalar(f"{name}/{i}", entry, step)
             elif name not in ("seed", "epoch", "pass") and value is not None:
-                writer.add_scalar(prefix + name, value, step)
+                writer.add_scalar(name, value, step)
         writer.flush()
 
+    def _writer_and_step(self, record: dict) -> tuple[SummaryWriter, int]:
+        seed = record["seed"]
+        if "pass" not in record:
+            return self._writers[seed], record["epoch"]
+        if seed not in self._pretraining:
+            self._pretraining[seed] = _writer(self._folder / f"seed{seed}" / "pretraining", self._passes)
+        return self._pretraining[seed], record["pass"]
+
     def close(self) -> None:
-        for writer in self._writers.values():
+        for writer in (*self._writers.values(), *self._pretraining.values()):
             writer.close()
+
+
+def _writer(folder: Path, last: int) -> SummaryWriter:
+    """A writer of events after step `last`, in a file of its own: the library names files by the second only."""
+    older = sum(1 for _ in folder.glob("events.*"))
+    return SummaryWriter(str(folder), purge_step=last + 1, filename_suffix=f".{older}")
 
 
 class ProgressBar:

@@ -61,6 +61,8 @@ def train(
     recipes = [recipe] * len(seeds) if isinstance(recipe, Recipe) else list(recipe)
     if not (seeds and recipes):
         raise ConfigError("There is nothing to train: give at least one seed, and a recipe.")
+    if out is not None and len(set(seeds)) < len(seeds):
+        raise ConfigError(f"The seeds {seeds} are not all different, and they name the runs in {out}: repeat none.")
     with precision(recipes[0].dtype):
         return _Loop(recipes, data or load(recipes[0].dataset), seeds, out, resume, checkpoint_every, probe).run(progress)
 
@@ -77,7 +79,7 @@ class _Loop:
         self.ensemble = Ensemble(recipes, seeds, dataset)
         self.passes = self.recipe.schedule.passes(self.ensemble.trained_maps > 0)
         self.results = [SeedResult(seed) for seed in seeds]
-        self.position, self.lines, self.logged = (0, 0), 0, -1
+        self.position, self.lines, self.logged = (0, 0), 0, None
         self.seconds, self.epochs_timed = 0.0, 0
         self.good = self.ensemble.members
         if self.folder is not None and self.checkpoint is not None:
@@ -110,7 +112,7 @@ class _Loop:
             return []
         return [
             JsonlLogger(self.folder / "metrics.jsonl", self.lines),
-            TensorBoardLogger(self.folder / "tensorboard", list(seeds), self.logged),
+            TensorBoardLogger(self.folder / "tensorboard", seeds, self.logged, self.position[0]),
         ]
 
     def run(self, progress: bool) -> Result:
