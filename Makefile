@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 FITS := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint bench readme lock setup clean help
+.PHONY: demo test lint bench readme reports lock setup clean help
 
 demo: setup  ## compare seven rules on the digits: a table and a figure in results-demo
 	$(BIN)/targetprop compare --dataset digits --rules bp fa dfa tp dtp dtpdrl ddtp-linear --seeds 3 --out results-demo
@@ -25,6 +25,9 @@ bench: setup  ## measure what each rule costs on this machine
 
 readme: setup  ## fill the tables of README.md from results/ and benchmarks/
 	$(BIN)/python tools/readme.py
+
+reports: setup  ## write the pages and pictures of all results
+	$(BIN)/python tools/reports.py
 
 lock: .venv/locked  ## pin pyproject.toml's dependencies in requirements.lock (newest ones: ARGS=--upgrade)
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --output-file requirements.lock $(ARGS) pyproject.toml

@@ -24,7 +24,7 @@ def xavier_normal_kernels(gain: float = 1.0) -> Initializer:
 
 class ConvPool(Layer):
     """`f(x) = pool(s(W * x + b))`: a convolution of stride 1 that keeps rows and columns, and the maximum over windows of
-    3 x 3 with stride 2 and a border of one (Meulemans et al. 2020, supplement B.1).
+    3 x 3 with stride 2 and a border of one (Meulemans et al. 2020, Table 3; stride and border are those of its code).
 
     `weight` has the shape `(c_out, c_in, k, k)` with `k` odd, `bias` the shape `(c_out,)`. From an input of shape
     `(batch, c_in, rows, columns)` comes an output of shape `(batch, c_out, ceil(rows / 2), ceil(columns / 2))`; the

@@ -69,6 +69,15 @@ def describe_data(dataset: Dataset) -> dict:
     return {"name": dataset.name, "train": len(arrays[0]), "test": len(arrays[2]), "crc32": f"{checksum:08x}"}
 
 
+def same_settings(before: Any, now: Any) -> bool:
+    """Whether a kept configuration is the present one; fields that there were not yet then do not matter."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return all(key in now and same_settings(value, now[key]) for key, value in before.items())
+    if isinstance(before, list) and isinstance(now, list):
+        return len(before) == len(now) and all(same_settings(one, other) for one, other in zip(before, now, strict=True))
+    return before == now
+
+
 def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset: Dataset, resume: bool) -> None:
     """Write `config.json`: one recipe, or the list of them where they differ. With `resume`, first check that the folder's
     run is the same, or a shorter one; raises `ConfigError` naming the first difference."""

@@ -17,7 +17,7 @@ from targetprop.errors import ConfigError
 from targetprop.reproduce import items as registry
 from targetprop.reproduce.experiment import Experiment, ExperimentPart, extrapolated
 from targetprop.reproduce.figures import canvas
-from targetprop.reproduce.item import Item, Options, Report, document, estimate, run_missing
+from targetprop.reproduce.item import Item, Options, Report, TrainingOptions, document, estimate, run_missing
 from targetprop.reproduce.published import Published, Table
 from targetprop.reproduce.store import Store
 from targetprop.reproduce.tables import TableItem
@@ -51,6 +51,7 @@ class Powers(Experiment):
 
 @dataclasses.dataclass(frozen=True)
 class PowerOptions(Options):
+    selection = ("exponents",)
     exponents: tuple[int, ...] = (2, 3)
 
 
@@ -131,10 +132,15 @@ def test_report_before_anything_was_run(item, tmp_path):
     assert report.rows
     assert report.cells
     assert all(cell["ours"] is None for cell in report.cells)
+    assert all({"row", "column", "published", "verdict"} <= cell.keys() for cell in report.cells)
+    assert {cell["verdict"] for cell in report.cells} == {"not yet run"}
 
 
 def test_command_line_of_an_item(powers, tmp_path, capfd):
     command = ["reproduce", "meulemans2020", "powers", "--results", str(tmp_path), "--json"]
+    assert main([*command, "--show"]) == 2
+    assert "name that of the results with --results" in capfd.readouterr().err
+    (tmp_path / "meulemans2020").mkdir()
     assert main([*command, "--show"]) == 0
     assert json.loads(capfd.readouterr().out)["cells"][0]["ours"] is None
     assert CALLS == []
@@ -150,8 +156,8 @@ def test_command_line_of_an_item(powers, tmp_path, capfd):
     }
     folder = tmp_path / "meulemans2020" / "report"
     page = (folder / "powers.md").read_text()
-    assert f"`targetprop {' '.join(command)} --exponents 3`" in page
-    assert "| x^3 | [0, 1] |" in page
+    assert "`targetprop reproduce meulemans2020 powers`" in page, "the page is that of the whole item"
+    assert "| x^2 | [] |\n| x^3 | [0, 1] |" in page
     assert "(powers.png)" in page
     assert (folder / "powers.png").read_bytes()[:4] == b"\x89PNG"
     assert main(["reproduce", "meulemans2020", "nope"]) == 2
@@ -181,7 +187,41 @@ def test_training_part_is_continued_by_seed_and_probed(tmp_path):
     assert probed.found()[1].history[0]["diagnostics/angle_bp"] == pytest.approx([0], abs=0.1)  # BP beside itself
     longer = dataclasses.replace(plain, recipe=SMALL.replace(schedule=tp.Schedule(epochs=2)))
     assert longer.missing(1) == [0]
+    assert dataclasses.replace(plain, recipe=SMALL.replace(stepsize=0.5)).missing(1) == [0]
     assert probed.seconds([0]) > 0
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_an_interrupted_part_goes_on_when_more_seeds_are_asked_for(tmp_path, monkeypatch):
+    part = TrainingPart("BP", "digits", "any/digits/bp", SMALL, Store(tmp_path))
+    folder = part.store.run_folder(part.name, SMALL, [0, 1])
+    tp.train(SMALL, seeds=[0, 1], out=folder, progress=False)
+    result = json.loads((folder / "result.json").read_text())
+    result["seeds"][1]["status"] = "interrupted"
+    (folder / "result.json").write_text(json.dumps(result))
+    runs = []
+    monkeypatch.setattr(TrainingPart, "_run", lambda self, seeds, progress: runs.append(tuple(seeds)) or True)
+    assert part.missing(3) == [1, 2]
+    part.run([0, 1, 2], progress=False)
+    assert runs == [(0, 1), (2,)]
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_a_diverged_seed_is_said_to_be_so_and_leaves_the_item_unfinished(tmp_path, monkeypatch):
+    name = "meulemans2020/mnist/bp"
+    recipe = SMALL.replace(optimizer=tp.Adam(1e38))
+    item = TableItem(Table("meulemans2020", "small", "Small", "test_error", (Published("BP", "mnist", 2.0, 0.1, 10, name),)))
+    monkeypatch.setattr("targetprop.reproduce.tables.published_recipe", lambda name, epochs: recipe)
+    options = dataclasses.replace(item.defaults, results=tmp_path)
+    assert not run_missing(item, options, progress=False)
+    (cell,) = item.report(options).cells
+    assert (cell["ours"], cell["diverged"], cell["verdict"]) == (None, 1, "1 diverged")
+
+
+@pytest.mark.parametrize("numbers", [{"seeds": 0}, {"seeds": -1}, {"epochs": 0}])
+def test_numbers_of_which_nothing_comes_are_refused(numbers):
+    with pytest.raises(ConfigError, match="use 1 or more"):
+        TrainingOptions(**numbers)
 
 
 def errors_of(*errors: float) -> tuple[list[dict], list[dict]]:

@@ -1,11 +1,11 @@
 """`targetprop reproduce`."""
 
-import shlex
 from typing import Any
 
+from ..errors import ConfigError
 from ..reproduce.item import Item, Options, document, estimate, run_missing, save
 from ..reproduce.items import SOURCES, item, items
-from .output import print_json, print_table, split_name
+from .output import print_json, print_table, print_text, split_name
 from .parsing import parse
 
 
@@ -19,15 +19,16 @@ def run(args: list[str]) -> int:
     )
     if options.estimate:
         return _estimate(found, options)
+    if options.show and not (options.results / source).is_dir():
+        raise ConfigError(f"There is no folder {options.results / source}: name that of the results with --results.")
     finished = options.show or run_missing(found, options)
     report = found.report(options)
-    paths = []
-    if not options.show:
-        paths = save(found, report, shlex.join(["targetprop", "reproduce", source, name, *rest]), options.results)
+    paths = [] if options.show else save(found, options)
     if options.json:
         print_json(document(found, report))
     else:
         print_table(found.title, report.titles, report.rows)
+        print_text(report.text)
         for path in paths:
             print(path)
     return 0 if finished else 1

@@ -20,7 +20,8 @@ Frozen MNIST is MNIST with the forward parameters of the first layer alone train
 
 Differences that stay: the published runs of DDTP-linear and DFA leave out the bias of the last hidden layer, those of the
 CNN the feedback biases of the convolutions, and all keep the incomplete last minibatch of an epoch. The published file for
-DDTP-control on CIFAR-10 trains DDTP-linear; here its values are those of the control.
+DDTP-control on CIFAR-10 trains DDTP-linear: `cifar10/ddtp-control` has its values and trains the control, so it is neither
+published run; those of a control are in `cifar10/ddtp-control/alignment`.
 """
 
 import dataclasses

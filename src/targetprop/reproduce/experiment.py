@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..provenance import describe, environment
+from ..provenance import describe, environment, same_settings
 from ..train.loggers import ProgressBar
 from ..train.result import finite_or_none
 from .item import Part
@@ -44,17 +44,12 @@ class ExperimentPart(Part):
     folder: Path
 
     def found(self) -> dict[int, dict[str, Any]]:
-        """The metrics of the finished seeds, in order."""
         found = {}
         for path in sorted(self.folder.glob("seeds-*.json")):
             document = json.loads(path.read_text())
-            if _same(document["config"], self._config()):
+            if same_settings(document["config"], self._config()):
                 found |= {entry["seed"]: entry["metrics"] for entry in document["seeds"]}
         return dict(sorted(found.items()))
-
-    def missing(self, seeds: int) -> list[int]:
-        done = self.found()
-        return [seed for seed in range(seeds) if seed not in done]
 
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
         began = time.perf_counter()
@@ -75,15 +70,6 @@ class ExperimentPart(Part):
 
     def _config(self) -> dict[str, Any]:
         return json.loads(json.dumps(describe(self.experiment)))
-
-
-def _same(before: Any, now: Any) -> bool:
-    """Whether a kept configuration is the present one; fields that there were not yet then do not matter."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        return all(key in now and _same(value, now[key]) for key, value in before.items())
-    if isinstance(before, list) and isinstance(now, list):
-        return len(before) == len(now) and all(_same(one, other) for one, other in zip(before, now, strict=True))
-    return before == now
 
 
 def _written(header: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:

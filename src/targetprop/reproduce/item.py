@@ -2,18 +2,24 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from ..errors import ConfigError
 from ..train.result import Summary
+from .published import Published
+from .verdict import NO_NUMBER, NOT_RUN, Verdict
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What `targetprop reproduce SOURCE ITEM` takes for every item. Seeds are 0 .. `seeds - 1`."""
+    """What `targetprop reproduce SOURCE ITEM` takes for every item. Seeds are 0 .. `seeds - 1`. Those named by `selection`
+    choose what of the item is run and printed; its page always shows all of it.
 
+    Raises `ConfigError` for numbers below 1."""
+
+    selection: ClassVar[tuple[str, ...]] = ()
     seeds: int = 1
     """Seeds per part; those that are there already count."""
     results: Path = Path("results")
@@ -24,6 +30,12 @@ class Options:
     """Run nothing; print what the finished runs say."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else there."""
+
+    def __post_init__(self):
+        for name in ("seeds", "epochs"):
+            value = getattr(self, name, None)
+            if value is not None and value < 1:
+                raise ConfigError(f"--{name} {value} is nothing to run: use 1 or more, or --show to run nothing.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +55,7 @@ class EpochOptions(Options):
 class TrainingOptions(EpochOptions):
     """What an item takes that trains networks on data sets."""
 
+    selection: ClassVar[tuple[str, ...]] = ("dataset", "methods")
     dataset: tuple[str, ...] = ()
     """Data sets, all unless given."""
     methods: tuple[str, ...] = ()
@@ -57,13 +70,18 @@ class Part(abc.ABC):
     column: str
 
     @abc.abstractmethod
+    def found(self) -> Mapping[int, Any]:
+        """The finished seeds, in order, and what is kept of each."""
+
     def missing(self, seeds: int) -> list[int]:
         """Which of the seeds 0 .. `seeds - 1` are still to be run."""
+        done = self.found()
+        return [seed for seed in range(seeds) if seed not in done]
 
     @abc.abstractmethod
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
         """Run some seeds, from where an interruption left them, and keep the results; `progress` shows a bar. Returns
-        whether it came to its end."""
+        whether it was not interrupted."""
 
     @abc.abstractmethod
     def seconds(self, seeds: Sequence[int]) -> float:
@@ -110,12 +128,14 @@ class Item(abc.ABC, Generic[OptionsT]):
 
 
 def run_missing(item: Item[OptionsT], options: OptionsT, progress: bool = True) -> bool:
-    """Run what is missing of an item, part by part. Every finished part is kept; returns whether all came to their end."""
-    for part in item.parts(options):
+    """Run what is missing of an item, part by part, up to an interruption. Every finished part is kept; returns whether
+    nothing is missing any more: no run was interrupted, and none diverged."""
+    parts = item.parts(options)
+    for part in parts:
         seeds = part.missing(options.seeds)
         if seeds and not part.run(seeds, progress):
             return False
-    return True
+    return not any(part.missing(options.seeds) for part in parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,17 +172,15 @@ def plus_minus(found: Summary, digits: int) -> str:
     return f"{found.mean:.{digits}f}{spread}"
 
 
-def as_cell(found: Summary) -> dict[str, Any] | None:
-    """Mean, standard deviation and number as plain data; `None` where there is nothing."""
-    return {"mean": found.mean, "sd": found.sd, "n": len(found.values)} if found.values else None
-
-
-def report_cell(
-    row: str, column: str, found: Summary, published: float | None = None, sd: float | None = None
-) -> dict[str, Any]:
-    """A cell of a report: what was found beside the published number and its standard deviation, as far as there are any."""
-    theirs = None if published is None else {"mean": published, "sd": sd}
-    return {"row": row, "column": column, "published": theirs, "ours": as_cell(found)}
+def report_cell(row: str, column: str, found: Summary, published: float | None = None) -> dict[str, Any]:
+    """A cell of a report: what was found beside the published number, that of a single run, if there is one, and what that
+    says."""
+    ours = {"mean": found.mean, "sd": found.sd, "n": len(found.values)} if found.values else None
+    theirs, verdict = None, NO_NUMBER if found.values else NOT_RUN
+    if published is not None:
+        theirs = {"mean": published, "sd": None}
+        verdict = str(Verdict(found, Published(row, column, published, None, 1, "")))
+    return {"row": row, "column": column, "published": theirs, "ours": ours, "verdict": verdict}
 
 
 def document(item: Item[Any], report: Report) -> dict[str, Any]:
@@ -170,14 +188,17 @@ def document(item: Item[Any], report: Report) -> dict[str, Any]:
     return {"source": item.source, "item": item.name, "cells": list(report.cells)}
 
 
-def save(item: Item[Any], report: Report, command: str, results: Path) -> list[Path]:
-    """Write the report's page `NAME.md`, with the command that makes it, and its picture `NAME.png` below
+def save(item: Item[OptionsT], options: OptionsT) -> list[Path]:
+    """Write the page `NAME.md` of the whole item, with the command that makes it, and its picture `NAME.png` below
     `results/SOURCE/report`; returns their paths."""
-    folder = results / item.source / "-".join(["report", *([report.variant] if report.variant else [])])
+    options = dataclasses.replace(options, **{name: getattr(item.defaults, name) for name in options.selection})
+    report = item.report(options)
+    folder = options.results / item.source / "-".join(["report", *([report.variant] if report.variant else [])])
     folder.mkdir(parents=True, exist_ok=True)
     page, image = folder / f"{item.name}.md", folder / f"{item.name}.png"
     lines = [report.titles, ["---"] * len(report.titles), *report.rows]
-    blocks = [f"# {item.title}", f"{item.source}, `{command}`", "\n".join("| " + " | ".join(line) + " |" for line in lines)]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    blocks = [f"# {item.title}", f"{item.source}, `{_command(item, options)}`", table]
     blocks += [report.text] if report.text else []
     paths = [page]
     if report.draw is not None:
@@ -186,3 +207,11 @@ def save(item: Item[Any], report: Report, command: str, results: Path) -> list[P
         paths.append(image)
     page.write_text("\n\n".join(blocks) + "\n")
     return paths
+
+
+def _command(item: Item[OptionsT], options: OptionsT) -> str:
+    """The command that makes the whole item with as many seeds as the part with the most of them has."""
+    found = max((len(part.found()) for part in item.parts(options)), default=0)
+    seeds = f" --seeds {found}" if found not in (0, item.defaults.seeds) else ""
+    epochs = f" --epochs {options.epochs}" if isinstance(options, EpochOptions) and options.epochs is not None else ""
+    return f"targetprop reproduce {item.source} {item.name}{seeds}{epochs}"

@@ -9,7 +9,7 @@ from ..train.result import Summary
 from .figures import COLOURS, canvas, legend
 from .item import Item, Report, TrainingOptions, check_known, report_cell
 from .published import Published, Table
-from .store import FinishedSeed, Store
+from .store import Store, StoredSeed
 from .training import TrainingPart, published_recipe
 from .verdict import Verdict
 
@@ -19,21 +19,31 @@ TITLES = ("method", "data set", "published", "ours", "seeds", "difference", "95 
 @dataclasses.dataclass(frozen=True)
 class Cell:
     """One cell of a table with what was found for it. `would_stop` counts the seeds that the published runs' early stop
-    would have dropped."""
+    would have dropped, `diverged` those that were given up and count for nothing else."""
 
     published: Published
     verdict: Verdict
     would_stop: int
+    diverged: int
 
     def to_json(self) -> dict:
         """The cell as plain data."""
         theirs, ours = self.published, self.verdict.ours
-        return report_cell(theirs.row, theirs.column, ours, theirs.mean, theirs.sd) | {
+        return report_cell(theirs.row, theirs.column, ours) | {
+            "published": {"mean": theirs.mean, "sd": theirs.sd},
             "difference": self.verdict.difference if ours.values else None,
             "interval": list(self.verdict.interval) if ours.values else None,
             "would_stop_early": self.would_stop,
-            "verdict": str(self.verdict),
+            "diverged": self.diverged,
+            "verdict": self._words,
         }
+
+    @property
+    def _words(self) -> str:
+        if not self.diverged:
+            return str(self.verdict)
+        found = f"{self.verdict}, " if self.verdict.ours.values else ""
+        return f"{found}{self.diverged} diverged"
 
     def to_row(self) -> tuple[str, ...]:
         """The cell as a line of the table."""
@@ -41,13 +51,13 @@ class Cell:
         ours = verdict.ours
         published = number(theirs.mean) if theirs.sd is None else f"{number(theirs.mean)} ± {number(theirs.sd)}"
         if not ours.values:
-            return theirs.row, theirs.column, published, "-", "0", "-", "-", str(verdict)
+            return theirs.row, theirs.column, published, "-", "0", "-", "-", self._words
         many = len(ours.values) > 1
         found = f"{number(ours.mean)} ± {number(ours.sd)}" if many else number(ours.mean)
         low, high = verdict.interval
         difference = f"{verdict.difference:+.2f}" if abs(theirs.mean) >= 0.05 else f"{verdict.difference:+.1e}"
         interval = f"{number(low)} .. {number(high)}" if many else "-"
-        return theirs.row, theirs.column, published, found, str(len(ours.values)), difference, interval, str(verdict)
+        return theirs.row, theirs.column, published, found, str(len(ours.values)), difference, interval, self._words
 
 
 def number(value: float) -> str:
@@ -109,13 +119,15 @@ class TableItem(Item[TrainingOptions]):
         return TrainingPart(cell.row, cell.column, cell.recipe, recipe, Store(options.results))
 
     def _compare(self, cell: Published, options: TrainingOptions) -> Cell:
-        found: list[FinishedSeed] = []
+        found: list[StoredSeed] = []
+        diverged: list[int] = []
         if cell.recipe in recipe_names():
-            found = list(self._part(cell, options).found().values())
+            part = self._part(cell, options)
+            found, diverged = list(part.found().values()), part.diverged()
         values = tuple(seed.result[self.table.metric] for seed in found)
         limit = 75.0 if cell.column.startswith("cifar10") else 60.0
         would_stop = sum(any(r["train_error"] > limit for r in seed.history if r["epoch"] > 5) for seed in found)
-        return Cell(cell, Verdict(Summary(values), cell), would_stop)
+        return Cell(cell, Verdict(Summary(values), cell), would_stop, len(diverged))
 
 
 def method(cell: Published) -> str:

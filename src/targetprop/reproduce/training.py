@@ -10,7 +10,7 @@ from ..recipes import Recipe, recipe
 from ..train.ensemble import Ensemble
 from ..train.run import train
 from .item import Part
-from .store import FinishedSeed, Store
+from .store import Store, StoredSeed
 
 CHECKPOINT_EVERY = 5
 
@@ -28,16 +28,23 @@ class TrainingPart(Part):
     probe: Probe | None = None
     needs: str = "train_loss"
 
-    def found(self) -> dict[int, FinishedSeed]:
-        """The finished seeds, in order."""
+    def found(self) -> dict[int, StoredSeed]:
+        return {seed: run for seed, run in self._stored().items() if run.finished}
+
+    def diverged(self) -> list[int]:
+        """The seeds that were given up."""
+        return [seed for seed, run in self._stored().items() if run.diverged]
+
+    def _stored(self) -> dict[int, StoredSeed]:
         seeds = sorted(self.store.seeds(self.name, self.recipe).items())
         return {seed: run for seed, run in seeds if all(self.needs in record for record in run.history)}
 
-    def missing(self, seeds: int) -> list[int]:
-        done = self.found()
-        return [seed for seed in range(seeds) if seed not in done]
-
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
+        begun = [run for run in self.store.unfinished(self.name, self.recipe) if set(run) <= set(seeds)]
+        others = [seed for seed in seeds if not any(seed in run for run in begun)]
+        return all(self._run(together, progress) for together in [*begun, others] if together)
+
+    def _run(self, seeds: Sequence[int], progress: bool) -> bool:
         folder = self.store.run_folder(self.name, self.recipe, seeds)
         result = train(
             self.recipe,

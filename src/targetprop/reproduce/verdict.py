@@ -8,8 +8,9 @@ from scipy import stats
 from ..train.result import Summary
 from .published import Published
 
-NOT_RUN, TOO_FEW, REPRODUCED, WITHIN, NOT_REPRODUCED = (
+NOT_RUN, NO_NUMBER, TOO_FEW, REPRODUCED, WITHIN, NOT_REPRODUCED = (
     "not yet run",
+    "no published number",
     "too few seeds",
     "reproduced",
     "within 2 SD",
@@ -61,6 +62,8 @@ class Verdict:
             return NOT_RUN
         if n == 1:
             return TOO_FEW
+        if not math.isfinite(self.difference):
+            return NOT_REPRODUCED
         low, high = self.interval
         compatible = low <= 0 <= high
         if abs(self.difference) > 2 * self._spread:

@@ -34,7 +34,7 @@ class DDTPGGN(ReconstructingRule):
 
     name: ClassVar[str] = "ddtp-ggn"
     equation: ClassVar[str] = "dh_i = Q_i K_L^{-1} dh_L, Q_i trained through the output and K_L^T, K_L K_L^T = H_L"
-    source: ClassVar[str] = "Meulemans et al. 2020, eq. 192"
+    source: ClassVar[str] = "Meulemans et al. 2020, eqs. 192 and 195"
 
     def init(self, network, *, key):
         return direct_maps(network, Identity(), key=key)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from ...train.result import Summary
 from ..figures import COLOURS, canvas, curve, legend
 from ..item import EpochOptions, Item, Report, check_known, plus_minus, report_cell
-from ..store import FinishedSeed, Store
+from ..store import Store, StoredSeed
 from ..training import TrainingPart, published_recipe
 
 SOURCE = "gait2020"
@@ -22,6 +23,7 @@ STYLES = ("-", "--", "-.", ":")
 class PanelOptions(EpochOptions):
     """What the accuracy figures take."""
 
+    selection: ClassVar[tuple[str, ...]] = ("panels", "methods")
     panels: tuple[str, ...] = ()
     """Panels by letter; all unless given."""
     methods: tuple[str, ...] = ()
@@ -78,7 +80,7 @@ class Line:
             return Summary(())
         return Summary(tuple(map(float, values.max(axis=1) if peak else values[:, -1])))
 
-    def _runs(self) -> list[FinishedSeed]:
+    def _runs(self) -> list[StoredSeed]:
         return list(self.part.found().values())
 
 

@@ -11,7 +11,7 @@ from ...recipes import meulemans2020
 from ...train.result import Summary
 from ..figures import COLOURS, canvas, curve, legend
 from ..item import Item, Report, TrainingOptions, check_known, plus_minus, report_cell
-from ..store import FinishedSeed, Store
+from ..store import Store, StoredSeed
 from ..training import TrainingPart, published_recipe
 
 # name, line in the figures
@@ -38,7 +38,7 @@ def methods(place: str, damped: bool) -> tuple[str, ...]:
 
 def alignment_part(place: str, method: str, options: TrainingOptions, epochs: int | None) -> TrainingPart:
     """The runs of a method with the angles sampled: to backpropagation, and to Gauss-Newton targets of every damping of
-    Table S7 and of the published one. All figures and the table read the same runs."""
+    Table S7 and of the published one. The figures read the same runs, and the table with `--epochs` as many as theirs."""
     name = f"{place}/{method}/alignment"
     published = meulemans2020.alignment(name)
     dampings = tuple(sorted({*DAMPINGS, *(published.dampings or ())}))
@@ -53,14 +53,14 @@ def alignment_part(place: str, method: str, options: TrainingOptions, epochs: in
     )
 
 
-def angles_to_targets(run: FinishedSeed, dampings: Sequence[float]) -> np.ndarray:
+def angles_to_targets(run: StoredSeed, dampings: Sequence[float]) -> np.ndarray:
     """The angle of each hidden layer to Gauss-Newton targets of its damping, degrees, shape `(epochs, hidden)`."""
     return np.array(
         [[record[f"diagnostics/angle_gnt/{d:g}"][i] for i, d in enumerate(dampings)] for record in run.history], float
     )
 
 
-def angles_to_backprop(run: FinishedSeed) -> np.ndarray:
+def angles_to_backprop(run: StoredSeed) -> np.ndarray:
     """The angle of each hidden layer to backpropagation, degrees, shape `(epochs, hidden)`."""
     return np.array([record["diagnostics/angle_bp"] for record in run.history], float)
 

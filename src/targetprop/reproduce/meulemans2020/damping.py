@@ -15,8 +15,9 @@ from ...recipes import meulemans2020
 from ...train.result import Summary
 from ..figures import COLOURS, canvas, legend
 from ..item import Item, Report, TrainingOptions, check_known, report_cell
-from ..store import FinishedSeed
+from ..store import StoredSeed
 from ..training import TrainingPart
+from ..verdict import NOT_REPRODUCED, REPRODUCED
 from .alignment import METHODS, alignment_part, angles_to_targets, methods
 
 EPOCHS = 3  # two of training, and the one that the angles are averaged over
@@ -45,13 +46,12 @@ class Choice:
 
     def _cell(self, i: int, theirs: float) -> dict[str, Any]:
         found = report_cell(METHODS[self.method][0], f"{self.place}, layer {i + 1}", Summary(()), theirs)
-        found["verdict"] = "not yet run"
         if self.best is not None and self.angles is not None:
             angle = {"angle": float(self.angles[:, i].min())}
             if theirs in DAMPINGS:
                 angle |= {"angle_at_published": float(self.angles[DAMPINGS.index(theirs), i])}
             found["ours"] = {"mean": self.best[i], "sd": None, "n": self.n, **angle}
-            found["verdict"] = "same" if self.best[i] == theirs else "another"
+            found["verdict"] = REPRODUCED if self.best[i] == theirs else NOT_REPRODUCED
         return found
 
     def to_rows(self) -> list[tuple[str, ...]]:
@@ -94,7 +94,7 @@ class DampingTable(Item[TrainingOptions]):
         rows = [(*row[:-1], *[""] * (layers + 4 - len(row)), row[-1]) for row in rows]
         cells = [cell for choice in choices for cell in choice.to_json()]
         run = [cell for cell in cells if cell["ours"]]
-        same = sum(cell["verdict"] == "same" for cell in run)
+        same = sum(cell["verdict"] == REPRODUCED for cell in run)
         text = (
             f"Of {len(run)} layers, {same} are closest to the published damping. The angles are averaged over epoch "
             f"{options.epochs or EPOCHS}, the choice is among {', '.join(f'{damping:g}' for damping in DAMPINGS)}."
@@ -108,7 +108,7 @@ class DampingTable(Item[TrainingOptions]):
         return Report(cells, titles, rows, _picture(drawn) if drawn else None, text, options.variant)
 
 
-def _last_epoch(run: FinishedSeed, layers: int) -> np.ndarray:
+def _last_epoch(run: StoredSeed, layers: int) -> np.ndarray:
     """The angles of a run's last epoch, shape `(dampings, hidden)`."""
     return np.array([angles_to_targets(run, [damping] * layers)[-1] for damping in DAMPINGS])
 

@@ -1,0 +1,16 @@
+"""Write the pages and pictures of everything below `results/` of which something was run: `make reports`."""
+
+import dataclasses
+from pathlib import Path
+
+from targetprop.reproduce.item import save
+from targetprop.reproduce.items import ITEMS
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+if __name__ == "__main__":
+    for item in ITEMS:
+        options = dataclasses.replace(item.defaults, results=RESULTS)
+        if any(part.found() for part in item.parts(options)):
+            for path in save(item, options):
+                print(path.relative_to(RESULTS.parent))
