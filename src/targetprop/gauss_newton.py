@@ -5,6 +5,8 @@ which multiplies by `s / (s^2 + lambda)`, at most `1 / (2 sqrt(lambda))`.
 """
 
 import abc
+import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -12,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .linear_algebra import counted, decomposed, eigh, solve_positive
-from .network import Network, Trace, parameters, split_parameters
+from .network import Dense, Network, Point, Trace, parameters, split_parameters
 
 Jacobian = Float[Array, "batch m n"]
 
@@ -52,10 +54,11 @@ class Tikhonov(Solver):
     def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
         m, n = jacobian.shape[1:]
         if m <= n:
-            return _apply_transpose(jacobian, self._solve(jnp.einsum("bik,bjk->bij", jacobian, jacobian), v))
-        return self._solve(jnp.einsum("bki,bkj->bij", jacobian, jacobian), _apply_transpose(jacobian, v))
+            return _apply_transpose(jacobian, self.solve(jnp.einsum("bik,bjk->bij", jacobian, jacobian), v))
+        return self.solve(jnp.einsum("bki,bkj->bij", jacobian, jacobian), _apply_transpose(jacobian, v))
 
-    def _solve(self, gram: Float[Array, "batch k k"], v: Float[Array, "batch k"]) -> Float[Array, "batch k"]:
+    def solve(self, gram: Float[Array, "batch k k"], v: Float[Array, "batch k"]) -> Float[Array, "batch k"]:
+        """`(G + damping I)^{-1} v` for symmetric `G`."""
         damped = gram + self.damping * jnp.eye(gram.shape[-1], dtype=gram.dtype)
         return solve_positive(damped, v)
 
@@ -97,25 +100,49 @@ def gauss_newton_update(network: Network, x: Array, output_error: Float[Array, "
     limit without damping. The sums are not divided by the batch size.
 
     **Arguments:** `output_error`, `e_L` per sample. The result has the structure of `parameters(network)` and is to be added
-    to it. A reference for small networks: it holds every Jacobian, `batch * n_L` times the number of parameters.
+    to it. With `Tikhonov`, a dense layer costs a Cholesky factorisation of `batch * n_L` rows; otherwise a layer's Jacobian
+    is held whole, `batch * n_L` times the number of its parameters, for small networks only.
     """
-    trained, kept = split_parameters(network)
-    rows = output_error.size
-    jacobians = jax.jacrev(lambda trained: eqx.combine(trained, kept)(x))(trained)
+    trace = network.trace(x)
+    units = jnp.broadcast_to(jnp.eye(trace.output.shape[1], dtype=trace.output.dtype), (len(x), *output_error.shape[1:] * 2))
+    jacobians = (*output_jacobians(trace), units)
 
-    def step(jacobian, parameters, layer):
-        leaves, structure = jax.tree.flatten(parameters)
-        blocks = [block.reshape(rows, -1) for block in jax.tree.leaves(jacobian)]
-        solution = solver(jnp.concatenate(blocks, axis=1)[None], -output_error.reshape(1, rows), layer)[0]
-        ends = [sum(leaf.size for leaf in leaves[: k + 1]) for k in range(len(leaves))]
-        parts = jnp.split(solution, ends[:-1])
-        return structure.unflatten([part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
+    def step(i, layer):
+        if not jax.tree.leaves(parameters(layer)):
+            return parameters(layer)
+        if isinstance(layer, Dense) and isinstance(solver, Tikhonov):
+            return _damped_dense_step(layer, trace.points[i], jacobians[i], output_error, solver)
+        return _step(network, i, x, output_error, solver)
 
-    layers = zip(jacobians.layers, parameters(network).layers, strict=True)
-    steps = tuple(
-        step(jacobian, layer, i) if jax.tree.leaves(layer) else layer for i, (jacobian, layer) in enumerate(layers, start=1)
-    )
+    steps = tuple(step(i, layer) for i, layer in enumerate(network.layers))
     return eqx.tree_at(lambda tree: tree.layers, parameters(network), steps)
+
+
+def _damped_dense_step(layer: Dense, point: Point, jacobian: Jacobian, error: Array, solver: Tikhonov) -> Dense:
+    """With `A_b` the Jacobian of the output with respect to the pre-activation, `J_b J_c^T = A_b A_c^T (x_b . x_c + 1)`, and
+    the step is `J^T (J J^T + damping I)^{-1} (-e)`."""
+    x, (batch, outputs) = point.x.reshape(len(error), -1), error.shape
+    _, back = jax.vjp(layer.activation, point.a)
+    slopes = jax.vmap(lambda rows: back(rows)[0], 1, 1)(jacobian)
+    similarity = x @ x.T + (0.0 if layer.bias is None else 1.0)
+    gram = jnp.einsum("bpn,cqn->bpcq", slopes, slopes) * similarity[:, None, :, None]
+    dual = solver.solve(gram.reshape(1, batch * outputs, -1), -error.reshape(1, -1))[0]
+    da = jnp.einsum("bpn,bp->bn", slopes, dual.reshape(batch, outputs))
+    return dataclasses.replace(parameters(layer), weight=da.T @ x, bias=None if layer.bias is None else jnp.sum(da, axis=0))
+
+
+def _step(network: Network, i: int, x: Array, error: Array, solver: Solver) -> Any:
+    trained, kept = split_parameters(network.layers[i])
+
+    def output(trained):
+        return eqx.tree_at(lambda network: network.layers[i], network, eqx.combine(trained, kept))(x)
+
+    leaves, structure = jax.tree.flatten(trained)
+    blocks = [block.reshape(error.size, -1) for block in jax.tree.leaves(jax.jacrev(output)(trained))]
+    solution = solver(jnp.concatenate(blocks, axis=1)[None], -error.reshape(1, -1), i + 1)[0]
+    ends = [sum(leaf.size for leaf in leaves[: k + 1]) for k in range(len(leaves))]
+    parts = jnp.split(solution, ends[:-1])
+    return structure.unflatten([part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
 
 
 class CurvatureRoot(eqx.Module):

@@ -242,10 +242,11 @@ def test_curved_reconstruction_is_the_loss_of_equation_192(strength):
 
 
 @pytest.mark.parametrize("samples", [2, 40])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no-bias"])
 @pytest.mark.parametrize("damping", [0.0, 0.1])
-def test_parameter_step_is_the_dense_block_diagonal_one(samples, damping):
+def test_parameter_step_is_the_dense_block_diagonal_one(samples, damping, bias):
     """With 2 samples a layer has more parameters than the batch has outputs, with 40 fewer."""
-    network = mlp((3, 5, 4, 2), key=jax.random.key(0), dtype=jnp.float64)
+    network = mlp((3, 5, 4, 2), bias=bias, key=jax.random.key(0), dtype=jnp.float64)
     x = jax.random.normal(jax.random.key(1), (samples, 3), jnp.float64)
     error = jax.random.normal(jax.random.key(2), (samples, 2), jnp.float64)
     solver = Tikhonov(damping) if damping else PseudoInverse()
@@ -253,17 +254,29 @@ def test_parameter_step_is_the_dense_block_diagonal_one(samples, damping):
     assert jax.tree.structure(got) == jax.tree.structure(parameters(network))
     for i, layer in enumerate(network.layers):
 
-        def output(weight, bias, i=i):
-            return eqx.tree_at(lambda n: (n.layers[i].weight, n.layers[i].bias), network, (weight, bias))(x)
+        def output(layer, i=i):
+            return eqx.tree_at(lambda n: n.layers[i], network, layer)(x)
 
-        blocks = jax.jacfwd(output, argnums=(0, 1))(layer.weight, layer.bias)
+        blocks = jax.tree.leaves(jax.jacfwd(output)(layer))
         jacobian = np.concatenate([np.asarray(block).reshape(2 * samples, -1) for block in blocks], axis=1)
         if damping:
             curvature = jacobian.T @ jacobian + damping * np.eye(jacobian.shape[1])
             expected = -np.linalg.solve(curvature, jacobian.T @ np.ravel(error))
         else:
             expected = -np.linalg.pinv(jacobian) @ np.ravel(error)
-        assert_close(np.concatenate([np.ravel(got.layers[i].weight), np.ravel(got.layers[i].bias)]), expected)
+        assert_close(np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(got.layers[i])]), expected)
+
+
+def test_damped_parameter_step_of_dense_layers_holds_no_jacobian_of_parameters(operations):
+    network, x, error = mlp((30, 40, 40, 3), key=jax.random.key(0)), jnp.ones((8, 30)), jnp.ones((8, 3))
+
+    def largest(solver):
+        found = operations(lambda x, error: gauss_newton_update(network, x, error, solver), x, error)
+        return max(v.aval.size for operation in found for v in operation.outvars)
+
+    jacobian = error.size * (40 * 40 + 40)
+    assert largest(Tikhonov(0.1)) < jacobian / 4
+    assert largest(PseudoInverse()) >= jacobian
 
 
 def test_noise_may_be_written_out():

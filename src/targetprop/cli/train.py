@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-from ..diagnostics import Probe
+from ..diagnostics import USUAL, Probe, named_diagnostics
 from ..recipes import Recipe, recipe, recipe_names
 from ..recipes._base import Flattened
 from ..rules import RULES
@@ -31,6 +31,10 @@ class TrainOptions:
     """Epochs between checkpoints."""
     diagnose_every: int | None = None
     """Steps between diagnostics of the updates, which are written with the metrics; none unless given."""
+    diagnose: tuple[str, ...] = USUAL
+    """What is measured then, by name: besides those preset also angle-gn, the angle to damped Gauss-Newton, and
+    damping-search, the angles to Gauss-Newton targets of all dampings; target-residual; update-parts for gradient-targets;
+    angle-tp for rules in continuous time."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else there."""
 
@@ -47,13 +51,15 @@ def run(args: list[str]) -> int:
         description=default.recipe.rule.equation,
     )
     seeds = range(options.first_seed, options.first_seed + options.seeds)
+    diagnostics = named_diagnostics(options.diagnose)
+    probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
     result = train(
         options.recipe,
         seeds=seeds,
         out=options.out,
         resume=options.resume,
         checkpoint_every=options.checkpoint_every,
-        probe=None if options.diagnose_every is None else Probe(options.diagnose_every),
+        probe=probe,
     )
     if options.json:
         print_json(result.to_json())

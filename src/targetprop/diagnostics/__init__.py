@@ -8,6 +8,7 @@ from .null_space import null_space_shares
 from .output_change import output_change, output_direction
 from .probe import (
     DIAGNOSTICS,
+    USUAL,
     AngleToBackprop,
     AngleToGaussNewton,
     AngleToGaussNewtonTargets,
@@ -22,12 +23,14 @@ from .probe import (
     TargetDecomposition,
     TargetResidual,
     UpdateParts,
+    named_diagnostics,
 )
 from .spectra import feedback_jacobians, feedback_singular_values, forward_singular_values
 
 __all__ = [
     "DAMPINGS",
     "DIAGNOSTICS",
+    "USUAL",
     "AngleToBackprop",
     "AngleToGaussNewton",
     "AngleToGaussNewtonTargets",
@@ -56,6 +59,7 @@ __all__ = [
     "gauss_newton_target_gradients",
     "hebbian_parts",
     "layer_angles",
+    "named_diagnostics",
     "null_space_shares",
     "output_change",
     "output_direction",

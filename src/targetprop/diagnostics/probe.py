@@ -1,7 +1,7 @@
 """What is measured on a minibatch during training: a probe and the diagnostics that it may hold."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -109,9 +109,9 @@ class AngleToTargetPropagation(Diagnostic):
 
 class AngleToGaussNewton(Diagnostic):
     """`angle_gn`: degrees between each hidden layer's parameter update and the Gauss-Newton step of that layer on the
-    minibatch (Meulemans et al. 2020, equation 117). For small networks, see `gauss_newton_update`."""
+    minibatch (Meulemans et al. 2020, equation 117). See `gauss_newton_update` for what it costs."""
 
-    solver: Solver = PseudoInverse()
+    solver: Solver = Tikhonov(1.0)
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         step = gauss_newton_update(sample.network, sample.x, sample.error, self.solver)
@@ -203,15 +203,38 @@ class SingularValues(Diagnostic):
         return values
 
 
-DIAGNOSTICS: tuple[Diagnostic, ...] = (
-    AngleToBackprop(),
-    AngleToGaussNewtonTargets(),
-    AngleToGaussNewtonTargets(Tikhonov(1.0), "angle_gnt_damped"),
-    NullSpaceShare(),
-    TargetDecomposition(),
-    OutputDirection(),
-    SingularValues(),
+NAMED: dict[str, Diagnostic] = {
+    "angle-bp": AngleToBackprop(),
+    "angle-gnt": AngleToGaussNewtonTargets(),
+    "angle-gnt-damped": AngleToGaussNewtonTargets(Tikhonov(1.0), "angle_gnt_damped"),
+    "angle-gn": AngleToGaussNewton(),
+    "angle-tp": AngleToTargetPropagation(),
+    "damping-search": DampingSearch(),
+    "null-space-share": NullSpaceShare(),
+    "target-decomposition": TargetDecomposition(),
+    "target-residual": TargetResidual(),
+    "update-parts": UpdateParts(),
+    "output-direction": OutputDirection(),
+    "singular-values": SingularValues(),
+}
+USUAL = (
+    "angle-bp",
+    "angle-gnt",
+    "angle-gnt-damped",
+    "null-space-share",
+    "target-decomposition",
+    "output-direction",
+    "singular-values",
 )
+DIAGNOSTICS = tuple(NAMED[name] for name in USUAL)
+
+
+def named_diagnostics(names: Sequence[str]) -> tuple[Diagnostic, ...]:
+    """Diagnostics by name. Raises `ConfigError` for an unknown one."""
+    for name in names:
+        if name not in NAMED:
+            raise ConfigError(f"There is no diagnostic {name!r}; there are {', '.join(NAMED)}.")
+    return tuple(NAMED[name] for name in names)
 
 
 class Probe(eqx.Module):
