@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .errors import check_positive
 from .linear_algebra import counted, decomposed, eigh, solve_positive
 from .network import Dense, Network, Point, Trace, parameters, split_parameters
 
@@ -50,6 +51,9 @@ class Tikhonov(Solver):
     """
 
     damping: float = 1e-2
+
+    def __check_init__(self):
+        check_positive(self, "damping")
 
     def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
         m, n = jacobian.shape[1:]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .errors import UserError
+from .errors import ConfigError, UserError
 from .feedback.reconstruction import FeedbackStep, NoiseDraw
 from .losses import Loss, Target
 from .network import Network, Trace, parameters
@@ -77,13 +77,16 @@ def minibatch_step(
     **Arguments:** `network` and `feedback`, with any values written into them (`feedback` has the structure of
     `rule.init(network, key=...)`; `equinox.tree_at` exchanges arrays); `x`, shape `(batch, ...)`, and `target`; `stepsize`,
     of the output update `-stepsize * e_L` per sample; `noise`, one displacement per hidden layer, standard deviation
-    included, `NoiseDraw([sigma * eps_1, ..])`, without which the feedback learns nothing here; `key`, for a rule whose
-    targets depend on chance.
+    included, `NoiseDraw([sigma * eps_1, ..])`, and with the regulariser `OutputNoise` one of the output as its `probe`,
+    without which the feedback learns nothing here; `key`, for a rule whose targets depend on chance.
 
     Conventions: local losses are `1/2 ||dh_i||^2` averaged over the batch; reconstruction losses sum over the layer and
-    average over the batch. Raises `TypeError` for noise with a rule that does not learn from noise, and `UserError` for
-    concrete numbers of which the rule makes no finite targets.
+    average over the batch. Raises `TypeError` for noise with a rule that does not learn from noise, or noise that is no
+    `NoiseDraw`; `ConfigError` for noise of other shapes than the activities, or where the feedback is missing; `UserError`
+    for concrete numbers of which the rule makes no finite targets.
     """
+    if feedback is None and jax.tree.leaves(eqx.filter_eval_shape(rule.init, network, key=jax.random.key(0))):
+        raise ConfigError(f"{rule.name} has feedback parameters: start from rule.init(network, key=...).")
     trace = rule.settle(network, feedback, network.trace(x)).with_loss(loss, target)
     dh = output_update(loss, trace.output, target, stepsize)
     lesson = rule.lesson(network, feedback, trace, dh, key=jax.random.key(0) if key is None else key)
@@ -93,8 +96,22 @@ def minibatch_step(
         return MinibatchStep(lesson.updates, gradients, None)
     if not isinstance(rule, ReconstructingRule):
         raise TypeError(f"{type(rule).__name__} learns nothing from noise: leave out `noise`.")
+    _check_noise(rule, trace, noise)
     arrays = jax.tree.map(jnp.asarray, noise)
     return MinibatchStep(lesson.updates, gradients, rule.feedback_step(network, feedback, trace, arrays))
+
+
+def _check_noise(rule: ReconstructingRule, trace: Trace, noise: NoiseDraw) -> None:
+    if not isinstance(noise, NoiseDraw):
+        raise TypeError(f"The noise is a {type(noise).__name__}: write NoiseDraw([..]) with an array per hidden layer.")
+    expected = jax.eval_shape(lambda: rule.draw(trace, jax.random.key(0)))
+    for what, given, wanted in (
+        ("displacements of the hidden layers", list(noise.layers), list(expected.layers)),
+        ("probe, a displacement of the output,", noise.probe, expected.probe),
+    ):
+        shapes, right = jax.tree.map(jnp.shape, given), jax.tree.map(jnp.shape, wanted)
+        if shapes != right:
+            raise ConfigError(f"The noise's {what} must have the shapes {right} for {rule.name}, not {shapes}.")
 
 
 def _check_finite(rule, network, feedback, trace, output_update, updates):

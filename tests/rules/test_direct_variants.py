@@ -286,3 +286,20 @@ def test_a_step_of_backpropagation_is_the_gradient_of_the_loss():
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-14)
     with pytest.raises(TypeError, match="leave out `noise`"):
         minibatch_step(Backprop(), network, None, LOSS, x, Y, noise=NoiseDraw([]))
+
+
+def test_noise_that_does_not_fit_is_refused_with_the_right_shapes():
+    network, x = setting()
+    rule = DDTPLinear(regulariser=OutputNoise())
+    feedback = rule.init(network, key=KEY)
+    noise = rule.draw(network.trace(x), KEY)
+    for wrong, error, words in (
+        (list(noise.layers), TypeError, "NoiseDraw"),
+        (noise._replace(layers=noise.layers[1:]), ConfigError, "displacements of the hidden layers must have the shapes"),
+        (noise._replace(layers=[each[:1] for each in noise.layers]), ConfigError, "displacements of the hidden layers"),
+        (noise._replace(probe=None), ConfigError, "a displacement of the output"),
+    ):
+        with pytest.raises(error, match=words):
+            minibatch_step(rule, network, feedback, LOSS, x, Y, 0.1, wrong)
+    with pytest.raises(ConfigError, match=r"start from rule\.init"):
+        minibatch_step(rule, network, None, LOSS, x, Y, 0.1, noise)

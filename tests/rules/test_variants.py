@@ -104,3 +104,23 @@ def test_mean_and_deviation_are_constants_of_every_derivative(layer, x):
     weight = ours.pullbacks[0](v)[0].dense.weight
     slope = 1 - ours.output**2
     np.testing.assert_allclose(weight, (v * slope).T @ ((x - x.mean(axis=0)) / deviation), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: tp.DTP(sigma=0.0),
+        lambda: tp.DDTPLinear(sigma=-0.1),
+        lambda: tp.DDTPLinear(samples=0),
+        lambda: tp.GeneralizedGaussNewtonTargets(damping=0.0),
+        lambda: tp.Tikhonov(0.0),
+    ],
+)
+def test_numbers_with_which_a_rule_has_no_targets_are_refused(wrong):
+    with pytest.raises(tp.ConfigError, match="choose it above 0"):
+        wrong()
+
+
+def test_a_random_hidden_layer_has_units():
+    with pytest.raises(tp.ConfigError, match="width of 1 or more"):
+        tp.DDTPRHL(width=0).init(tp.mlp((3, 4, 2), key=jax.random.key(0)), key=jax.random.key(1))

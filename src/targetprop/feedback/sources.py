@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..activations import Tanh
+from ..errors import ConfigError
 from ..network import Activity, Dense, Fixed, Network, Point, Trace
 from .maps import FeedbackMaps
 
@@ -104,6 +105,8 @@ class RandomHiddenFeedback(NamedTuple):
 
 def random_hidden_layer(network: Network, width: int, *, key: PRNGKeyArray) -> Fixed:
     """`u = tanh(R h_L + d)` with `width` units; `R` and `d` are uniform on `±1 / sqrt(n_L)` and never trained."""
+    if width < 1:
+        raise ConfigError(f"A random hidden layer of {width} units carries nothing: choose a width of 1 or more.")
     outputs = math.prod(network.shapes[-1])
     bound = outputs**-0.5
     weight_key, bias_key = jax.random.split(key)

@@ -5,6 +5,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
+from ..errors import check_positive
 from ..gauss_newton import Solver, Tikhonov, output_jacobians
 from ..linear_algebra import solve
 from ._base import Rule
@@ -43,6 +44,9 @@ class GeneralizedGaussNewtonTargets(Rule):
     """
 
     damping: float = 1e-2
+
+    def __check_init__(self):
+        check_positive(self, "damping")
 
     name: ClassVar[str] = "ggn"
     equation: ClassVar[str] = "dh_i = (J_i^T H_L J_i + lambda I)^{-1} J_i^T dh_L"
