@@ -10,7 +10,7 @@ FITS := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
 .PHONY: demo test lint bench readme reports lock setup clean help
 
 demo: setup  ## compare seven rules on the digits: a table and a figure in results-demo
-	$(BIN)/targetprop compare --dataset digits --rules bp fa dfa tp dtp dtpdrl ddtp-linear --seeds 3 --out results-demo
+	$(BIN)/targetprop compare --dataset digits --rules bp fa dfa tp dtp dtpdrl ddtp-linear --seeds 3 --out results-demo --overwrite
 
 test: setup  ## run all tests
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)

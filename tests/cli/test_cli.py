@@ -229,7 +229,7 @@ MISTAKES = {
     "train bp --dataset mnist": "targetprop data fetch mnist",
     "train bp --dataset minst": "no data set 'minst'",
     "compare --rules bp nope": "'nope'",
-    "compare --rules bp bp": "once",
+    "compare --rules bp bp": "more than one bp",
     "bench --rules nope": "'nope'",
     "data frob": "'frob'",
     "data fetch": "needs the name",

@@ -44,7 +44,32 @@ def test_rules_start_from_the_same_weights_with_the_same_split():
 def test_recipes_that_cannot_be_compared_are_refused():
     with pytest.raises(ComparisonError, match="at least one"):
         tp.compare([])
-    with pytest.raises(ComparisonError, match="once"):
+    with pytest.raises(ComparisonError, match="more than one bp"):
         tp.compare(["bp", "bp"])
-    with pytest.raises(ComparisonError, match="batch_size"):
-        tp.compare([tp.recipe("bp"), tp.recipe("dfa").replace(batch_size=7)])
+    with pytest.raises(ComparisonError, match=r"batch_size: most have 32, dfa has 7\."):
+        tp.compare([tp.recipe("bp"), tp.recipe("dfa").replace(batch_size=7), "dtp"])
+    with pytest.raises(ComparisonError, match="several data sets, digits, mnist"):
+        tp.compare([tp.recipe("bp"), "meulemans2020/mnist/dtp"])
+    with pytest.raises(ComparisonError, match="differ in trainable"):
+        tp.compare([tp.recipe("bp"), tp.recipe("dfa").replace(trainable=(1,))])
+
+
+def test_a_comparison_takes_the_data_set_of_its_recipes():
+    recipe = tp.recipe("bp").replace(dataset="student-teacher-deep", schedule=tp.Schedule(1), validation=0)
+    assert tp.compare([recipe], seeds=1, progress=False).dataset == "student-teacher-deep"
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_one_rule_with_two_settings_and_seeds_that_diverge(tmp_path):
+    recipe = tp.recipe("bp").replace(architecture=tp.MLP((4,)), schedule=tp.Schedule(1))
+    wild = recipe.replace(optimizer=tp.Adam(1e38))
+    found = tp.compare({"calm": recipe, "wild": wild}, seeds=2, out=tmp_path / "out", progress=False)
+    calm, wild = found.results
+    assert (calm.rule, wild.rule) == ("calm", "wild")
+    assert len(calm.test_error.values) == 2
+    assert wild.test_error.values == ()
+    page = (tmp_path / "out" / "table.md").read_text()
+    assert "| wild | - | - | 0 of 2 |" in page
+    assert "wild, seed 1: diverged" in page
+    assert (tmp_path / "out" / "learning-curves.png").exists()
+    assert not found.finished

@@ -109,7 +109,7 @@ def test_mean_and_deviation_are_constants_of_every_derivative(layer, x):
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: tp.DTP(sigma=0.0),
+        lambda: tp.DTPDRL(sigma=0.0),
         lambda: tp.DDTPLinear(sigma=-0.1),
         lambda: tp.DDTPLinear(samples=0),
         lambda: tp.GeneralizedGaussNewtonTargets(damping=0.0),

@@ -103,3 +103,23 @@ def test_json_of_a_result():
             }
         ],
     }
+
+
+def test_a_small_spread_is_written_with_two_digits():
+    assert str(Summary((0.05, 0.09, 0.10))) == "0.080 ± 0.026"
+    assert str(Summary((2e-5, 4e-5))) == "3.0e-05 ± 1.4e-05"
+    assert str(Summary((12.0, 14.0))) == "13.00 ± 1.41"
+    assert str(Summary((2.0, 2.0))) == "2.00 ± 0.00"
+
+
+def test_a_diverged_seed_is_in_no_mean():
+    epoch = {"epoch": 1, "validation_error": None}
+    seeds = [
+        SeedResult(i, [epoch | {"test_error": error}], status)
+        for i, error, status in [
+            (0, 1.0, "finished"),
+            (1, 3.0, "interrupted"),
+            (2, 90.0, "diverged: layer 1"),
+        ]
+    ]
+    assert Result("dtp", "toy", "%", seeds).test_error.values == (1.0, 3.0)

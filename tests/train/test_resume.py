@@ -84,7 +84,7 @@ def test_a_run_that_never_reached_a_checkpoint_starts_anew(unbroken, dtp, toy, t
     with monkeypatch.context() as patch:
         patch.setattr(run, "save_checkpoint", crash)
         with pytest.raises(KeyboardInterrupt):
-            go(dtp, toy, tmp_path)
+            go(dtp, toy, tmp_path, overwrite=True)
     assert go(dtp, toy, tmp_path, resume=True).finished
     assert_same_run(tmp_path, unbroken)
 

@@ -110,10 +110,14 @@ def test_nothing_is_written_without_a_folder(bp, toy, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_without_resume_replaces_the_one_before(folder, dtp, toy, tmp_path):
+def test_a_run_is_replaced_only_when_that_is_said(folder, dtp, toy, tmp_path):
     tp.train(dtp.replace(stepsize=0.1), toy, seeds=[0, 1, 2], out=tmp_path, progress=False)
-    assert records(tmp_path) != records(folder)
-    tp.train(dtp, toy, seeds=[0, 1, 2], out=tmp_path, progress=False)
+    before = records(tmp_path)
+    assert before != records(folder)
+    with pytest.raises(tp.ConfigError, match="replace it with --overwrite"):
+        tp.train(dtp, toy, seeds=[0, 1, 2], out=tmp_path, progress=False)
+    assert records(tmp_path) == before
+    tp.train(dtp, toy, seeds=[0, 1, 2], out=tmp_path, overwrite=True, progress=False)
     assert records(tmp_path) == records(folder)
 
 
@@ -121,6 +125,11 @@ def test_a_seed_names_one_run_of_a_folder(bp, toy, tmp_path):
     with pytest.raises(tp.ConfigError, match="not all different"):
         tp.train([bp, bp], toy, seeds=[3, 3], out=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_seed_counts_once(bp, toy):
+    with pytest.raises(tp.ConfigError, match="not all different"):
+        tp.train(bp, toy, seeds=[1, 1], progress=False)
 
 
 def test_one_recipe_for_each_seed(bp, toy):

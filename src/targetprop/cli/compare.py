@@ -13,8 +13,8 @@ from .parsing import parse
 class CompareOptions:
     """What `targetprop compare` takes."""
 
-    dataset: str = "digits"
-    """Data set."""
+    dataset: str | None = None
+    """Data set; that of the recipes among the rules, or digits, unless given."""
     rules: tuple[str, ...] = GENERAL
     """Rules or published recipes to compare."""
     seeds: int = 3
@@ -25,6 +25,8 @@ class CompareOptions:
     """Folder for the runs, the table and the figure."""
     resume: bool = False
     """Continue what an earlier call left unfinished in the folder."""
+    overwrite: bool = False
+    """Replace the comparison that the folder holds."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else there."""
 
@@ -40,15 +42,14 @@ def run(args: list[str]) -> int:
         epochs=options.epochs,
         out=options.out,
         resume=options.resume,
+        overwrite=options.overwrite,
     )
     if options.json:
         print_json(comparison.to_json())
     else:
         titles, rows = comparison.table()
         print_table(f"{comparison.dataset}, {options.seeds} seed{'s' * (options.seeds != 1)}", titles, rows)
-        for result in comparison.results:
-            for seed in result.seeds:
-                if seed.status != "finished":
-                    print(f"{result.rule}, seed {seed.seed}: {seed.status}")
+        for line in comparison.exceptions:
+            print(line)
         print(f"table:  {options.out / 'table.md'}\nfigure: {options.out / 'learning-curves.png'}")
     return 0 if comparison.finished else 1

@@ -27,6 +27,8 @@ class TrainOptions:
     """Folder for configuration, metrics, TensorBoard events and checkpoints."""
     resume: bool = False
     """Continue from the checkpoint in the folder."""
+    overwrite: bool = False
+    """Replace the run that the folder holds."""
     checkpoint_every: int = 1
     """Epochs between checkpoints."""
     diagnose_every: int | None = None
@@ -58,6 +60,7 @@ def run(args: list[str]) -> int:
         seeds=seeds,
         out=options.out,
         resume=options.resume,
+        overwrite=options.overwrite,
         checkpoint_every=options.checkpoint_every,
         probe=probe,
     )

@@ -49,7 +49,7 @@ def learning_curves(results: Sequence[Result], dataset: str, path: Path) -> None
     for i, result in enumerate(results):
         colour, style = COLOURS[i % len(COLOURS)], "--" if i >= len(COLOURS) else "-"
         for axes, name in ((left, "test_error"), (right, "train_loss")):
-            histories = [[record[name] for record in seed.history] for seed in result.seeds if seed.history]
+            histories = [[record[name] for record in seed.history] for seed in result.counted if seed.history]
             if not histories:
                 continue
             length = min(map(len, histories))
@@ -60,5 +60,6 @@ def learning_curves(results: Sequence[Result], dataset: str, path: Path) -> None
     left.yaxis.set_minor_formatter(NullFormatter())
     for axes in (left, right):
         axes.grid(alpha=0.3, which="both", linewidth=0.5)
-    left.legend(fontsize=8)
+    if left.lines:
+        left.legend(fontsize=8)
     figure.savefig(path, dpi=150)

@@ -97,11 +97,10 @@ class ReconstructingRule(Rule):
     """A rule whose feedback learns to undo noise. It says what noise it needs and what it learns from given noise; the two
     are apart so that a step can be repeated with the noise of another implementation."""
 
-    sigma: eqx.AbstractVar[Any]
     samples: eqx.AbstractVar[int]
 
     def __check_init__(self):
-        check_positive(self, "sigma", "samples")
+        check_positive(self, "samples")
 
     @abc.abstractmethod
     def draw(self, trace: Trace, key: PRNGKeyArray) -> NoiseDraw:

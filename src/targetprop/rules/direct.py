@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 
 from ..activations import Identity
+from ..errors import check_positive
 from ..feedback.maps import direct_maps
 from ..feedback.reconstruction import (
     Decay,
@@ -43,6 +44,9 @@ class DDTPLinear(ReconstructingRule):
     name: ClassVar[str] = "ddtp-linear"
     equation: ClassVar[str] = "dh_i = Q_i dh_L, Q_i trained through the output"
     source: ClassVar[str] = "Meulemans et al. 2020, Algorithm 3"
+
+    def __check_init__(self):
+        check_positive(self, "sigma")
 
     def init(self, network, *, key):
         return direct_maps(network, Identity(), key=key)

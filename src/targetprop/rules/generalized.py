@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 
 from ..activations import Identity
+from ..errors import check_positive
 from ..feedback.maps import direct_maps
 from ..feedback.reconstruction import Regulariser, WeightDecay, carry_noise, direct_reconstruction, draw_noise
 from ..feedback.sources import output_sources
@@ -35,6 +36,9 @@ class DDTPGGN(ReconstructingRule):
     name: ClassVar[str] = "ddtp-ggn"
     equation: ClassVar[str] = "dh_i = Q_i K_L^{-1} dh_L, Q_i trained through the output and K_L^T, K_L K_L^T = H_L"
     source: ClassVar[str] = "Meulemans et al. 2020, eqs. 192 and 195"
+
+    def __check_init__(self):
+        check_positive(self, "sigma")
 
     def init(self, network, *, key):
         return direct_maps(network, Identity(), key=key)

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 
 from ..activations import Activation, Tanh
+from ..errors import check_positive
 from ..feedback.maps import feedback_maps
 from ..feedback.reconstruction import (
     FeedbackStep,
@@ -55,6 +56,9 @@ class DDTPRHL(ReconstructingRule):
     equation: ClassVar[str] = "dh_i = g_i(h_L + dh_L) - g_i(h_L), g_i(h) = t(Q_i tanh(R h + d) + c_i), R and d fixed"
     source: ClassVar[str] = "Meulemans et al. 2020, Algorithm 3"
 
+    def __check_init__(self):
+        check_positive(self, "sigma")
+
     def init(self, network, *, key):
         sources = [(self.width,)] * (network.depth - 2)
         return _create(network, self.width, sources, self.feedback_activation, key)
@@ -87,6 +91,9 @@ class DDTPRHLRec(ReconstructingRule):
     name: ClassVar[str] = "ddtp-rhl-rec"
     equation: ClassVar[str] = "dh_i = g_i(h_L + dh_L, h_i) - g_i(h_L, h_i), g_i(h, k) = t(Q_i tanh(R h + d) + S_i k + c_i)"
     source: ClassVar[str] = "Meulemans et al. 2020, Algorithm 4"
+
+    def __check_init__(self):
+        check_positive(self, "sigma")
 
     def init(self, network, *, key):
         sources = [(self.width + math.prod(shape),) for shape in network.shapes[1:-2]]

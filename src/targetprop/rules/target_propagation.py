@@ -5,6 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 
 from ..activations import Activation, Tanh
+from ..errors import check_positive
 from ..feedback.maps import layerwise_maps
 from ..feedback.reconstruction import (
     Decay,
@@ -118,6 +119,9 @@ class DTPDRL(ReconstructingRule):
     name: ClassVar[str] = "dtpdrl"
     equation: ClassVar[str] = "dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1}), g trained through the output"
     source: ClassVar[str] = "Meulemans et al. 2020, Algorithm 2"
+
+    def __check_init__(self):
+        check_positive(self, "sigma")
 
     def init(self, network, *, key):
         return layerwise_maps(network, self.feedback_activation, key=key)

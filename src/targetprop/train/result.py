@@ -23,10 +23,15 @@ class Summary:
         return statistics.stdev(self.values) if len(self.values) > 1 and math.isfinite(self.mean) else math.nan
 
     def __str__(self) -> str:
+        """Mean ± SD, to two decimals or, where the deviation is small, to two digits of it."""
         if not self.values:
             return "-"
-        spread = f" ± {self.sd:.2f}" if len(self.values) > 1 else ""
-        return f"{self.mean:.2f}{spread}" if abs(self.mean) >= 0.1 else f"{self.mean:.2e}"
+        if len(self.values) == 1 or not math.isfinite(self.sd):
+            return f"{self.mean:.2f}" if abs(self.mean) >= 0.1 else f"{self.mean:.2e}"
+        if max(abs(self.mean), self.sd) < 1e-3:
+            return f"{self.mean:.1e} ± {self.sd:.1e}"
+        digits = 2 if self.sd == 0 else max(2, 1 - math.floor(math.log10(self.sd)))
+        return f"{self.mean:.{digits}f} ± {self.sd:.{digits}f}"
 
     def to_json(self) -> dict:
         return {
@@ -61,6 +66,11 @@ class SeedResult:
     seed: int
     history: list[dict] = field(default_factory=list)
     status: str = RUNNING
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it was given up; its metrics are those before."""
+        return self.status not in (FINISHED, RUNNING)
 
     @property
     def best_epoch(self) -> int | None:
@@ -101,7 +111,8 @@ class SeedResult:
 @dataclass
 class Result:
     """What `train` returns: one `SeedResult` per seed, the unit of the error (`%` or `MSE`), and the time of an epoch
-    of one seed in seconds, all its passes included, compilation not, and the trained network of each seed."""
+    of one seed in seconds, all its passes included, compilation not, and the trained network of each seed. Means and
+    deviations leave out seeds that diverged."""
 
     rule: str
     dataset: str
@@ -135,8 +146,13 @@ class Result:
         """Whether the run was stopped before its end."""
         return any(seed.status == RUNNING for seed in self.seeds)
 
+    @property
+    def counted(self) -> list[SeedResult]:
+        """The seeds that the summaries are over: those that have not diverged."""
+        return [seed for seed in self.seeds if not seed.diverged]
+
     def _summary(self, name: str) -> Summary:
-        values = (getattr(seed, name) for seed in self.seeds)
+        values = (getattr(seed, name) for seed in self.counted)
         return Summary(tuple(value for value in values if value is not None))
 
     def to_json(self) -> dict:

@@ -38,6 +38,7 @@ def train(
     seeds: int | Sequence[int] = 1,
     out: Path | str | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     checkpoint_every: int = 1,
     probe: Probe | None = None,
     progress: bool = True,
@@ -47,7 +48,7 @@ def train(
     **Arguments:** `recipe`, or one recipe per seed (alike but for their numbers); `data`, the recipe's own data set unless
     given; `seeds`, a list of seeds or a number `n` for seeds 0 .. n-1; `out`, a folder for configuration, metrics,
     TensorBoard events and checkpoints (every `checkpoint_every` epochs), nothing is written without it; `resume`
-    continues from the folder's checkpoint to the numbers of an unbroken run, and without it the folder's run is replaced;
+    continues from the folder's checkpoint to the numbers of an unbroken run; `overwrite` replaces the run that it holds;
     `probe`, diagnostics to be sampled during training and written with the metrics, with a warning in the log of
     `targetprop` where a hidden layer stands still or learns against the gradient. A probe changes no other number.
 
@@ -61,16 +62,18 @@ def train(
     recipes = [recipe] * len(seeds) if isinstance(recipe, Recipe) else list(recipe)
     if not (seeds and recipes):
         raise ConfigError("There is nothing to train: give at least one seed, and a recipe.")
-    if out is not None and len(set(seeds)) < len(seeds):
-        raise ConfigError(f"The seeds {seeds} are not all different, and they name the runs in {out}: repeat none.")
+    if len(set(seeds)) < len(seeds) and (out is not None or isinstance(recipe, Recipe)):
+        raise ConfigError(f"The seeds {seeds} are not all different: repeat none, or the same run counts twice.")
     with precision(recipes[0].dtype):
-        return _Loop(recipes, data or load(recipes[0].dataset), seeds, out, resume, checkpoint_every, probe).run(progress)
+        return _Loop(recipes, data or load(recipes[0].dataset), seeds, out, resume, overwrite, checkpoint_every, probe).run(
+            progress
+        )
 
 
 class _Loop:
     """One call of `train`."""
 
-    def __init__(self, recipes, dataset, seeds, out, resume, checkpoint_every, probe):
+    def __init__(self, recipes, dataset, seeds, out, resume, overwrite, checkpoint_every, probe):
         self.recipe = recipes[0]
         self.probe, self.measured = probe, Averages()
         self.folder = None if out is None else Path(out)
@@ -81,11 +84,12 @@ class _Loop:
         self.results = [SeedResult(seed) for seed in seeds]
         self.position, self.lines, self.logged = (0, 0), 0, None
         self.seconds, self.epochs_timed = 0.0, 0
+        self.cold: dict[bool, tuple[int, float]] = {}
         self.good = self.ensemble.members
         if self.folder is not None and self.checkpoint is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
             if not resume:
-                self.checkpoint.unlink(missing_ok=True)
+                _clear(self.folder, overwrite)
+            self.folder.mkdir(parents=True, exist_ok=True)
             write_config(self.folder, recipes, seeds, dataset, resume)
             if self.checkpoint.exists():
                 self._resume(self.checkpoint)
@@ -137,6 +141,7 @@ class _Loop:
         finally:
             for logger in self.loggers:
                 logger.close()
+            self.seconds += sum(elapsed for _, elapsed in self.cold.values())
         if not interrupted:
             for result in self.results:
                 result.status = FINISHED if result.status == RUNNING else result.status
@@ -159,7 +164,7 @@ class _Loop:
             before, began = self.ensemble.members, time.perf_counter()
             health = self.ensemble.advance(at, step, stop)
             elapsed = time.perf_counter() - began
-            self.seconds += elapsed
+            self._count(elapsed, stop - step, at.joint)
             for index, result in enumerate(self.results):
                 if self.ensemble.alive[index] and not healthy(health, index):
                     result.status = self._diagnose(before, at, step, stop, index)
@@ -179,6 +184,15 @@ class _Loop:
             if at.epoch % self.checkpoint_every == 0:
                 self._save()
         return interruption.asked and number + 1 < len(self.passes)
+
+    def _count(self, elapsed: float, steps: int, joint: bool) -> None:
+        """Add to the time. The first steps of a program are slow, and taken for as quick as the next ones."""
+        if joint not in self.cold:
+            self.cold[joint] = (steps, elapsed)
+            return
+        before, _ = self.cold[joint]
+        self.seconds += elapsed * (1 + before / steps)
+        self.cold[joint] = (0, 0.0)
 
     def _measure(self, probe: Probe, at: Pass, step: int) -> int:
         """Use the probe if it is its turn; returns the step before which its next turn comes."""
@@ -279,6 +293,14 @@ class _Loop:
 def _number(value: np.floating) -> float:
     """The shortest decimal number that stands for a value of its precision."""
     return float(str(value))
+
+
+def _clear(folder: Path, overwrite: bool) -> None:
+    """Make room for a new run. Raises `ConfigError` for a folder that holds one, unless that is to be overwritten."""
+    if (folder / "config.json").exists() and not overwrite:
+        raise ConfigError(f"{folder} holds a run: go on with --resume, replace it with --overwrite, or name another folder.")
+    for name in ("result.json", "checkpoint.npz"):
+        (folder / name).unlink(missing_ok=True)
 
 
 class _Interruption:
