@@ -10,7 +10,7 @@ import pytest
 import targetprop as tp
 from targetprop.network import parameters
 from targetprop.recipes import UnknownRecipeError, meulemans2020, recipe_names
-from targetprop.recipes.search import SPACE, search
+from targetprop.recipes.search import SPACE, Range, search
 from targetprop.recipes.values import has_value, set_values
 from targetprop.rules import RULES, Randomized
 
@@ -191,6 +191,40 @@ def test_values_by_dotted_name():
     assert not has_value(tp.recipe("bp"), "rule.sigma")
     with pytest.raises(AttributeError):
         set_values(recipe, {"rule.nonsense": 1.0})
+
+
+def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    recipe = tp.recipe("bp").replace(architecture=tp.MLP((3,)), schedule=tp.Schedule(1))
+    calls, fitted = [], iter([3.0, 1.0, 2.0, 5.0, 4.0, 0.5, 7.0, 8.0])
+
+    def errors(recipe, proposals, seeds, data):
+        calls.append(proposals)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return [next(fitted) for _ in proposals]
+
+    monkeypatch.setattr("targetprop.recipes.search._errors", errors)
+    with pytest.raises(KeyboardInterrupt):
+        search(recipe, trials=6, together=2, out=tmp_path, progress=False)
+    found = search(recipe, trials=6, together=2, out=tmp_path, progress=False)
+    assert len(calls) == 4
+    assert calls[3] == calls[2], "the group that was interrupted is run again"
+    assert found.errors == (3.0, 1.0, 2.0, 5.0, 4.0, 0.5)
+    assert found.best == calls[3][1]
+    assert list(tmp_path.iterdir()) == []
+    calls[:] = [None] * 5
+    search(recipe, trials=2, together=2, out=tmp_path, progress=False)
+    assert len(calls) == 6, "another search starts anew"
+
+
+def test_a_search_that_can_find_nothing_says_why(tmp_path):
+    recipe = tp.recipe("bp").replace(architecture=tp.MLP((3,)), schedule=tp.Schedule(1))
+    with pytest.raises(tp.ConfigError, match="use 1 or more"):
+        search(recipe, trials=0)
+    with pytest.raises(tp.ConfigError, match="give the recipe validation samples"):
+        search(recipe.replace(validation=0), trials=1)
+    with pytest.raises(tp.ConfigError, match="All 1 settings diverged"):
+        search(recipe, trials=1, seeds=(0,), space={"optimizer.learning_rate": Range(1e37, 1e38)}, progress=False)
 
 
 def test_search_stays_in_its_space_and_is_repeatable():

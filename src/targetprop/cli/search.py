@@ -1,6 +1,7 @@
 """`targetprop search`."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 from ..recipes import recipe
@@ -23,7 +24,7 @@ class SearchOptions:
     seeds: int = 2
     """Seeds per setting, from 1000 on, so that they are none of those results are reported for."""
     out: Path = Path("search")
-    """Folder for RULE.json."""
+    """Folder for RULE.json, and for the trials of an interrupted search: the same command goes on with them."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else there."""
 
@@ -35,7 +36,11 @@ def run(args: list[str]) -> int:
     options = parse(SearchOptions, args=rest, verb=f"search {name}", description=description)
     base = recipe(name, options.dataset)
     base = base.replace(schedule=dataclasses.replace(base.schedule, epochs=options.epochs))
-    found = search(base, trials=options.trials, seeds=range(1000, 1000 + options.seeds))
+    try:
+        found = search(base, trials=options.trials, seeds=range(1000, 1000 + options.seeds), out=options.out)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"The finished trials are kept in {options.out}: the same command goes on.\n")
+        raise
     path = found.save(options.out)
     if options.json:
         print_json(dataclasses.asdict(found))
