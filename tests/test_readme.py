@@ -1,4 +1,4 @@
-"""The README's examples run as they stand, with fewer epochs."""
+"""The examples of the README and the docs run as they stand, with fewer epochs."""
 
 import re
 import runpy
@@ -23,6 +23,21 @@ def test_example_runs(number, lines, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "bp" in printed
     assert re.search(r"\d", printed)
+
+
+def test_examples_of_extending_run_one_after_the_other(capsys, monkeypatch, tmp_path):
+    recipe, compare, search = tp.recipe, tp.compare, tp.search
+    short = {"seeds": 1, "epochs": 1}
+    monkeypatch.setattr(tp, "recipe", lambda *args: recipe(*args).replace(schedule=tp.Schedule(1)))
+    monkeypatch.setattr(tp, "compare", lambda *args, **options: compare(*args, **options | short))
+    monkeypatch.setattr(tp, "search", lambda *args, **options: search(*args, **options | {"trials": 2}))
+    monkeypatch.chdir(tmp_path)
+    space = {"__name__": "example"}
+    for example in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), flags=re.DOTALL):
+        exec(example.replace("Schedule(10, pretraining=1)", "Schedule(1)"), space)
+    printed = capsys.readouterr().out
+    for word in ("random signs, tuned", "gains: ", "hinge: ", "signs: "):
+        assert word in printed
 
 
 def test_tables_are_those_of_the_results():

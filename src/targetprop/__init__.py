@@ -1,8 +1,9 @@
 """Target propagation: learning rules that send targets backwards through a network, behind one interface."""
 
-from .activations import Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
+from .activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
 from .convolution import ConvPool
 from .data import DataError, Dataset, load
+from .diagnostics import Probe
 from .dynamics.equilibria import Integration, Newton, Sweeps
 from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
 from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
@@ -22,11 +23,12 @@ from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
 from .gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
 from .initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
 from .invertible import invertible_mlp
-from .losses import SoftmaxCrossEntropy, SquaredError
-from .network import Dense, Layer, Network, Trace, mlp
+from .losses import Loss, Score, SoftmaxCrossEntropy, SquaredError
+from .network import Dense, Fixed, Layer, Network, Point, Trace, mlp
 from .penalties import OrthogonalityPenalty, Penalty
-from .recipes import CNN, MLP, Recipe, SquareMLP, TowerMLP, UncertainMLP, recipe
-from .reproduce import Comparison, compare
+from .recipes import CNN, MLP, Architecture, Recipe, SquareMLP, TowerMLP, UncertainMLP, UnknownRecipeError, recipe
+from .recipes.search import SearchResult, search
+from .reproduce import Comparison, ComparisonError, compare
 from .rules import (
     DDTPGGN,
     DDTPRHL,
@@ -47,14 +49,18 @@ from .rules import (
     GaussNewtonTargets,
     GeneralizedGaussNewtonTargets,
     GradientTargets,
+    Modified,
     Multiplexing,
+    Randomized,
     ReconstructingRule,
     Rule,
     SinglePhase,
     TargetPropExact,
     TwoPhase,
 )
-from .train.optimizers import SGD, Adam, PerLayer, UncorrectedAdam
+from .train.checkpoint import CheckpointError
+from .train.optimizers import SGD, Adam, Optimizer, PerLayer, UncorrectedAdam
+from .train.result import Result, SeedResult, Summary
 from .train.run import train
 from .train.schedule import Schedule
 from .updates import local_gradients, minibatch_step, output_update
@@ -73,15 +79,19 @@ __all__ = [
     "SGD",
     "TP",
     "TPAI",
+    "Activation",
     "Adam",
     "ApproximateInverses",
+    "Architecture",
     "AtActivity",
     "AtZero",
     "Automatic",
     "Backprop",
     "Backward",
     "BenIsraelCohen",
+    "CheckpointError",
     "Comparison",
+    "ComparisonError",
     "ConfigError",
     "ConjugateGradients",
     "ConvPool",
@@ -96,6 +106,7 @@ __all__ = [
     "ExactInverses",
     "ExplicitInverse",
     "FeedbackAlignment",
+    "Fixed",
     "GAITProp",
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
@@ -109,26 +120,36 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "LocalCost",
+    "Loss",
+    "Modified",
     "Moments",
     "Multiplexing",
     "Network",
     "Newton",
     "NoiseDraw",
     "NotInvertibleError",
+    "Optimizer",
     "OrthogonalityPenalty",
     "OutputNoise",
     "Penalty",
     "PerLayer",
     "PerLayerIntegrator",
     "PerLayerSolver",
+    "Point",
+    "Probe",
     "PseudoInverse",
     "QuadraticCost",
+    "Randomized",
     "ReLU",
     "Recipe",
     "ReconstructingRule",
+    "Result",
     "RobustShermanMorrison",
     "Rule",
     "Schedule",
+    "Score",
+    "SearchResult",
+    "SeedResult",
     "Sigmoid",
     "SinglePhase",
     "SoftmaxCrossEntropy",
@@ -136,6 +157,7 @@ __all__ = [
     "SquareMLP",
     "SquaredError",
     "SteadyState",
+    "Summary",
     "Sweeps",
     "Tanh",
     "TargetPropExact",
@@ -147,6 +169,7 @@ __all__ = [
     "UncertainMLP",
     "Uncertainty",
     "UncorrectedAdam",
+    "UnknownRecipeError",
     "UserError",
     "WeightDecay",
     "Woodbury",
@@ -162,5 +185,6 @@ __all__ = [
     "output_update",
     "published_neuron_uncertainty",
     "recipe",
+    "search",
     "train",
 ]

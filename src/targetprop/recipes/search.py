@@ -59,6 +59,10 @@ class SearchResult:
     validation_error: float
     errors: tuple[float, ...]
 
+    def apply(self, recipe: Recipe) -> Recipe:
+        """The recipe with the best values."""
+        return set_values(recipe, self.best)
+
     def save(self, folder: Path) -> Path:
         """Write `RULE.json`, with versions and machine."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 """Comparisons and their reports."""
 
-from .compare import Comparison, compare
+from .compare import Comparison, ComparisonError, compare
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "ComparisonError", "compare"]
