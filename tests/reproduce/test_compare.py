@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.reproduce.compare import ComparisonError
+from targetprop.reproduce.compare import ComparisonError, _check_comparable
+from targetprop.rules import GENERAL
 from targetprop.train.ensemble import Ensemble
 
 
@@ -52,6 +53,11 @@ def test_recipes_that_cannot_be_compared_are_refused():
         tp.compare([tp.recipe("bp"), "meulemans2020/mnist/dtp"])
     with pytest.raises(ComparisonError, match="differ in trainable"):
         tp.compare([tp.recipe("bp"), tp.recipe("dfa").replace(trainable=(1,))])
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "fashion-mnist"])
+def test_all_rules_for_any_network_can_be_compared_on_a_data_set(dataset):
+    _check_comparable({name: tp.recipe(name, dataset) for name in GENERAL})
 
 
 def test_a_comparison_takes_the_data_set_of_its_recipes():

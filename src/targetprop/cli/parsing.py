@@ -83,11 +83,19 @@ def _named_object(
 
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
-        metavar="{" + ",".join(words) + "}",
+        metavar="{" + ",".join(_usage(word, kind) for word, kind in words.items()) + "}",
         instance_from_str=parse,
         is_instance=lambda value: type(value) in words.values(),
         str_from_instance=lambda value: [":".join(_write(words, value))],
     )
+
+
+def _usage(word: str, kind: type) -> str:
+    """How an object is written, `NAME[:FIELD[:FIELD]]`, with the fields that `_read` takes."""
+    if kind is type(None):
+        return word
+    fields = [f for f in dataclasses.fields(kind) if isinstance(f.default, int | float) or _words(f.type) is not None]
+    return word + "".join(f"[:{field.name}" for field in fields) + "]" * len(fields)
 
 
 def _words(kind: Any) -> dict[str, type] | None:

@@ -44,9 +44,13 @@ class MLP(Architecture):
     """A dense network: hidden layers of the given widths and a linear output. Images are flattened."""
 
     hidden: tuple[int, ...] = (64, 64, 64)
+    """Widths of the hidden layers."""
     activation: Activation = Tanh()
+    """Nonlinearity of the hidden layers."""
     bias: bool = True
+    """Whether layers have biases."""
     initializer: InitializerName = "xavier-normal"
+    """How the weights start."""
 
     def build(self, input_shape, outputs, *, key, dtype):
         return _dense(mlp, self, (math.prod(input_shape), *self.hidden, outputs), key, dtype)
@@ -59,10 +63,15 @@ class SquareMLP(Architecture):
     of hidden layers. The activation is that of the output too."""
 
     depth: int = 4
+    """Number of hidden layers."""
     activation: Activation = LeakyReLU(0.1)
+    """Nonlinearity of all layers."""
     bias: bool = True
+    """Whether layers have biases."""
     initializer: InitializerName = "orthogonal"
+    """How the weights start."""
     width: int | None = None
+    """Width of all layers; that of the input unless given."""
 
     def build(self, input_shape, outputs, *, key, dtype):
         inputs = math.prod(input_shape)
@@ -76,9 +85,13 @@ class TowerMLP(Architecture):
     `build` raises `ConfigError` where the widths, that of the output included, grow."""
 
     hidden: tuple[int, ...] = (64, 48, 32)
+    """Widths of the hidden layers, none wider than the one before."""
     activation: Activation = LeakyReLU(0.1)
+    """Nonlinearity of all layers."""
     bias: bool = True
+    """Whether layers have biases."""
     initializer: InitializerName = "orthogonal"
+    """How the weights start."""
 
     def build(self, input_shape, outputs, *, key, dtype):
         return _dense(invertible_mlp, self, (math.prod(input_shape), *self.hidden, outputs), key, dtype)
@@ -103,17 +116,25 @@ class Recipe:
 
     rule: Annotated[Rule, Flattened]
     dataset: str = "digits"
+    """Data set; NAME:unit has inputs scaled to [0, 1]."""
     architecture: Annotated[Architecture, Flattened] = MLP()
     loss: Loss | None = None
+    """Output loss; auto is cross-entropy for labels and squared error for regression."""
     stepsize: float = 1.0
+    """Step of the output target down the gradient."""
     optimizer: Optimizer = Adam()
     feedback_optimizer: Optimizer = Adam()
     penalty: Penalty | None = None
+    """Penalty on the weights."""
     schedule: Annotated[Schedule, Flattened] = Schedule()
     batch_size: int = 128
+    """Samples of a minibatch."""
     validation: int | None = None
+    """Samples taken from the training set for validation; the usual number of the data set unless given."""
     trainable: tuple[int, ...] | None = None
+    """Layers that learn, 1 the first; all unless given."""
     dtype: Literal["float32", "float64"] = "float32"
+    """Floating-point type."""
 
     def replace(self, **changes: Any) -> "Recipe":
         """A copy with some fields changed."""

@@ -23,9 +23,13 @@ class CNN(Architecture):
     """
 
     channels: tuple[int, ...] = (32, 64)
+    """Channels of each convolution."""
     hidden: tuple[int, ...] = (512,)
+    """Widths of the dense hidden layers."""
     activation: Activation = Tanh()
+    """Nonlinearity of the hidden layers."""
     kernel: int = 5
+    """Side of the kernels, odd."""
 
     def build(self, input_shape, outputs, *, key, dtype):
         if len(input_shape) != 3:

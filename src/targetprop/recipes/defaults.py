@@ -1,8 +1,11 @@
 """Default recipes: the published ones where there are any, else the ones tuned on digits.
 
 `digits/RULE.json` is what `targetprop search RULE` found: 48 settings, two seeds and 40 epochs each, for every rule but
-`single-phase` and `two-phase`, which have the values of the rule whose targets they make in continuous time.
+`single-phase` and `two-phase`, which have the values of the rule whose targets they make in continuous time. On a data set
+with published recipes the other rules have these values too, and the network, minibatches and length of the published BP.
 """
+
+import dataclasses
 
 from ..activations import LeakyReLU
 from ..packaged import beside, read_json
@@ -26,7 +29,19 @@ def recipe(rule: str, dataset: str) -> Recipe:
         schedule=Schedule(epochs=40, pretraining=5, between=1),
         batch_size=32,
     )
+    if dataset in meulemans2020.TASKS and rule in GENERAL:
+        base = _like(base, meulemans2020.recipe(f"{dataset}/bp"))
     return set_values(base, tuned_values(rule))
+
+
+def _like(base: Recipe, published: Recipe) -> Recipe:
+    """The recipe with network, minibatches and length of a published one, beside which it may stand."""
+    return base.replace(
+        architecture=published.architecture,
+        batch_size=published.batch_size,
+        validation=published.validation,
+        schedule=dataclasses.replace(base.schedule, epochs=published.schedule.epochs),
+    )
 
 
 def _architecture(rule: str) -> MLP | SquareMLP:

@@ -23,8 +23,11 @@ class TPAI(ReconstructingRule):
     """
 
     sigma: float = 1.0
+    """Standard deviation of the noise that the feedback learns from."""
     learner: InverseLearner = InverseGradient()
+    """What the inverses learn by."""
     samples: int = eqx.field(static=True, default=1)
+    """Noise draws per step."""
 
     name: ClassVar[str] = "tp-ai"
     equation: ClassVar[str] = "dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i, g_i(h) = Q_i s_{i+1}^{-1}(h)"
@@ -52,8 +55,11 @@ class DTPAI(ReconstructingRule):
     """
 
     sigma: float = 1.0
+    """Standard deviation of the noise that the feedback learns from."""
     learner: InverseLearner = InverseGradient()
+    """What the inverses learn by."""
     samples: int = eqx.field(static=True, default=1)
+    """Noise draws per step."""
 
     name: ClassVar[str] = "dtp-ai"
     equation: ClassVar[str] = "dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1}), g_i(h) = Q_i s_{i+1}^{-1}(h)"

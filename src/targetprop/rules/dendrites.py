@@ -133,9 +133,13 @@ class SinglePhase(Dendrites):
     """
 
     mu: float = 0.1
+    """Weight of the feedback in the mixture, between 0 and 0.5."""
     backward: Backward = TrainedFeedback()
+    """The feedback mappings."""
     solver: EquilibriumSolver = Sweeps()
+    """How rest is found."""
     plasticity: Plasticity = AtEquilibrium()
+    """When the weights learn: at rest, or along with the activities."""
 
     name: ClassVar[str] = "single-phase"
     equation: ClassVar[str] = "dh_i = h*_i - f_i(h*_{i-1}), h*_i = (1 - mu) f_i(h*_{i-1}) + mu g_i(h*_{i+1})"
@@ -160,9 +164,13 @@ class TwoPhase(Dendrites):
     """
 
     mu: float = 0.1
+    """Weight of the feedback in the mixture, between 0 and 0.5."""
     backward: Backward = TrainedFeedback()
+    """The feedback mappings."""
     solver: EquilibriumSolver = Sweeps()
+    """How rest is found."""
     plasticity: Plasticity = AtEquilibrium()
+    """When the weights learn: at rest, or along with the activities."""
 
     name: ClassVar[str] = "two-phase"
     equation: ClassVar[str] = "dh_i = h^l_i - h^f_i, h_i = (1 - mu) f_i(h_{i-1}) + mu g_i(h_{i+1})"

@@ -38,8 +38,11 @@ class DDTPLinear(ReconstructingRule):
     """
 
     sigma: float = 0.05
+    """Standard deviation of the noise that the feedback learns from."""
     regulariser: Regulariser = WeightDecay()
+    """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
+    """Noise draws per step."""
 
     name: ClassVar[str] = "ddtp-linear"
     equation: ClassVar[str] = "dh_i = Q_i dh_L, Q_i trained through the output"
@@ -70,8 +73,11 @@ class DDTPControl(ReconstructingRule):
     """
 
     sigma: float = 0.05
+    """Standard deviation of the noise that the feedback learns from."""
     regulariser: Decay = WeightDecay()
+    """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
+    """Noise draws per step."""
 
     name: ClassVar[str] = "ddtp-control"
     equation: ClassVar[str] = "dh_i = Q_i dh_L, Q_i trained through the output without the difference correction"

@@ -97,6 +97,7 @@ class TargetPropExact(ExactRule):
     """
 
     inverse: Inverse = Automatic()
+    """How the weights are inverted."""
 
     name: ClassVar[str] = "tp-exact"
     equation: ClassVar[str] = "dh_i = W_{i+1}^{-1} [s^{-1}(h_{i+1} + dh_{i+1}) - s^{-1}(h_{i+1})]"
@@ -117,7 +118,9 @@ class ITP(ExactRule):
     """
 
     gamma: Gamma = 1e-3
+    """The share of each target that is sent down."""
     inverse: Inverse = Automatic()
+    """How the weights are inverted."""
 
     name: ClassVar[str] = "itp"
     equation: ClassVar[str] = "dh_i = [f_{i+1}^{-1}(h_{i+1} + gamma dh_{i+1}) - h_i] / gamma"
@@ -137,7 +140,9 @@ class GAITProp(ExactRule):
     """
 
     gamma: Gamma = 1e-3
+    """The share of each target that is sent down."""
     inverse: Inverse = Automatic()
+    """How the weights are inverted."""
 
     name: ClassVar[str] = "gait"
     equation: ClassVar[str] = "dh_i = [f_{i+1}^{-1}(h_{i+1} + gamma D_{i+1}^2 dh_{i+1}) - h_i] / gamma"

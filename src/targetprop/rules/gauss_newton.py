@@ -22,6 +22,7 @@ class GaussNewtonTargets(Rule):
     """
 
     solver: Solver = Tikhonov()
+    """How the Jacobians are inverted."""
 
     name: ClassVar[str] = "gnt"
     equation: ClassVar[str] = "dh_i = J_i^T (J_i J_i^T + lambda I)^{-1} dh_L"
@@ -44,6 +45,7 @@ class GeneralizedGaussNewtonTargets(Rule):
     """
 
     damping: float = 1e-2
+    """Damping of the Gauss-Newton targets, above 0."""
 
     def __check_init__(self):
         check_positive(self, "damping")

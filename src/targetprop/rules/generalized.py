@@ -29,9 +29,13 @@ class DDTPGGN(ReconstructingRule):
     """
 
     sigma: float = 0.05
+    """Standard deviation of the noise that the feedback learns from."""
     regulariser: Regulariser = WeightDecay()
+    """What keeps the feedback small."""
     curvature_damping: float = 1e-2
+    """What is added to the Hessian of the output loss."""
     samples: int = eqx.field(static=True, default=1)
+    """Noise draws per step."""
 
     name: ClassVar[str] = "ddtp-ggn"
     equation: ClassVar[str] = "dh_i = Q_i K_L^{-1} dh_L, Q_i trained through the output and K_L^T, K_L K_L^T = H_L"

@@ -19,8 +19,11 @@ class GradientTargets(Rule):
     """
 
     start: Start = AtActivity()
+    """Where the flow sets out."""
     integrator: Integrator = Euler()
+    """How the flow is followed."""
     cost: LocalCost = QuadraticCost()
+    """The cost whose gradient the flow follows, for each layer."""
 
     name: ClassVar[str] = "gradient-targets"
     equation: ClassVar[str] = "dh_i = y_i(T) - h_i, dy_i/dt = -dC_{i+1}/dy_i"

@@ -25,6 +25,7 @@ class Multiplexing(Rule):
     """
 
     backward: Backward = TrainedFeedback()
+    """The feedback mappings."""
 
     name: ClassVar[str] = "multiplexing"
     equation: ClassVar[str] = "dh_i = g_i(p_{i+1} + dh_{i+1}) - g_i(p_{i+1}), p_i = g_i(p_{i+1}), p_L = h_L"

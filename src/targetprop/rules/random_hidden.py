@@ -47,10 +47,15 @@ class DDTPRHL(ReconstructingRule):
     """
 
     sigma: float = 0.05
+    """Standard deviation of the noise that the feedback learns from."""
     regulariser: Regulariser = WeightDecay()
+    """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
+    """Noise draws per step."""
     width: int = eqx.field(static=True, default=1024)
+    """Units of the random hidden layer."""
     feedback_activation: Activation = Tanh()
+    """Nonlinearity of the feedback mappings."""
 
     name: ClassVar[str] = "ddtp-rhl"
     equation: ClassVar[str] = "dh_i = g_i(h_L + dh_L) - g_i(h_L), g_i(h) = t(Q_i tanh(R h + d) + c_i), R and d fixed"
@@ -83,10 +88,15 @@ class DDTPRHLRec(ReconstructingRule):
     """
 
     sigma: float = 0.05
+    """Standard deviation of the noise that the feedback learns from."""
     regulariser: Regulariser = WeightDecay()
+    """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
+    """Noise draws per step."""
     width: int = eqx.field(static=True, default=1024)
+    """Units of the random hidden layer."""
     feedback_activation: Activation = Tanh()
+    """Nonlinearity of the feedback mappings."""
 
     name: ClassVar[str] = "ddtp-rhl-rec"
     equation: ClassVar[str] = "dh_i = g_i(h_L + dh_L, h_i) - g_i(h_L, h_i), g_i(h, k) = t(Q_i tanh(R h + d) + S_i k + c_i)"

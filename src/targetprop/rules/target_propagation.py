@@ -54,9 +54,13 @@ class TP(ReconstructingRule):
     """
 
     sigma: float = 0.1
+    """Standard deviation of the noise that the feedback learns from."""
     regulariser: Decay = WeightDecay(0.0)
+    """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
+    """Noise draws per step."""
     feedback_activation: Activation = Tanh()
+    """Nonlinearity of the feedback mappings."""
 
     name: ClassVar[str] = "tp"
     equation: ClassVar[str] = "dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i"
@@ -82,9 +86,13 @@ class DTP(ReconstructingRule):
     """
 
     sigma: float = 0.1
+    """Standard deviation of the noise that the feedback learns from."""
     regulariser: Decay = WeightDecay(0.0)
+    """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
+    """Noise draws per step."""
     feedback_activation: Activation = Tanh()
+    """Nonlinearity of the feedback mappings."""
 
     name: ClassVar[str] = "dtp"
     equation: ClassVar[str] = "dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})"
@@ -112,9 +120,13 @@ class DTPDRL(ReconstructingRule):
     """
 
     sigma: float = 0.05
+    """Standard deviation of the noise that the feedback learns from."""
     regulariser: Regulariser = WeightDecay()
+    """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
+    """Noise draws per step."""
     feedback_activation: Activation = Tanh()
+    """Nonlinearity of the feedback mappings."""
 
     name: ClassVar[str] = "dtpdrl"
     equation: ClassVar[str] = "dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1}), g trained through the output"

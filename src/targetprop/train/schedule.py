@@ -23,8 +23,11 @@ class Schedule:
     (Meulemans et al. 2020, supplement B.1)."""
 
     epochs: int = 30
+    """Passes in which network and feedback learn."""
     pretraining: int = 0
+    """Passes before them in which the feedback alone learns."""
     between: int = 0
+    """Passes of the feedback alone between two of them."""
 
     def __post_init__(self):
         if self.epochs < 1 or self.pretraining < 0 or self.between < 0:
