@@ -49,8 +49,8 @@ def log_scale(axes: Axes, ticks: Sequence[float] = (1,)) -> None:
     values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines] or [np.empty(0)])
     positive = values[np.isfinite(values) & (values > 0)]
     if positive.size and np.any(values == 0):
-        least = float(positive.min())
-        axes.set_yscale("symlog", linthresh=least, linscale=0.3)
+        least = 10.0 ** math.floor(math.log10(positive.min()))
+        axes.set_yscale("symlog", linthresh=least, linscale=0.4)
         axes.set_ylim(bottom=-0.1 * least)
         axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=least, subs=ticks))
     elif positive.size:
