@@ -72,6 +72,10 @@ class Run:
     seeds: list[Seed]
     unit: str = "%"
 
+    @property
+    def counted(self) -> list[Seed]:
+        return self.seeds
+
 
 def test_rules_that_make_no_error_are_compared(tmp_path):
     seeds = [Seed([{"test_error": 0.0, "train_loss": 2.0**-epoch} for epoch in range(3)])]

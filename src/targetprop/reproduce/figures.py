@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter, SymmetricalLogLocator
-from matplotlib.typing import LineStyleType
 
 from ..train.result import Result
 
@@ -58,7 +57,7 @@ def log_scale(axes: Axes, ticks: Sequence[float] = (1,)) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=ticks))
 
 
-def curve(axes: Axes, x: np.ndarray, values: np.ndarray, *, colour: str, label: str, style: LineStyleType = "-") -> None:
+def curve(axes: Axes, x: np.ndarray, values: np.ndarray, *, colour: str, label: str, style: str | tuple = "-") -> None:
     """The mean over seeds, `values` having shape `(seeds, points)`, with a band of one standard deviation, which ends where
     there are no values below."""
     mean, sd = values.mean(axis=0), values.std(axis=0, ddof=len(values) > 1)
