@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from targetprop.reproduce.figures import canvas, learning_curves, legend, log_scale, whole_numbers
+from targetprop.reproduce.figures import canvas, covered, learning_curves, legend, log_scale, whole_numbers
 
 
 def drawn(*curves):
@@ -38,6 +38,14 @@ def test_without_zeros_equal_ratios_are_equally_far():
     log_scale(axes)
     low, middle, high = heights(axes, [1e-3, 1e-2, 1e2])
     np.testing.assert_allclose(high - middle, 4 * (middle - low), rtol=1e-10)
+
+
+def test_lines_that_cannot_be_seen_are_named():
+    assert covered(drawn([1.0, 2.0], [1.0, 2.1], [0.0, 2.0])) == []
+    axes = drawn([0.0, 1.0])
+    axes.plot([1, 2], [0.0, 1.0], label="second")
+    axes.plot([1, 2], [0.0, 1.0 + 1e-5], label="third")
+    assert covered(axes) == ["third covers [0.0, 1.0] and second"]
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 20])

@@ -57,6 +57,18 @@ def log_scale(axes: Axes, ticks: Sequence[float] = (1,)) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=ticks))
 
 
+def covered(axes: Axes) -> list[str]:
+    """Says of each line under which others lie all along, to 0.1 %, so that they cannot be seen."""
+    found: dict[str, list[str]] = {}
+    for i, line in enumerate(axes.lines):
+        for other in reversed(axes.lines[i + 1 :]):
+            ours, theirs = (np.asarray(each.get_xydata(), float) for each in (line, other))
+            if ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=1e-3, atol=0):
+                found.setdefault(str(other.get_label()), []).append(str(line.get_label()))
+                break
+    return [f"{top} covers {' and '.join(hidden)}" for top, hidden in found.items()]
+
+
 def curve(axes: Axes, x: np.ndarray, values: np.ndarray, *, colour: str, label: str, style: str | tuple = "-") -> None:
     """The mean over seeds, `values` having shape `(seeds, points)`, with a band of one standard deviation, which ends where
     there are no values below."""

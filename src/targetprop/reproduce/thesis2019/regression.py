@@ -32,7 +32,7 @@ from ...train.result import Summary
 from ...train.state import Data, Hyperparameters, Member, Split, Task, initial_state
 from ...updates import output_update
 from ..experiment import Experiment, ExperimentPart, extrapolated
-from ..figures import COLOURS, canvas, legend, log_scale
+from ..figures import COLOURS, canvas, covered, legend, log_scale
 from ..item import EpochOptions, Item, Report, report_cell
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
@@ -246,7 +246,7 @@ class RegressionFigure(Item[EpochOptions]):
                     values = np.array([metrics[metric] for metrics in seeds if metric in metrics and _stable(metrics)])
                     if len(values):
                         self._course(axes, method, values)
-                axes.set(xlabel=_below(axes), title=(LOSSES | SIGNALS)[metric])
+                axes.set(xlabel="\n".join(["epoch", *covered(axes)]), title=(LOSSES | SIGNALS)[metric])
                 axes.grid(alpha=0.3, linewidth=0.5)
                 if metric.startswith("to_"):
                     axes.set_ylim(top=1.02)
@@ -267,17 +267,6 @@ class RegressionFigure(Item[EpochOptions]):
         epochs = np.arange(values.shape[1])
         axes.plot(epochs, median, style, color=colour, label=_label(method), linewidth=1.5)
         axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
-
-
-def _below(axes: Axes) -> str:
-    """The label of the epochs, with the lines that cannot be seen, as they lie under a later one all along."""
-    covered: dict[str, list[str]] = {}
-    for i, line in enumerate(axes.lines):
-        for other in reversed(axes.lines[i + 1 :]):
-            if np.allclose(line.get_ydata(), other.get_ydata(), rtol=1e-3, atol=0):
-                covered.setdefault(str(other.get_label()), []).append(str(line.get_label()))
-                break
-    return "\n".join(["epoch", *(f"{top} covers {' and '.join(hidden)}" for top, hidden in covered.items())])
 
 
 def _shown(found: Summary) -> str:
