@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ...train.result import Summary
-from ..figures import COLOURS, canvas, curve, legend
+from ..figures import COLOURS, canvas, curve, legend, whole_numbers
 from ..item import EpochOptions, Item, Report, check_known, plus_minus, report_cell
 from ..store import Store, StoredSeed
 from ..training import TrainingPart, published_recipe
@@ -166,6 +166,7 @@ def _curves(axes: Axes, lines: Sequence[Line]) -> None:
         name = label if len(places) == 1 else f"{label}, {line.label}"
         style = STYLES[places.index(line.label) % len(STYLES)]
         curve(axes, np.arange(1, values.shape[1] + 1), values, colour=colour, label=name, style=style)
+    whole_numbers(axes)
     axes.set_xlabel("epoch")
 
 
@@ -180,3 +181,4 @@ def _bars(axes: Axes, lines: Sequence[Line]) -> None:
             spread = found.sd if len(found.values) > 1 else 0
             axes.errorbar(x, found.mean, yerr=spread, fmt=marker, color=colour, capsize=3, label=name)
     axes.set_xticks(range(len(places)), places)
+    axes.set_xlim(-0.5, len(places) - 0.5)

@@ -4,12 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from ...diagnostics import DAMPINGS, AngleToBackprop, DampingSearch, Probe
 from ...recipes import meulemans2020
 from ...train.result import Summary
-from ..figures import COLOURS, canvas, curve, legend
+from ..figures import COLOURS, canvas, curve, legend, whole_numbers
 from ..item import Item, Report, TrainingOptions, check_known, plus_minus, report_cell
 from ..store import Store, StoredSeed
 from ..training import TrainingPart, published_recipe
@@ -144,7 +143,7 @@ class AlignmentFigure(Item[TrainingOptions]):
                 line[0].set_ylabel("angle (degrees)")
             for axes in panels[-1] if len(self.layers) > 1 else panels[:, 0]:
                 axes.set_xlabel("epoch")
-                axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+                whole_numbers(axes)
             panels[0, 0].set_ylim(0, None)
             figure.suptitle(self.title)
             legend(figure, panels.flat)

@@ -23,7 +23,7 @@ from ...train.schedule import Schedule
 from ...train.state import Member
 from ...updates import output_update
 from ..experiment import Experiment, ExperimentPart, extrapolated
-from ..figures import COLOURS, canvas, curve
+from ..figures import COLOURS, canvas, curve, legend
 from ..item import EpochOptions, Item, Report, plus_minus, report_cell
 
 METHODS = {"dtp-pretrained": ("DTP (pre-trained)", DTP(sigma=0.01)), "ddtp-linear": ("DDTP-linear", DDTPLinear(sigma=0.01))}
@@ -144,8 +144,8 @@ def _picture(curves: dict[str, list]) -> Callable[[Path], None]:
             axes.set(title=where, xlabel="passes of feedback training", ylim=(0, 1))
             axes.grid(alpha=0.3, linewidth=0.5)
         panels[0].set_ylabel("null-space component / update (norms)")
-        panels[0].legend(fontsize=8, loc="center right", bbox_to_anchor=(1, 0.36))
         figure.suptitle("Learned by DRL, direct feedback keeps the updates where they move the output")
+        legend(figure, panels)
         figure.savefig(path, dpi=150)
 
     return draw

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from ...data.synthetic import make_teacher
 from ...diagnostics import angle, output_change
@@ -26,7 +25,7 @@ from ...train.result import Summary
 from ...train.schedule import Schedule
 from ...updates import local_gradients, output_update
 from ..experiment import Experiment, ExperimentPart, extrapolated
-from ..figures import COLOURS, canvas, curve, legend
+from ..figures import COLOURS, canvas, curve, legend, whole_numbers
 from ..item import EpochOptions, Item, Report, plus_minus, report_cell
 
 RULES: dict[str, tuple[str, Rule]] = {"gnt": ("GNT", GaussNewtonTargets(PseudoInverse())), "bp": ("BP", Backprop())}
@@ -186,7 +185,7 @@ def _picture(found: dict[str, list[dict[str, Any]]]) -> Callable[[Path], None]:
                 values = np.array([metrics["angle"][name] for metrics in found[trained]])
                 curve(axes, np.arange(values.shape[1]), values, colour=COLOUR[name], label=label)
             axes.set(xlabel="epoch", title=f"network trained by {RULES[trained][0]}")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            whole_numbers(axes)
             axes.grid(alpha=0.3, linewidth=0.5)
         panels[0].set(ylabel="angle to the negative gradient (degrees)", ylim=(0, None))
         figure.suptitle("GNT sends the output closer to the negative gradient than BP does; where BP trains, only at first")

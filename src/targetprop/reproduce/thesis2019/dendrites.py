@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from ...diagnostics import AngleToBackprop, AngleToTargetPropagation, Probe
 from ...recipes.dendrites import EXACT, LEARNED, SQUARE, TASKS
 from ...train.result import Summary
 from ..experiment import ExperimentPart
-from ..figures import COLOURS, canvas, curve, legend
+from ..figures import COLOURS, canvas, curve, legend, whole_numbers
 from ..item import Item, Part, Report, TrainingOptions, check_known, plus_minus, report_cell
 from ..store import Store
 from ..training import TrainingPart, published_recipe, with_epochs
@@ -24,6 +23,7 @@ SOURCE, ROOT = "thesis2019", "thesis2019/dendrites"
 PROBED, EVERY = "digits", 20  # the task on which signals, noise and angles are measured; steps between two measurements
 LABELS = {"bp": "BP", "tp": "TP", "dtp": "DTP", "tp-exact": "TP, exact"}
 REFERENCES = {"angle_bp": "BP", "angle_tp": "TP", "angle_dtp": "DTP"}
+INTERLEAVED = (0, (3, 3)), (3, (3, 3))  # dashes of two lines that may lie on each other: one shows where the other pauses
 UNITS = {"digits": "test error (%)", "mnist": "test error (%)", "student-teacher": "test loss"}
 
 
@@ -135,7 +135,7 @@ class DendriteItem(Item[TrainingOptions]):
         return found
 
     def _draw(self, found: Found, path: Path) -> None:
-        figure = canvas(17, 8.4)
+        figure = canvas(17, 10)
         panels = figure.subplots(2, 4)
         method, seeds = next(iter(found.settling.items()))
         _draw_course(panels[0, 0], found.settling)
@@ -181,8 +181,10 @@ def _draw_signals(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None
             values = _mean(seeds, name)[at]
             if np.any(values > 0):
                 exact = ", exact" if style == "--" else ""
-                axes.semilogy(np.arange(1, len(values) + 1), values, "o" + style, color=colour, label=label + exact)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+                axes.semilogy(
+                    np.arange(1, len(values) + 1), values, "o" + style, color=colour, label=label + exact, markersize=3
+                )
+    whole_numbers(axes)
     axes.set(xlabel="layer", title="signal and reconstruction error")
     _finish(axes)
 
@@ -201,7 +203,7 @@ def _draw_scaling(axes: Axes, method: str, seeds: Sequence[dict[str, Any]]) -> N
     else:
         rho = np.array(MIXTURES) / (1 - np.array(MIXTURES))
         for i in range(signal.shape[1]):
-            axes.loglog(rho, signal[:, i], "o-", color=COLOURS[i + 1], label=f"signal, layer {i + 1}")
+            axes.loglog(rho, signal[:, i], "o-", color=COLOURS[i + 1], label=f"signal, layer {i + 1}", markersize=4)
             reference = signal[0, i] * (rho / rho[0]) ** (signal.shape[1] + 1 - i)
             axes.loglog(rho, reference, ":", color=COLOURS[i + 1], linewidth=1)
             if np.any(error[:, i] > 0):
@@ -214,7 +216,7 @@ def _draw_noise(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
     for method, style in zip(settling, ("-", "--"), strict=False):
         for i, layer in enumerate(_mean(settling[method], "noise").T, start=1):
             name = f"layer {i}" + (", exact" if style == "--" else "")
-            axes.semilogx(NOISE, layer, "o" + style, color=COLOURS[i], label=name, markersize=4)
+            axes.semilogx(NOISE, layer, "o" + style, color=COLOURS[i], label=name, markersize=3)
     axes.axhline(90, color="grey", linewidth=0.8)
     axes.set(xlabel="noise / activity", title="angle to BP's update under noise (degrees)", ylim=(0, 120))
     _finish(axes)
@@ -233,7 +235,7 @@ def _draw_learning(axes: Axes, task: str, curves: dict[str, np.ndarray]) -> None
     plain = list(dict.fromkeys(m.removeprefix(SQUARE) for m in (*LEARNED, *EXACT)))
     for method, values in curves.items():
         base = method.removeprefix(SQUARE)
-        style = "-" if base == method else "--"
+        style = "-" if base == method else INTERLEAVED[base == "tp-exact"]
         x = np.arange(1, values.shape[1] + 1)
         curve(axes, x, values, colour=COLOURS[plain.index(base)], label=_label(method), style=style)
     axes.set(xlabel="epoch", title=f"{task}: {UNITS[task]}", yscale="log")
@@ -242,7 +244,7 @@ def _draw_learning(axes: Axes, task: str, curves: dict[str, np.ndarray]) -> None
 
 def _finish(axes: Axes) -> None:
     axes.grid(alpha=0.3, linewidth=0.5)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, handlelength=4, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 ITEMS = (

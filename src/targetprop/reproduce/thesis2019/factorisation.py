@@ -90,10 +90,12 @@ class FactorisationFigure(Item[Options]):
 def _picture(found: dict[str, np.ndarray]) -> Callable[[Path], None]:
     def draw(path: Path) -> None:
         figure = canvas(10, 3.6)
-        for axes, (label, values) in zip(figure.subplots(1, len(found)), found.items(), strict=True):
+        panels = figure.subplots(1, len(found))
+        for axes, (label, values) in zip(panels, found.items(), strict=True):
             axes.hist(np.log10(np.maximum(values, 1e-17)), bins=40, color=COLOURS[4])
             axes.set(title=label, xlabel=r"$\log_{10} \|J_1^f e - J_1^\dagger e\|$")
             axes.grid(alpha=0.3, linewidth=0.5)
+        panels[0].set_ylabel("networks")
         figure.suptitle("The pseudo-inverse factorises where no layer above the first hidden one changes the width")
         figure.savefig(path, dpi=150)
 

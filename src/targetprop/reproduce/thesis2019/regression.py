@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from matplotlib.axes import Axes
 
 from ...activations import Identity, LeakyReLU
 from ...data.synthetic import make_student_teacher
@@ -31,12 +32,11 @@ from ...train.result import Summary
 from ...train.state import Data, Hyperparameters, Member, Split, Task, initial_state
 from ...updates import output_update
 from ..experiment import Experiment, ExperimentPart, extrapolated
-from ..figures import COLOURS, canvas, curve, legend
+from ..figures import COLOURS, canvas, covered, legend, log_scale
 from ..item import EpochOptions, Item, Report, report_cell
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
 MEASURED = 32  # test samples of which signals and angles are taken
-FLOORS = {"train_loss": 1e-2, "test_loss": 1e-2, "approximation": 1e-4}  # of the pictures
 LOSSES = {"train_loss": "training loss", "test_loss": "test loss"}
 SIGNALS = {
     "approximation": "norm of the approximation error",
@@ -230,7 +230,8 @@ class RegressionFigure(Item[EpochOptions]):
         text = (
             f"After {epochs} epochs; mean ± SD over the seeds that did not diverge, each with a teacher of its own. Losses "
             "are means of `||h_L - t||^2`; norms and cosines are means over a batch of test samples, for the first hidden "
-            "layer. `R-`: one random layer learns at a time. The thesis draws curves and gives no numbers."
+            "layer. `R-`: one random layer learns at a time. The picture has medians and quartiles over seeds; a mean may "
+            "be that of one bad seed. The thesis draws curves and gives no numbers."
         )
         titles = ("method", "metric", "start", "end", "end (median)", "seeds", "diverged")
         complete = all(found.values())
@@ -243,26 +244,29 @@ class RegressionFigure(Item[EpochOptions]):
             for axes, metric in zip(panels, self.metrics, strict=True):
                 for method, seeds in found.items():
                     values = np.array([metrics[metric] for metrics in seeds if metric in metrics and _stable(metrics)])
-                    if not len(values):
-                        continue
-                    plain = method.removeprefix(thesis2019.RANDOMIZED)
-                    colour = COLOURS[5] if plain.endswith(ITERATED) else LABELS[plain][1]
-                    style = "--" if plain != method and plain in found else "-"
-                    curve(axes, np.arange(values.shape[1]), values, colour=colour, label=_label(method), style=style)
-                name = (LOSSES | SIGNALS)[metric]
-                axes.set(xlabel="epoch", title=name)
+                    if len(values):
+                        self._course(axes, method, values)
+                axes.set(xlabel="\n".join(["epoch", *covered(axes)]), title=(LOSSES | SIGNALS)[metric])
                 axes.grid(alpha=0.3, linewidth=0.5)
                 if metric.startswith("to_"):
                     axes.set_ylim(top=1.02)
                 else:
-                    axes.set_yscale("log")
-                    low, high = axes.get_ylim()
-                    axes.set_ylim(bottom=max(low, min(FLOORS[metric], 1e-4 * high)))
-            figure.suptitle(self.title)
+                    log_scale(axes)
+            figure.suptitle(f"{self.title} (medians and quartiles over seeds)")
             legend(figure, panels)
             figure.savefig(path, dpi=150)
 
         return draw
+
+    def _course(self, axes: Axes, method: str, values: np.ndarray) -> None:
+        """Median and quartiles of `values`, of shape `(seeds, epochs)`: means of losses are those of the worst seed."""
+        plain = method.removeprefix(thesis2019.RANDOMIZED)
+        colour = COLOURS[5] if plain.endswith(ITERATED) else LABELS[plain][1]
+        style = "--" if plain != method and plain in self.methods else "-"
+        low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+        epochs = np.arange(values.shape[1])
+        axes.plot(epochs, median, style, color=colour, label=_label(method), linewidth=1.5)
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _shown(found: Summary) -> str:

@@ -142,7 +142,7 @@ def _draw(found: dict[str, list[dict]], path: Path) -> None:
     _settling(panels[1, 2], first)
     for axes in panels.flat:
         axes.grid(alpha=0.3, linewidth=0.5)
-        axes.legend(fontsize=8, ncols=2 if axes in (panels[1, 1], panels[1, 2]) else 1)
+        axes.legend(fontsize=8, ncols=2 if axes in panels[1] else 1)
     message = "With exact inverses the spectrum knows nothing of the weights; what grows before it dies out depends on them"
     figure.suptitle(message, fontsize=14)
     figure.savefig(path, dpi=130)
@@ -200,6 +200,7 @@ def _spectrum(axes: Axes, entry: dict[str, Any]) -> None:
     axes.scatter(exact, np.zeros(depth), s=8, color=COLOURS[0], linewidths=0, label="theory")
     axes.axvline(0, color=COLOURS[7], linestyle=":")
     axes.set(title=rf"Rounding: exact inverses, L = {depth}, $\mu = {mu:g}$", xlabel="real part", ylabel="imaginary part")
+    axes.set_ylim(top=1.4 * max(entry["imaginary"]))
 
 
 def _errors(axes: Axes, first: Found) -> None:
@@ -211,7 +212,7 @@ def _errors(axes: Axes, first: Found) -> None:
             limits = first[f"approximate-{weights.lower()}"]["limits"][at]
             axes.plot(MUS, [np.nan if one[1] is None else one[1] for one in limits], mark, color=colour, markersize=4)
     _key(axes, {"orthogonal weights": "o", "orthogonal, sure below": "-", "Gaussian weights": "x"})
-    axes.set(title="Approximate inverses: where stability ends", yscale="log", ylim=(1e-3, None))
+    axes.set(title="Approximate inverses: where stability ends", yscale="log", ylim=(1e-3, 1e3))
     axes.set(xlabel=r"$\mu$", ylabel=r"$\|G - J^{-1}\| / \|J^{-1}\|$")
 
 
