@@ -1,18 +1,23 @@
 """`targetprop data`."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 from ..data import describe, fetch, names, verify
 from .output import UsageError, print_json, print_table
 from .parsing import parse
 
-ACTIONS = ("list", "fetch", "verify")
+ACTIONS = {
+    "list": "every data set and where it is",
+    "fetch": "download data sets, checked by MD5",
+    "verify": "compare files with their MD5",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class DataOptions:
-    """What `targetprop data list` takes."""
+    """What `targetprop data list` and `verify` take."""
 
     json: bool = False
     """Print one JSON document on standard output, and nothing else there."""
@@ -24,10 +29,18 @@ class FetchOptions:
 
     folder: Path | None = None
     """Where to put the files; the cache unless given."""
+    json: bool = False
+    """Print one JSON document on standard output, and nothing else there."""
 
 
 def run(args: list[str]) -> int:
     """List, fetch or verify data sets."""
+    if args and args[0] in ("-h", "--help"):
+        sys.stdout.write("usage: targetprop data ACTION [NAME ...] [flags]\n\n")
+        sys.stdout.write("".join(f"  {action:8}{text}\n" for action, text in ACTIONS.items()))
+        sys.stdout.write(f"\nNAME is one of {', '.join(names())}; all unless given, but for fetch.\n")
+        sys.stdout.write("In training NAME:unit is the set with its inputs scaled to [0, 1].\n")
+        return 0
     action, rest = (args[0], args[1:]) if args and not args[0].startswith("-") else ("list", args)
     if action not in ACTIONS:
         raise UsageError(f"targetprop data does not know {action!r}: write one of {', '.join(ACTIONS)}.")
@@ -55,8 +68,13 @@ def _fetch(args: list[str]) -> int:
     options = parse(FetchOptions, args=rest, verb="data fetch NAME", description="Download data sets, checked by MD5.")
     if not sets:
         raise UsageError(f"targetprop data fetch needs the name of a set: {', '.join(names())}.")
+    folders = {}
     for name in sets:
-        print(f"{name}: {fetch(name, folder=options.folder)}")
+        folders[name] = str(fetch(name, folder=options.folder))
+        if not options.json:
+            print(f"{name}: {folders[name]}")
+    if options.json:
+        print_json(folders)
     return 0
 
 

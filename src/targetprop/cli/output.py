@@ -20,11 +20,16 @@ class UsageError(UserError):
     """Arguments that make no sense; the message says what to write instead."""
 
 
-def split_name(args: list[str], verb: str, what: str, names: Sequence[str]) -> tuple[str, list[str]]:
-    """The leading name of `targetprop VERB NAME [flags]`, and the flags; prints the names and exits for `--help`."""
+def split_name(
+    args: list[str], verb: str, what: str, names: Sequence[str], titles: Sequence[str] = ()
+) -> tuple[str, list[str]]:
+    """The leading name of `targetprop VERB NAME [flags]`, and the flags; prints the names, each with its title if there are
+    any, and exits for `--help`."""
     if args and args[0] in ("-h", "--help"):
         sys.stdout.write(f"usage: targetprop {verb} NAME [flags]\n\nNAME is {what}:\n")
-        sys.stdout.write("".join(f"  {name}\n" for name in names))
+        width = max(map(len, names))
+        lines = [f"  {name:{width}}  {title}" for name, title in zip(names, titles or [""] * len(names), strict=True)]
+        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
         sys.stdout.write(f"\n`targetprop {verb} NAME --help` lists its flags and their defaults.\n")
         raise SystemExit(0)
     if not args or args[0].startswith("-"):

@@ -148,10 +148,12 @@ def parse(kind: type, *, default: Any = None, args: list[str], verb: str, descri
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(f"{_first_paragraph(complaint.getvalue())} (see targetprop {verb} --help)") from None
+        raise UsageError(f"{_complaint(complaint.getvalue())} (see targetprop {verb} --help)") from None
 
 
-def _first_paragraph(boxed: str) -> str:
-    """The text of a framed message, up to its first rule."""
-    lines = (line.strip(" │") for line in boxed.splitlines() if not line.startswith(("╭", "╰")))
-    return " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines)).strip()
+def _complaint(boxed: str) -> str:
+    """The first paragraph of a framed message, and the flags that it thinks were meant."""
+    lines = [line.strip(" │") for line in boxed.splitlines() if not line.startswith(("╭", "╰"))]
+    said = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines)).strip()
+    meant = [line.split()[0] for line in lines if line.startswith("--")]
+    return f"{said}. Perhaps you meant {' or '.join(meant)}" if meant else said

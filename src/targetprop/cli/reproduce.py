@@ -12,7 +12,9 @@ from .parsing import parse
 def run(args: list[str]) -> int:
     """Run what is missing of a published table or figure, and print ours beside theirs; 0 if nothing was left unfinished."""
     source, rest = split_name(args, "reproduce", "a paper, followed by an item of it", SOURCES)
-    name, rest = split_name(rest, f"reproduce {source}", "one of its items", tuple(items(source)))
+    known = items(source)
+    titles = [entry.title for entry in known.values()]
+    name, rest = split_name(rest, f"reproduce {source}", "one of its items", tuple(known), titles)
     found = item(source, name)
     options: Options = parse(
         type(found.defaults), default=found.defaults, args=rest, verb=f"reproduce {source} {name}", description=found.title
