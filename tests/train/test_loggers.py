@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+from targetprop.train import loggers
 from targetprop.train.loggers import JsonlLogger, ProgressBar, TensorBoardLogger
 
 
@@ -140,6 +141,17 @@ def test_a_resumed_pre_training_purges_its_own_passes_alone(tmp_path):
     logger.close()
     assert starts(tmp_path / "seed0" / "pretraining") == [1, 3]
     assert starts(tmp_path / "seed0") == [1, 1]
+
+
+def test_a_bar_that_is_no_terminal_tells_a_line_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr(loggers, "SECONDS_PER_LINE", 0.0)
+    with ProgressBar("training", total=4) as bar:
+        bar.note("test 3.00 %")
+        bar.advance(1)
+    line = capsys.readouterr().err
+    assert line.startswith("training: 25 %")
+    assert line.endswith("test 3.00 %\n")
+    assert line.count("\n") == 1
 
 
 def test_a_silent_bar_prints_nothing(capsys):

@@ -51,5 +51,8 @@ def run(args: list[str]) -> int:
         print_table(f"{comparison.dataset}, {options.seeds} seed{'s' * (options.seeds != 1)}", titles, rows)
         for line in comparison.exceptions:
             print(line)
+        left = options.rules[len(comparison.results) :]
+        if left:
+            print(f"interrupted before {', '.join(left)}: the same command with --resume goes on")
         print(f"table:  {options.out / 'table.md'}\nfigure: {options.out / 'learning-curves.png'}")
     return 0 if comparison.finished else 1

@@ -1,6 +1,7 @@
 """`targetprop train`."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +69,13 @@ def run(args: list[str]) -> int:
         print_json(result.to_json())
     else:
         _print(result)
+    if result.interrupted:
+        saved = (
+            f"the same command with --resume goes on from {options.out}"
+            if options.out
+            else "nothing was saved, without --out"
+        )
+        sys.stderr.write(f"interrupted: {saved}\n")
     return 0 if result.finished else 1
 
 

@@ -3,7 +3,9 @@
 import abc
 import json
 import os
+import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from tensorboardX import SummaryWriter
 
 from .result import finite_or_none
+
+SECONDS_PER_LINE = 60.0
 
 
 class Logger(abc.ABC):
@@ -96,7 +100,8 @@ def _writer(folder: Path, last: int) -> SummaryWriter:
 
 
 class ProgressBar:
-    """A bar on standard error with the time left; silent where that is no terminal, or when `shown` is false."""
+    """A bar on standard error with the time left, or where that is no terminal a line every minute; silent when `shown` is
+    false."""
 
     def __init__(self, title: str, total: int, done: int = 0, shown: bool = True):
         console = Console(stderr=True)
@@ -113,6 +118,8 @@ class ProgressBar:
             transient=True,
         )
         self._task = self._progress.add_task(title, total=total, completed=done, note="")
+        self._log = console.file if shown and not console.is_terminal else None
+        self._told = time.monotonic()
 
     def __enter__(self) -> "ProgressBar":
         self._progress.start()
@@ -124,6 +131,12 @@ class ProgressBar:
     def advance(self, steps: int) -> None:
         """Report steps done."""
         self._progress.advance(self._task, steps)
+        if self._log is not None and time.monotonic() - self._told >= SECONDS_PER_LINE:
+            self._told = time.monotonic()
+            task = self._progress.tasks[0]
+            left = "" if task.time_remaining is None else f", {timedelta(seconds=round(task.time_remaining))} left"
+            self._log.write(f"{task.description}: {task.percentage:.0f} %{left} {task.fields['note']}".rstrip() + "\n")
+            self._log.flush()
 
     def note(self, text: str) -> None:
         """Show a few words beside the bar."""
