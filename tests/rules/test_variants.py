@@ -110,6 +110,7 @@ def test_mean_and_deviation_are_constants_of_every_derivative(layer, x):
     "wrong",
     [
         lambda: tp.DTPDRL(sigma=0.0),
+        lambda: tp.DTP(samples=0),
         lambda: tp.DDTPLinear(sigma=-0.1),
         lambda: tp.DDTPLinear(samples=0),
         lambda: tp.GeneralizedGaussNewtonTargets(damping=0.0),
@@ -119,6 +120,12 @@ def test_mean_and_deviation_are_constants_of_every_derivative(layer, x):
 def test_numbers_with_which_a_rule_has_no_targets_are_refused(wrong):
     with pytest.raises(tp.ConfigError, match="choose it above 0"):
         wrong()
+
+
+def test_difference_target_propagation_learns_without_noise_too():
+    assert tp.DTP(sigma=0.0).sigma == 0
+    with pytest.raises(tp.ConfigError, match=r"sigma = -0\.1: choose it 0 or above"):
+        tp.DTP(sigma=-0.1)
 
 
 def test_a_random_hidden_layer_has_units():
