@@ -76,7 +76,7 @@ def test_layers_whose_slope_vanishes_or_is_unknown_are_refused(x):
     with pytest.raises(NotInvertibleError):
         minibatch_step(Modified(tp.Backprop()), dead, None, SquaredError(), **trace_of)
     unknown = Network([jnp.tanh, *mlp((4, 3), key=jax.random.key(0), dtype=jnp.float64).layers], 4)
-    with pytest.raises(TypeError, match="dense layers"):
+    with pytest.raises(tp.ConfigError, match="dense layers"):
         minibatch_step(Modified(tp.Backprop()), unknown, None, SquaredError(), **trace_of)
 
 

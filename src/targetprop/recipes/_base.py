@@ -123,6 +123,8 @@ class Recipe:
     `loss=None` is softmax cross-entropy for labels and squared error for regression; `validation=None` is the data set's
     usual number of validation samples, taken from the training set; `penalty` is one on the weights, none unless given;
     `trainable` are the layers whose parameters learn (1 is the first), all of them unless given.
+
+    Raises `ConfigError` for numbers that make no sense, and `TypeError` where `rule` is no rule, but a class for example.
     """
 
     rule: Annotated[Rule, Flattened]
@@ -148,6 +150,11 @@ class Recipe:
     """Floating-point type."""
 
     def __post_init__(self):
+        if not isinstance(self.rule, Rule):
+            name = getattr(self.rule, "__name__", None)
+            raise TypeError(
+                f"{name or repr(self.rule)} is no rule: {f'write {name}()' if name else 'give an object of one'}."
+            )
         check_positive(self, "stepsize", "batch_size")
 
     def replace(self, **changes: Any) -> "Recipe":
