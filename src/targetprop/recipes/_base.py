@@ -151,10 +151,8 @@ class Recipe:
 
     def __post_init__(self):
         if not isinstance(self.rule, Rule):
-            name = getattr(self.rule, "__name__", None)
-            raise TypeError(
-                f"{name or repr(self.rule)} is no rule: {f'write {name}()' if name else 'give an object of one'}."
-            )
+            hint = f"write {self.rule.__name__}()" if isinstance(self.rule, type) else "give an object of one"
+            raise TypeError(f"{self.rule!r} is no rule: {hint}.")
         check_positive(self, "stepsize", "batch_size")
 
     def replace(self, **changes: Any) -> "Recipe":
