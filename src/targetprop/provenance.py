@@ -107,7 +107,7 @@ def _read_config(path: Path) -> dict:
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, TypeError, ValueError) as error:
-        advice = "start again without --resume, or use another --out folder"
+        advice = "replace the run with --overwrite, or use another --out folder"
         raise ConfigError(f"{path} is damaged ({error}): {advice}.") from error
 
 

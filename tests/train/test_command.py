@@ -24,7 +24,7 @@ def unbroken(tmp_path_factory):
 
 
 def start(folder) -> subprocess.Popen:
-    resume = ["--resume"] if (folder / "checkpoint.npz").exists() else []
+    resume = ["--resume"] if (folder / "checkpoint.npz").exists() else ["--overwrite"]
     command = [sys.executable, "-m", "targetprop", "train", "bp", *FLAGS, "--out", str(folder), *resume, "--json"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -110,5 +110,5 @@ def test_a_damaged_configuration_is_a_users_error(tmp_path, capsys):
         assert main(["train", "bp", *FLAGS, "--out", str(tmp_path), "--resume"]) == 2
         captured = capsys.readouterr().err
         assert "config.json is damaged" in captured
-        assert "start again without --resume" in captured
+        assert "replace the run with --overwrite" in captured
         assert captured.count("\n") == 1

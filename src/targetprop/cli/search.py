@@ -4,7 +4,6 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from ..paths import check_file
 from ..recipes import recipe
 from ..recipes.search import search
 from ..rules import RULES
@@ -37,7 +36,6 @@ def run(args: list[str]) -> int:
     options = parse(SearchOptions, args=rest, verb=f"search {name}", description=description)
     base = recipe(name, options.dataset)
     base = base.replace(schedule=dataclasses.replace(base.schedule, epochs=options.epochs))
-    check_file(options.out / f"{name}.json")
     try:
         found = search(base, trials=options.trials, seeds=range(1000, 1000 + options.seeds), out=options.out)
     except KeyboardInterrupt:

@@ -58,6 +58,8 @@ def _read(path: Path, read):
         with np.load(path, allow_pickle=False) as file:
             return read(file)
     except FileNotFoundError:
-        raise CheckpointError(f"No checkpoint at {path}: leave out --resume to start there, or mend the path.") from None
+        raise CheckpointError(
+            f"No checkpoint at {path}: leave out --resume to begin a run there (--overwrite replaces one), or mend the path."
+        ) from None
     except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is damaged ({error}): delete it and start again without --resume.") from error
