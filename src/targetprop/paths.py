@@ -15,6 +15,14 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"Nothing can be written to {folder}: {there} is protected. Name another folder with --out.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` where it is not there. Raises `UserError` where that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}): name another folder with --out.") from error
+
+
 def check_file(file: Path) -> None:
     """Raises `UserError` where `file` cannot be written."""
     if file.is_dir():

@@ -83,6 +83,7 @@ def test_a_run_that_diverges_is_no_success(tmp_path, capsys):
         (["--resume", "--out", "no/such/run"], "No checkpoint at no/such/run/checkpoint.npz: leave out --resume"),
         (["--out", "/dev/null"], "Nothing can be written to /dev/null: /dev/null is no folder"),
         (["--out", "/dev/null/below"], "Nothing can be written to /dev/null/below: /dev/null is no folder"),
+        (["--out", "long" * 100], "cannot be made (File name too long): name another folder with --out"),
         (["--batch-size", "0"], "Recipe takes no batch_size = 0: choose it above 0"),
         (["--hidden", "8", "-3"], "MLP takes no hidden = -3: choose it above 0"),
         (["--optimizer.learning-rate", "-1"], "Adam takes no learning_rate = -1: choose it 0 or above"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..benchmark import VARIANTS, InvertibleMLP, TanhMLP, measure
-from ..paths import check_file
+from ..paths import check_file, make_folder
 from ..provenance import describe, environment
 from .output import find_rule, print_json, print_table
 from .parsing import parse
@@ -48,6 +48,7 @@ def run(args: list[str]) -> int:
             find_rule(name)
     if options.out is not None:
         check_file(options.out)
+        make_folder(options.out.parent)
     costs = measure(setting, batch, options.dtype, options.rules, rounds=options.rounds, steps=options.steps)
     reference, *rules = (dataclasses.asdict(cost) for cost in costs)
     document = {
@@ -59,7 +60,6 @@ def run(args: list[str]) -> int:
         "rules": rules,
     }
     if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(document | environment(), indent=1) + "\n")
     if options.json:
         print_json(document)

@@ -17,7 +17,7 @@ from ..diagnostics.averages import Averages
 from ..diagnostics.complaints import complaints, movement
 from ..errors import ConfigError
 from ..network import parameters
-from ..paths import check_folder
+from ..paths import check_folder, make_folder
 from ..precision import precision
 from ..provenance import write_config
 from ..recipes._base import Recipe
@@ -95,9 +95,9 @@ class _Loop:
         self.cold: dict[bool, tuple[int, float]] = {}
         self.good = self.ensemble.members
         if self.folder is not None and self.checkpoint is not None:
+            make_folder(self.folder)
             if not resume:
                 _clear(self.folder, overwrite)
-            self.folder.mkdir(parents=True, exist_ok=True)
             write_config(self.folder, recipes, seeds, dataset, resume)
             if self.checkpoint.exists():
                 self._resume(self.checkpoint)
