@@ -1,3 +1,4 @@
+import re
 from typing import NamedTuple
 
 import equinox as eqx
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from targetprop.activations import Activation, LeakyReLU, Sigmoid, Tanh
+from targetprop.errors import ConfigError
 from targetprop.losses import SoftmaxCrossEntropy, SquaredError
 from targetprop.network import Network, evaluate, mlp, parameters
 from targetprop.rules import DTP, DTPDRL, TP, Backprop, DDTPLinear
@@ -113,3 +115,22 @@ def test_float32_keeps_small_target_updates_where_subtraction_loses_them(activat
         # In float64 both forms are the same rule, so what float32 loses, it loses to the subtraction.
         assert max(relative_errors(naive_wide[name], wide[name])) < 1e-6, name
         assert min(relative_errors(naive[name], wide[name])[:-1]) > 0.1, name
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda dh: dh[1:], "gives 3 target updates for 4 layers"),
+        (lambda dh: (dh[0], dh[1][:, :5], *dh[2:]), "dh_2 is float32 (4, 5), but the activity of layer 2 is float32 (4, 6)"),
+        (lambda dh: (*dh[:3], dh[3][0]), "dh_4 is float32 (3,), but the activity of layer 4 is float32 (4, 3)"),
+        (lambda dh: (jnp.zeros(dh[0].shape, int), *dh[1:]), "dh_1 is int32 (4, 7), but the activity of layer 1 is float32"),
+    ],
+)
+def test_target_updates_that_do_not_fit_are_refused_by_layer_also_while_tracing(change, message):
+    network = mlp(SIZES, key=jax.random.key(0))
+    trace = network.trace(jnp.ones((4, SIZES[0])))
+    updates = change(tuple(jnp.zeros_like(h) for h in trace.h[1:]))
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        local_gradients(network, trace, updates)
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        eqx.filter_eval_shape(local_gradients, network, trace, updates)

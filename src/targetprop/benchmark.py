@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from .activations import LeakyReLU
 from .dynamics.equilibria import Integration
+from .errors import ConfigError
 from .initializers import orthogonal
 from .invertible import Leading, LeadingLoss, LeadingScore, invertible_mlp
 from .losses import ErrorRate, SoftmaxCrossEntropy, SquaredError
@@ -47,12 +48,17 @@ Program = Callable[[Any, Array], Any]
 
 
 class Setting(abc.ABC):
-    """What is trained in a benchmark."""
+    """What is trained in a benchmark. Raises `ConfigError` for `sizes` without a hidden layer, or below 1."""
 
     sizes: Sequence[int]
     penalty: Penalty | None
     rules: Sequence[str]
     """The rules that can be measured in it."""
+
+    def __post_init__(self):
+        if len(self.sizes) < 3 or min(self.sizes) < 1:
+            widths = " ".join(map(str, self.sizes))
+            raise ConfigError(f"--sizes {widths} is no network with a hidden layer: give 3 or more widths of 1 or more.")
 
     @abc.abstractmethod
     def network(self, dtype: Any) -> Network:
@@ -121,8 +127,12 @@ def measure(
     hand-written step.
 
     In each of `rounds` rounds every program runs `steps` steps, one after the other, so that a slow moment of the machine
-    meets all of them; the ratio is the median over rounds of the ratio within a round.
+    meets all of them; the ratio is the median over rounds of the ratio within a round. Raises `ConfigError` for a batch, a
+    number of rounds or of steps below 1.
     """
+    for name, number in (("batch", batch), ("rounds", rounds), ("steps", steps)):
+        if number < 1:
+            raise ConfigError(f"--{name} {number} leaves nothing to measure: use 1 or more.")
     setting = setting or TanhMLP()
     with precision(dtype):
         key = jax.random.key(0)

@@ -9,6 +9,7 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .activations import Activation
+from .errors import ConfigError
 from .network import Activity, Layer, Point
 
 Images = Float[Array, "... rows columns channels"]
@@ -49,9 +50,9 @@ class ConvPool(Layer):
     ) -> "ConvPool":
         """A layer with random kernels of `size` x `size` (Xavier normal unless an `initializer` is given) and zero bias.
 
-        Raises `ValueError` for an even size, with which a convolution cannot keep rows and columns."""
+        Raises `ConfigError` for an even size, with which a convolution cannot keep rows and columns."""
         if size < 1 or size % 2 == 0:
-            raise ValueError(f"Kernels of size {size} cannot be centred on a pixel: use an odd size.")
+            raise ConfigError(f"Kernels of size {size} cannot be centred on a pixel: use an odd size.")
         dtype = jnp.dtype(dtype or jnp.result_type(float))
         weight = (initializer or xavier_normal_kernels())(key, (c_out, c_in, size, size), dtype)
         return cls(weight, jnp.zeros(c_out, dtype), activation)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .errors import check_not_negative
 from .network import Dense
 
 Weight = Float[Array, "outputs inputs"]
@@ -34,6 +35,9 @@ class OrthogonalityPenalty(Penalty):
     """
 
     strength: float = 0.1
+
+    def __check_init__(self):
+        check_not_negative(self, "strength")
 
     def value(self, weight: Weight) -> Float[Array, ""]:
         return self.strength * jnp.sum(_off_diagonal(weight) ** 2)

@@ -80,7 +80,7 @@ def same_settings(before: Any, now: Any) -> bool:
 
 def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset: Dataset, resume: bool) -> None:
     """Write `config.json`: one recipe, or the list of them where they differ. With `resume`, first check that the folder's
-    run is the same, or a shorter one; raises `ConfigError` naming the first difference."""
+    run is the same, or a shorter one; raises `ConfigError` naming the first difference, or for a damaged file."""
     path = folder / "config.json"
     described = [describe(recipe) for recipe in recipes]
     alike = all(entry == described[0] for entry in described)
@@ -91,9 +91,9 @@ def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset
         **environment(),
     }
     if resume and path.exists():
-        before = json.loads(path.read_text())
+        before = _read_config(path)
         for name in ("recipe", "seeds", "data"):
-            difference = _first_difference(before[name], json.loads(json.dumps(config[name])), name)
+            difference = _first_difference(before.get(name), json.loads(json.dumps(config[name])), name)
             if difference:
                 raise ConfigError(
                     f"Cannot resume in {folder}: {difference}. Use the same settings, or another --out folder."
@@ -101,6 +101,14 @@ def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset
     partial = path.with_name(path.name + ".part")
     partial.write_text(json.dumps(config, indent=1) + "\n")
     os.replace(partial, path)
+
+
+def _read_config(path: Path) -> dict:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        advice = "replace the run with --overwrite, or use another --out folder"
+        raise ConfigError(f"{path} is damaged ({error}): {advice}.") from error
 
 
 def _first_difference(before: Any, now: Any, where: str) -> str | None:

@@ -29,14 +29,25 @@ def local_gradients(network: Network, trace: Trace, updates: Sequence[Array], tr
     **Arguments:** `updates`, the target updates `dh_1 .. dh_L`, each of the shape of its activity; `trainable`, the layers
     (1 is the first) that are trained, all of them unless given. The result has the structure of
     `trainable_parameters(network, trainable)` and is the mean over the batch. The papers write the loss without the factor
-    1/2 (Meulemans et al. 2020, section 2); their gradients are twice these.
+    1/2 (Meulemans et al. 2020, section 2); their gradients are twice these. Raises `ConfigError` naming the layer where the
+    updates do not have the shapes and the types of the activities.
     """
+    _check_shapes(trace, updates)
     batch = trace.output.shape[0]
     gradients = tuple(
         pullback(-dh / batch)[0] if _trains(trainable, i) else None
         for i, (pullback, dh) in enumerate(zip(trace.pullbacks, updates, strict=True), start=1)
     )
     return eqx.tree_at(lambda tree: tree.layers, parameters(network), gradients)
+
+
+def _check_shapes(trace: Trace, updates: Sequence[Array]) -> None:
+    if len(updates) != len(trace.points):
+        raise ConfigError(f"The rule gives {len(updates)} target updates for {len(trace.points)} layers: give dh_1 .. dh_L.")
+    for i, (dh, point) in enumerate(zip(updates, trace.points, strict=True), start=1):
+        found, right = (f"{jnp.result_type(v)} {jnp.shape(v)}" for v in (dh, point.h))
+        if found != right:
+            raise ConfigError(f"The rule's target update dh_{i} is {found}, but the activity of layer {i} is {right}.")
 
 
 def trainable_parameters(network: Network, trainable: Layers = None) -> Any:

@@ -196,7 +196,7 @@ def image_network() -> Network:
 def test_layers_of_other_kinds_work_too(rule):
     network = image_network()
     if isinstance(rule, FeedbackAlignment):
-        with pytest.raises(TypeError, match=r"needs dense layers.* DirectFeedbackAlignment"):
+        with pytest.raises(ConfigError, match=r"needs dense layers.* DirectFeedbackAlignment"):
             rule.init(network, key=KEY)
         return
     if rule.name not in GENERAL:

@@ -76,7 +76,7 @@ def test_layers_whose_slope_vanishes_or_is_unknown_are_refused(x):
     with pytest.raises(NotInvertibleError):
         minibatch_step(Modified(tp.Backprop()), dead, None, SquaredError(), **trace_of)
     unknown = Network([jnp.tanh, *mlp((4, 3), key=jax.random.key(0), dtype=jnp.float64).layers], 4)
-    with pytest.raises(TypeError, match="dense layers"):
+    with pytest.raises(tp.ConfigError, match="dense layers"):
         minibatch_step(Modified(tp.Backprop()), unknown, None, SquaredError(), **trace_of)
 
 
@@ -110,6 +110,7 @@ def test_mean_and_deviation_are_constants_of_every_derivative(layer, x):
     "wrong",
     [
         lambda: tp.DTPDRL(sigma=0.0),
+        lambda: tp.DTP(samples=0),
         lambda: tp.DDTPLinear(sigma=-0.1),
         lambda: tp.DDTPLinear(samples=0),
         lambda: tp.GeneralizedGaussNewtonTargets(damping=0.0),
@@ -119,6 +120,12 @@ def test_mean_and_deviation_are_constants_of_every_derivative(layer, x):
 def test_numbers_with_which_a_rule_has_no_targets_are_refused(wrong):
     with pytest.raises(tp.ConfigError, match="choose it above 0"):
         wrong()
+
+
+def test_difference_target_propagation_learns_without_noise_too():
+    assert tp.DTP(sigma=0.0).sigma == 0
+    with pytest.raises(tp.ConfigError, match=r"sigma = -0\.1: choose it 0 or above"):
+        tp.DTP(sigma=-0.1)
 
 
 def test_a_random_hidden_layer_has_units():

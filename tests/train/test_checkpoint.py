@@ -88,7 +88,7 @@ def test_a_crash_while_writing_leaves_the_old_file(path, monkeypatch, break_off)
 
 
 def test_a_missing_file_says_to_run_without_resume(tmp_path):
-    with pytest.raises(CheckpointError, match=r"gone\.npz: run without --resume first"):
+    with pytest.raises(CheckpointError, match=r"gone\.npz: leave out --resume to begin a run there"):
         load_header(tmp_path / "gone.npz")
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from targetprop.cli import main
-from targetprop.train.checkpoint import load_header
+from targetprop.train.checkpoint import load_header, save_checkpoint
 
 EPOCHS = 150
 FLAGS = ["--epochs", str(EPOCHS), "--hidden", "8", "--batch-size", "128", "--checkpoint-every", "4"]
@@ -24,7 +24,8 @@ def unbroken(tmp_path_factory):
 
 
 def start(folder) -> subprocess.Popen:
-    command = [sys.executable, "-m", "targetprop", "train", "bp", *FLAGS, "--out", str(folder), "--resume", "--json"]
+    resume = ["--resume"] if (folder / "checkpoint.npz").exists() else ["--overwrite"]
+    command = [sys.executable, "-m", "targetprop", "train", "bp", *FLAGS, "--out", str(folder), *resume, "--json"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -76,6 +77,18 @@ def test_a_run_that_diverges_is_no_success(tmp_path, capsys):
         (["--epochs", "0"], "at least 1 epoch"),
         (["--checkpoint-every", "0"], "--checkpoint-every 0 is not a number of epochs"),
         (["--seeds", "0"], "give at least one seed"),
+        (["--first-seed", "-5"], "There is no seed -5: choose seeds from 0 to 4294967295"),
+        (["--first-seed", "99999999999"], "There is no seed 99999999999"),
+        (["--resume"], "name it with --out"),
+        (["--resume", "--out", "no/such/run"], "No checkpoint at no/such/run/checkpoint.npz: leave out --resume"),
+        (["--out", "/dev/null"], "Nothing can be written to /dev/null: /dev/null is no folder"),
+        (["--out", "/dev/null/below"], "Nothing can be written to /dev/null/below: /dev/null is no folder"),
+        (["--out", "long" * 100], "cannot be made (File name too long): name another folder with --out"),
+        (["--batch-size", "0"], "Recipe takes no batch_size = 0: choose it above 0"),
+        (["--hidden", "8", "-3"], "MLP takes no hidden = -3: choose it above 0"),
+        (["--optimizer.learning-rate", "-1"], "Adam takes no learning_rate = -1: choose it 0 or above"),
+        (["--stepsize", "nan"], "Recipe takes no stepsize = nan"),
+        (["--dataset", "teacher", "--loss", "cross-entropy"], "Cross-entropy needs labels, and teacher has real targets"),
     ],
 )
 def test_a_users_error_is_one_line(capsys, flags, complaint):
@@ -89,3 +102,14 @@ def test_a_users_error_is_one_line(capsys, flags, complaint):
 def test_resuming_another_configuration_is_a_users_error(unbroken, capsys):
     assert main(["train", "bp", *FLAGS, "--out", str(unbroken), "--resume", "--stepsize", "0.5"]) == 2
     assert "recipe.stepsize was 1.0 and is now 0.5" in capsys.readouterr().err
+
+
+def test_a_damaged_configuration_is_a_users_error(tmp_path, capsys):
+    save_checkpoint(tmp_path / "checkpoint.npz", (), {})
+    for text in ("{", "[1, 2]", "3"):
+        (tmp_path / "config.json").write_text(text)
+        assert main(["train", "bp", *FLAGS, "--out", str(tmp_path), "--resume"]) == 2
+        captured = capsys.readouterr().err
+        assert "config.json is damaged" in captured
+        assert "replace the run with --overwrite" in captured
+        assert captured.count("\n") == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..benchmark import VARIANTS, InvertibleMLP, TanhMLP, measure
+from ..paths import check_file, make_folder
 from ..provenance import describe, environment
 from .output import find_rule, print_json, print_table
 from .parsing import parse
@@ -45,6 +46,9 @@ def run(args: list[str]) -> int:
     for name in options.rules or ():
         if name not in VARIANTS:
             find_rule(name)
+    if options.out is not None:
+        check_file(options.out)
+        make_folder(options.out.parent)
     costs = measure(setting, batch, options.dtype, options.rules, rounds=options.rounds, steps=options.steps)
     reference, *rules = (dataclasses.asdict(cost) for cost in costs)
     document = {

@@ -9,6 +9,7 @@ from ..diagnostics import USUAL, Probe, named_diagnostics
 from ..recipes import Recipe, recipe, recipe_names
 from ..recipes._base import Flattened
 from ..rules import RULES
+from ..train.checkpoint import CHECKPOINT, load_header
 from ..train.result import Result
 from ..train.run import train
 from .output import flag_value, print_json, print_table, split_name
@@ -27,7 +28,7 @@ class TrainOptions:
     out: Path | None = None
     """Folder for configuration, metrics, TensorBoard events and checkpoints."""
     resume: bool = False
-    """Continue from the checkpoint in the folder."""
+    """Continue from the checkpoint in the folder; there must be one."""
     overwrite: bool = False
     """Replace the run that the folder holds."""
     checkpoint_every: int = 1
@@ -56,6 +57,8 @@ def run(args: list[str]) -> int:
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     diagnostics = named_diagnostics(options.diagnose)
     probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
+    if options.resume and options.out is not None:
+        load_header(options.out / CHECKPOINT)  # a run that is to go on is there
     result = train(
         options.recipe,
         seeds=seeds,

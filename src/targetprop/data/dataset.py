@@ -24,7 +24,7 @@ class Dataset:
     - `classes`: the number of classes, or None for regression.
     - `validation`: how many training examples to hold out by default; a tenth of them unless given.
 
-    Raises `DataError` if the arrays do not fit each other, or there are no training or no test samples.
+    Raises `DataError` if the arrays do not fit each other or are not finite, or there are no training or no test samples.
     """
 
     name: str
@@ -37,6 +37,11 @@ class Dataset:
     validation: int = -1
 
     def __post_init__(self) -> None:
+        if not isinstance(self.shape, tuple | list):
+            raise DataError(f"{self.name}: shape is {self.shape}, expected a tuple, for example ({self.shape},)")
+        for part in ("train_x", "train_y", "test_x", "test_y"):
+            if not hasattr(array := getattr(self, part), "dtype"):
+                raise DataError(f"{self.name}: {part} is a {type(array).__name__}, expected an array: use numpy.asarray")
         if self.validation < 0:
             object.__setattr__(self, "validation", len(self.train_x) // 10)
         for part, x, y in (("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)):
@@ -48,6 +53,7 @@ class Dataset:
                 )
             if not len(y):
                 raise DataError(f"{self.name}: {part}_x has no samples: give at least one, for example of the other part's")
+            self._check_finite(f"{part}_x", x)
             if self.classes is None:
                 self._check_targets(part, y)
             else:
@@ -58,12 +64,21 @@ class Dataset:
                 f"expected equal numbers of outputs"
             )
 
+    def _check_finite(self, part: str, array: np.ndarray) -> None:
+        if not (math.isfinite(array.min()) and math.isfinite(array.max())):
+            rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
+            raise DataError(
+                f"{self.name}: {len(rows)} of the {len(array)} rows of {part} are not finite, the first is row {rows[0]}: "
+                "mend or leave out these samples"
+            )
+
     def _check_targets(self, part: str, y: np.ndarray) -> None:
         if y.dtype != np.float32 or y.ndim != 2:
             raise DataError(
                 f"{self.name}: {part}_y is {y.dtype} {y.shape}, expected float32 (N, n_L) for regression; "
                 f"for classification give the number of classes"
             )
+        self._check_finite(f"{part}_y", y)
 
     def _check_labels(self, part: str, y: np.ndarray, classes: int) -> None:
         if y.dtype != np.int32 or y.ndim != 1:

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from ..errors import ConfigError
+from ..errors import ConfigError, check_positive
 from ..linear_algebra import solve
 from ._base import Displacements, Dynamics, norms
 
@@ -55,6 +55,7 @@ class EquilibriumSolver(eqx.Module):
         return Equilibrium(d, residual, jnp.all(residual <= self.tolerance, axis=0))
 
     def __check_init__(self):
+        check_positive(self, "tolerance")
         if self.steps < 1:
             raise ConfigError(f"No equilibrium is found in {self.steps} steps: use 1 or more.")
 

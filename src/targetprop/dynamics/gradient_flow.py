@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..errors import check_positive
 from ..network import LayerLike, Point, Trace, difference
 
 Activity = Float[Array, "batch ..."]
@@ -46,6 +47,9 @@ class HuberCost(LocalCost):
     """Quadratic up to a distance of `delta`, linear beyond (Huber 1964): no neuron pulls harder than `delta`."""
 
     delta: float = 1.0
+
+    def __check_init__(self):
+        check_positive(self, "delta")
 
     def value(self, h: Activity, residual: Activity) -> Float[Array, " batch"]:
         size = jnp.abs(_rows(residual))

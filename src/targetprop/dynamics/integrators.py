@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from ..errors import ConfigError
+from ..errors import ConfigError, check_positive
 from ..linear_algebra import one_by_one
 from .gradient_flow import Activity, Flow
 
@@ -43,6 +43,7 @@ class Euler(Integrator):
     steps: int = eqx.field(static=True, default=10)
 
     def __check_init__(self):
+        check_positive(self, "tau")
         if self.steps < 1:
             raise ConfigError(f"Euler's method with {self.steps} steps reaches no target: use 1 or more.")
 
@@ -91,6 +92,9 @@ class SteadyState(Integrator):
     tolerance: float = 1e-3
     steps: int = eqx.field(static=True, default=4096)
     solver: diffrax.AbstractSolver = eqx.field(static=True, default=diffrax.Kvaerno5())
+
+    def __check_init__(self):
+        check_positive(self, "tolerance", "steps")
 
     def displacement(self, flow: Flow, start: Activity, layer: int) -> Activity:
         rest = self.follow(flow, start)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from ..errors import check_fraction, check_positive
 from ..invertible import Leading, inverted_layers
 from ..linear_algebra import inverse, orthonormal_columns, solve_columns
 from ..network import Dense, LayerLike, Network, Point, Trace
@@ -121,6 +122,9 @@ class RobustShermanMorrison(KeptInverse):
     threshold: float = 0.5
     limit: float = 0.1
 
+    def __check_init__(self):
+        check_fraction(self, "threshold")
+
     def follow(self, state, before, after, x):
         basis = orthonormal_columns(x.T)
         left = (after - before) @ basis
@@ -139,6 +143,9 @@ class ConjugateGradients(FreshInverse):
     with nearly orthogonal rows a handful of products with `W` do; where `iterations` do not, an LU factorisation follows."""
 
     iterations: int = eqx.field(static=True, default=12)
+
+    def __check_init__(self):
+        check_positive(self, "iterations")
 
     def apply(self, state, weight, v):
         x, converged = _conjugate_gradients(weight, v, self.iterations)

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..errors import check_not_negative
 from ..network import Activity, LayerLike, Network, evaluate
 from .maps import InverseFeedback, InverseMaps
 from .reconstruction import NO_DECAY, FeedbackStep, layerwise_reconstruction
@@ -31,6 +32,9 @@ class InverseGradient(InverseLearner):
     """
 
     strength: float = 0.0
+
+    def __check_init__(self):
+        check_not_negative(self, "strength")
 
     def step(self, network, maps, noise, sigma):
         decay = eqx.tree_at(lambda decay: decay.strength, NO_DECAY, self.strength)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..errors import check_not_negative
 from ..network import Activity, Network, Trace, difference, evaluate, parameters, split_parameters
 from .maps import FeedbackMap, FeedbackMaps
 from .sources import Source, output_sources
@@ -56,6 +57,9 @@ class WeightDecay(Decay):
 
     strength: float = 1e-5
 
+    def __check_init__(self):
+        check_not_negative(self, "strength")
+
     def penalty(self, g, arrived, sigma):
         return self.strength * optax.tree.norm(parameters(g), squared=True)
 
@@ -65,6 +69,9 @@ class WeightDecayPerUnit(Decay):
     loss averaged over that layer what `WeightDecay` is to its sum, for layers of unlike sizes."""
 
     strength: float = 1e-7
+
+    def __check_init__(self):
+        check_not_negative(self, "strength")
 
     def penalty(self, g, arrived, sigma):
         return self.strength * math.prod(g.outputs) * optax.tree.norm(parameters(g), squared=True)
@@ -78,6 +85,9 @@ class OutputNoise(Regulariser):
     (Meulemans et al. 2020, equation 9). For small sigma it is `strength * ||J_g||_F^2`: damping with `lambda = strength`."""
 
     strength: float = 1e-2
+
+    def __check_init__(self):
+        check_not_negative(self, "strength")
 
     def probe(self, output, sigma, key):
         return sigma * white_noise(key, output.shape, output.dtype)

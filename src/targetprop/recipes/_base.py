@@ -10,6 +10,7 @@ import tyro
 from jaxtyping import PRNGKeyArray
 
 from ..activations import Activation, LeakyReLU, Tanh
+from ..errors import check_not_negative, check_positive
 from ..initializers import clipped, orthogonal, rejected, xavier_normal, xavier_uniform
 from ..invertible import invertible_mlp
 from ..losses import Loss
@@ -52,6 +53,9 @@ class MLP(Architecture):
     initializer: InitializerName = "xavier-normal"
     """How the weights start."""
 
+    def __post_init__(self):
+        check_positive(self, "hidden")
+
     def build(self, input_shape, outputs, *, key, dtype):
         return _dense(mlp, self, (math.prod(input_shape), *self.hidden, outputs), key, dtype)
 
@@ -73,6 +77,10 @@ class SquareMLP(Architecture):
     width: int | None = None
     """Width of all layers; that of the input unless given."""
 
+    def __post_init__(self):
+        check_positive(self, "width")
+        check_not_negative(self, "depth")
+
     def build(self, input_shape, outputs, *, key, dtype):
         inputs = math.prod(input_shape)
         return _dense(invertible_mlp, self, (inputs, *[self.width or inputs] * (self.depth + 1)), key, dtype)
@@ -93,6 +101,9 @@ class TowerMLP(Architecture):
     initializer: InitializerName = "orthogonal"
     """How the weights start."""
 
+    def __post_init__(self):
+        check_positive(self, "hidden")
+
     def build(self, input_shape, outputs, *, key, dtype):
         return _dense(invertible_mlp, self, (math.prod(input_shape), *self.hidden, outputs), key, dtype)
 
@@ -112,6 +123,8 @@ class Recipe:
     `loss=None` is softmax cross-entropy for labels and squared error for regression; `validation=None` is the data set's
     usual number of validation samples, taken from the training set; `penalty` is one on the weights, none unless given;
     `trainable` are the layers whose parameters learn (1 is the first), all of them unless given.
+
+    Raises `ConfigError` for numbers that make no sense, and `TypeError` where `rule` is no rule, but a class for example.
     """
 
     rule: Annotated[Rule, Flattened]
@@ -135,6 +148,12 @@ class Recipe:
     """Layers that learn, 1 the first; all unless given."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point type."""
+
+    def __post_init__(self):
+        if not isinstance(self.rule, Rule):
+            hint = f"write {self.rule.__name__}()" if isinstance(self.rule, type) else "give an object of one"
+            raise TypeError(f"{self.rule!r} is no rule: {hint}.")
+        check_positive(self, "stepsize", "batch_size")
 
     def replace(self, **changes: Any) -> "Recipe":
         """A copy with some fields changed."""

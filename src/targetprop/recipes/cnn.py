@@ -8,7 +8,7 @@ import jax
 
 from ..activations import Activation, Identity, Tanh
 from ..convolution import ConvPool
-from ..errors import ConfigError
+from ..errors import ConfigError, check_positive
 from ..network import Dense, Network
 from ._base import Architecture
 
@@ -30,6 +30,9 @@ class CNN(Architecture):
     """Nonlinearity of the hidden layers."""
     kernel: int = 5
     """Side of the kernels, odd."""
+
+    def __post_init__(self):
+        check_positive(self, "channels", "hidden", "kernel")
 
     def build(self, input_shape, outputs, *, key, dtype):
         if len(input_shape) != 3:

@@ -25,9 +25,9 @@ def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
     **Arguments:** `name`, a published configuration (`meulemans2020/mnist/ddtp-linear`), a rule's name (`ddtp-linear`), or a
     rule object, which is taken as it is, with the other settings of its name's recipe (BP's for a rule that is not built
     in); `dataset`, for a rule, `digits` unless given.
-    Raises `UnknownRecipeError`.
+    Raises `UnknownRecipeError`, and `TypeError` for the class of a rule.
     """
-    if isinstance(name, Rule):
+    if isinstance(name, Rule) or (isinstance(name, type) and issubclass(name, Rule)):
         return defaults.recipe(name.name if name.name in RULES else "bp", dataset or "digits").replace(rule=name)
     if name in RULES:
         return defaults.recipe(name, dataset or "digits")

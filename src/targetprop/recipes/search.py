@@ -12,8 +12,10 @@ import optuna
 
 from ..data import Dataset, load
 from ..errors import ConfigError
+from ..paths import check_file
 from ..provenance import describe, describe_data, environment
 from ..rules import Rule
+from ..train.arguments import Seeds, seed_list
 from ..train.loggers import ProgressBar
 from ..train.result import finite_or_none
 from ..train.run import train
@@ -76,7 +78,7 @@ def search(
     *,
     trials: int = 48,
     together: int = 8,
-    seeds: Sequence[int] = (1000, 1001),
+    seeds: Seeds = (1000, 1001),
     space: Mapping[str, Range] = SPACE,
     data: Dataset | None = None,
     out: Path | str | None = None,
@@ -95,6 +97,9 @@ def search(
         raise ConfigError(f"A search of {trials} trials finds nothing: use 1 or more.")
     if recipe.validation == 0:
         raise ConfigError("A search is judged by validation error: give the recipe validation samples.")
+    if out is not None:
+        check_file(Path(out) / f"{recipe.rule.name}.json")
+    seeds = seed_list(seeds)
     data = data or load(recipe.dataset)
     names = [name for name in space if has_value(recipe, name) and _matters(recipe, name)]
     settings = describe([recipe, trials, together, list(seeds), [[name, space[name]] for name in names]])

@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from ..provenance import environment
 from ..recipes import Recipe, recipe
 from ..rules import Rule
+from ..train.arguments import Seeds
 from ..train.result import FINISHED, Result, finite_or_none
 from ..train.run import train
 from .figures import learning_curves
@@ -103,7 +104,7 @@ def compare(
     rules: Sequence[str | Rule | Recipe] | Mapping[str, str | Rule | Recipe],
     dataset: str | None = None,
     *,
-    seeds: int | Sequence[int] = 3,
+    seeds: Seeds = 3,
     epochs: int | None = None,
     data: Dataset | None = None,
     out: Path | str | None = None,
@@ -122,6 +123,8 @@ def compare(
     An interruption (SIGINT) ends the comparison after the steps under way, with what is there so far. Raises
     `ComparisonError` where the rules would not start from the same weights, see the same minibatches or learn the same.
     """
+    if isinstance(rules, str | Rule | Recipe):
+        rules = [rules]
     if not rules:
         raise ComparisonError("Name at least one rule to compare.")
     named = rules if isinstance(rules, Mapping) else _named(rules)

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from ..errors import check_positive
+from ..errors import check_not_negative, check_positive
 from ..feedback.reconstruction import FeedbackStep, NoiseDraw, average_over_noise
 from ..network import Network, Trace
 
@@ -97,10 +97,12 @@ class ReconstructingRule(Rule):
     """A rule whose feedback learns to undo noise. It says what noise it needs and what it learns from given noise; the two
     are apart so that a step can be repeated with the noise of another implementation."""
 
+    sigma: eqx.AbstractVar[Any]
     samples: eqx.AbstractVar[int]
 
     def __check_init__(self):
         check_positive(self, "samples")
+        check_not_negative(self, "sigma")
 
     @abc.abstractmethod
     def draw(self, trace: Trace, key: PRNGKeyArray) -> NoiseDraw:

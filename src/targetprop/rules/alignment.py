@@ -5,6 +5,7 @@ from typing import ClassVar
 import jax
 
 from ..activations import Identity
+from ..errors import ConfigError
 from ..feedback.maps import direct_maps
 from ..feedback.sources import output_sources
 from ..initializers import xavier_normal
@@ -16,7 +17,7 @@ from .direct import propagate_directly
 class FeedbackAlignment(Rule):
     """`dh_i = B_i D_{i+1} dh_{i+1}` with `B_i` fixed and random, `D_{i+1}` the slopes of layer `i + 1`.
 
-    Dense layers only: `init` raises `TypeError` for another kind of layer.
+    Dense layers only: `init` raises `ConfigError` for another kind of layer.
     """
 
     name: ClassVar[str] = "fa"
@@ -40,7 +41,7 @@ class FeedbackAlignment(Rule):
 def _dense_layers(network: Network) -> tuple[Dense, ...]:
     layers = tuple(layer for layer in network.layers if isinstance(layer, Dense))
     if len(layers) < network.depth:
-        raise TypeError(
+        raise ConfigError(
             "Feedback alignment needs dense layers only: use DirectFeedbackAlignment, which takes layers of any kind."
         )
     return layers

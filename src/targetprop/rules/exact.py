@@ -17,7 +17,7 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from ..activations import Activation, inverse_quotient
-from ..errors import ConfigError
+from ..errors import ConfigError, check_positive
 from ..feedback.inverses import Automatic, Inverse, follow_inverses, init_inverses, inverse_displacement
 from ..invertible import inverted_layers
 from ..network import Network, Trace
@@ -122,6 +122,9 @@ class ITP(ExactRule):
     inverse: Inverse = Automatic()
     """How the weights are inverted."""
 
+    def __check_init__(self):
+        check_positive(self, "gamma")
+
     name: ClassVar[str] = "itp"
     equation: ClassVar[str] = "dh_i = [f_{i+1}^{-1}(h_{i+1} + gamma dh_{i+1}) - h_i] / gamma"
     source: ClassVar[str] = "Ahmad et al. 2020, eq. 12-13"
@@ -143,6 +146,9 @@ class GAITProp(ExactRule):
     """The share of each target that is sent down."""
     inverse: Inverse = Automatic()
     """How the weights are inverted."""
+
+    def __check_init__(self):
+        check_positive(self, "gamma")
 
     name: ClassVar[str] = "gait"
     equation: ClassVar[str] = "dh_i = [f_{i+1}^{-1}(h_{i+1} + gamma D_{i+1}^2 dh_{i+1}) - h_i] / gamma"

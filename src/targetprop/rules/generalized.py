@@ -5,7 +5,7 @@ from typing import ClassVar
 import equinox as eqx
 
 from ..activations import Identity
-from ..errors import check_positive
+from ..errors import check_not_negative, check_positive
 from ..feedback.maps import direct_maps
 from ..feedback.reconstruction import Regulariser, WeightDecay, carry_noise, direct_reconstruction, draw_noise
 from ..feedback.sources import output_sources
@@ -43,6 +43,7 @@ class DDTPGGN(ReconstructingRule):
 
     def __check_init__(self):
         check_positive(self, "sigma")
+        check_not_negative(self, "curvature_damping")
 
     def init(self, network, *, key):
         return direct_maps(network, Identity(), key=key)

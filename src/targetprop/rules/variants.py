@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
+from ..errors import ConfigError
 from ..network import Dense, Network
 from ..normalization import BatchNormalized
 from ._base import Lesson, Rule
@@ -78,7 +79,7 @@ class Modified(Variant):
     """The local update has `D_i^{-1}` in place of `D_i`, the slopes of the layer's nonlinearity, so that the update of the
     pre-activation is that of Gauss-Newton (Meulemans 2019, section 5.1.1 and Algorithm A.1).
 
-    Dense layers of an activation whose slope is never zero; others raise `TypeError`. Batch normalisation, the other half
+    Dense layers of an activation whose slope is never zero; others raise `ConfigError`. Batch normalisation, the other half
     of Algorithm A.1, belongs to the network: `BatchNormalized` layers.
     """
 
@@ -98,6 +99,6 @@ class Modified(Variant):
 
 def _unslope(layer, point, dh):
     if not isinstance(layer, Dense | BatchNormalized):
-        raise TypeError(f"Modified needs dense layers, which know their slopes; this one is a {type(layer).__name__}.")
+        raise ConfigError(f"Modified needs dense layers, which know their slopes; this one is a {type(layer).__name__}.")
     layer.activation.inverse(point.a[:0])  # raises for one whose slope vanishes
     return dh / layer.activation.slope(point.a) ** 2

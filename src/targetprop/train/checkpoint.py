@@ -13,6 +13,8 @@ import numpy as np
 
 from ..errors import UserError
 
+CHECKPOINT = "checkpoint.npz"  # its name in the folder of a run
+
 
 class CheckpointError(UserError):
     """A checkpoint that cannot be used; the message says what to do instead."""
@@ -56,6 +58,8 @@ def _read(path: Path, read):
         with np.load(path, allow_pickle=False) as file:
             return read(file)
     except FileNotFoundError:
-        raise CheckpointError(f"No checkpoint at {path}: run without --resume first.") from None
+        raise CheckpointError(
+            f"No checkpoint at {path}: leave out --resume to begin a run there (--overwrite replaces one), or mend the path."
+        ) from None
     except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is damaged ({error}): delete it and start again without --resume.") from error

@@ -47,6 +47,8 @@ class Ensemble:
         dtype = jnp.dtype(recipe.dtype)
         classify = dataset.classes is not None
         loss = recipe.loss or (SoftmaxCrossEntropy() if classify else SquaredError())
+        if isinstance(loss, SoftmaxCrossEntropy) and not classify:
+            raise ConfigError(f"Cross-entropy needs labels, and {dataset.name} has real targets: use --loss squared-error.")
         score = ErrorRate() if classify else MeanSquaredError()
         targets = None if classify else dtype
         self.data = Data(
@@ -188,8 +190,12 @@ def _check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
 
 
 def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:
-    """The numeric hyperparameters of a recipe as arrays, so that none of them is compiled in."""
+    """The numeric hyperparameters of a recipe as arrays, so that none of them is compiled in. Raises `ConfigError` where one
+    is not a number."""
     tree = Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer, recipe.penalty)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if isinstance(leaf, float | jax.Array | np.ndarray) and bool(jnp.any(jnp.isnan(leaf))):
+            raise ConfigError(f"{jax.tree_util.keystr(path).lstrip('.')} of the recipe is {leaf}: choose a number.")
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.tree_util import SequenceKey
 
-from ..errors import ConfigError
+from ..errors import ConfigError, check_fraction, check_not_negative, check_positive
 
 
 class Optimizer(eqx.Module):
@@ -29,6 +29,10 @@ class Adam(Optimizer):
     b2: float = 0.999
     eps: float = 1e-8
 
+    def __check_init__(self):
+        check_not_negative(self, "learning_rate", "eps")
+        check_fraction(self, "b1", "b2")
+
     def transform(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate, b1=self.b1, b2=self.b2, eps=self.eps)
 
@@ -41,6 +45,10 @@ class UncorrectedAdam(Optimizer):
     b1: float = 0.9
     b2: float = 0.99
     eps: float = 1e-8
+
+    def __check_init__(self):
+        check_not_negative(self, "learning_rate", "eps")
+        check_fraction(self, "b1", "b2")
 
     def transform(self) -> optax.GradientTransformation:
         def init(params):
@@ -62,6 +70,10 @@ class SGD(Optimizer):
     learning_rate: float = 1e-2
     momentum: float = 0.0
 
+    def __check_init__(self):
+        check_not_negative(self, "learning_rate")
+        check_fraction(self, "momentum")
+
     def transform(self) -> optax.GradientTransformation:
         return optax.sgd(self.learning_rate, momentum=self.momentum)
 
@@ -73,6 +85,10 @@ class DecayingSGD(Optimizer):
     learning_rate: float = 1e-2
     last: float = 0.2
     steps: int = 1000
+
+    def __check_init__(self):
+        check_not_negative(self, "learning_rate", "last")
+        check_positive(self, "steps")
 
     def transform(self) -> optax.GradientTransformation:
         def rate(count):

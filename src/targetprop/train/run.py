@@ -17,10 +17,12 @@ from ..diagnostics.averages import Averages
 from ..diagnostics.complaints import complaints, movement
 from ..errors import ConfigError
 from ..network import parameters
+from ..paths import check_folder, make_folder
 from ..precision import precision
 from ..provenance import write_config
 from ..recipes._base import Recipe
-from .checkpoint import load_checkpoint, load_header, save_checkpoint
+from .arguments import Seeds, check_data, recipe_list, seed_list
+from .checkpoint import CHECKPOINT, load_checkpoint, load_header, save_checkpoint
 from .ensemble import Ensemble, healthy
 from .loggers import JsonlLogger, Logger, ProgressBar, TensorBoardLogger
 from .result import FINISHED, RUNNING, Result, SeedResult, finite_or_none
@@ -35,7 +37,7 @@ def train(
     recipe: Recipe | Sequence[Recipe],
     data: Dataset | None = None,
     *,
-    seeds: int | Sequence[int] = 1,
+    seeds: Seeds = 1,
     out: Path | str | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -54,12 +56,18 @@ def train(
 
     A seed that diverges is put back to its last good state, its `status` names the layer and the epoch, and the others go
     on. SIGINT stops after the steps under way, with everything saved. Raises `CheckpointError` or `ConfigError` for a
-    folder that does not fit, `ConfigError` (a `ValueError`) for settings that do not.
+    folder that does not fit, `ConfigError` (a `ValueError`) for settings that do not, `UserError` for a folder that cannot
+    be written, `TypeError` for what is no recipe or no data set.
     """
+    check_data(data)
     if checkpoint_every < 1:
         raise ConfigError(f"--checkpoint-every {checkpoint_every} is not a number of epochs: use 1 or more.")
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    recipes = [recipe] * len(seeds) if isinstance(recipe, Recipe) else list(recipe)
+    if resume and out is None:
+        raise ConfigError("There is no run to resume without a folder: name it with --out.")
+    if out is not None:
+        check_folder(Path(out))
+    seeds = seed_list(seeds)
+    recipes = recipe_list(recipe, len(seeds))
     if not (seeds and recipes):
         raise ConfigError("There is nothing to train: give at least one seed, and a recipe.")
     if len(set(seeds)) < len(seeds) and (out is not None or isinstance(recipe, Recipe)):
@@ -77,7 +85,7 @@ class _Loop:
         self.recipe = recipes[0]
         self.probe, self.measured = probe, Averages()
         self.folder = None if out is None else Path(out)
-        self.checkpoint = None if out is None else Path(out) / "checkpoint.npz"
+        self.checkpoint = None if out is None else Path(out) / CHECKPOINT
         self.checkpoint_every = checkpoint_every
         self.ensemble = Ensemble(recipes, seeds, dataset)
         self.passes = self.recipe.schedule.passes(self.ensemble.trained_maps > 0)
@@ -87,9 +95,9 @@ class _Loop:
         self.cold: dict[bool, tuple[int, float]] = {}
         self.good = self.ensemble.members
         if self.folder is not None and self.checkpoint is not None:
+            make_folder(self.folder)
             if not resume:
                 _clear(self.folder, overwrite)
-            self.folder.mkdir(parents=True, exist_ok=True)
             write_config(self.folder, recipes, seeds, dataset, resume)
             if self.checkpoint.exists():
                 self._resume(self.checkpoint)
