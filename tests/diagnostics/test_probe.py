@@ -160,7 +160,10 @@ def test_the_command_writes_diagnostics(tmp_path, capfd):
     record = records(tmp_path)[0]
     assert record["diagnostics/angle_bp"] == pytest.approx([0.0], abs=0.1)
     assert record["diagnostics/null_space_share"] == pytest.approx([0.0], abs=1e-3)
-    assert main(["train", "bp", "--diagnose-every", "30", "--diagnose", "angle-gn", "damping-search", *small]) == 0
+    assert (
+        main(["train", "bp", "--diagnose-every", "30", "--diagnose", "angle-gn", "damping-search", "--overwrite", *small])
+        == 0
+    )
     assert {"diagnostics/angle_gn", "diagnostics/angle_gnt/0.1"} <= records(tmp_path)[0].keys()
     assert main(["train", "bp", "--diagnose-every", "30", "--diagnose", "angle", *small]) == 2
     assert "there are angle-bp" in capfd.readouterr().err
