@@ -4,9 +4,11 @@ import re
 import runpy
 from pathlib import Path
 
+import jax
 import pytest
 
 import targetprop as tp
+from targetprop.reproduce.items import item
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -38,6 +40,22 @@ def test_examples_of_extending_run_one_after_the_other(capsys, monkeypatch, tmp_
     printed = capsys.readouterr().out
     for word in ("random signs, tuned", "gains: ", "hinge: ", "signs: "):
         assert word in printed
+
+
+def test_theorems_have_their_tests_and_the_snippet_shows_one(capsys):
+    page = (ROOT / "docs" / "theorems.md").read_text()
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", page)
+    assert len(named) > 10
+    assert [name for name in named if f"def {name}(" not in tests] == []
+    for command in re.findall(r"`targetprop reproduce (\w+) ([\w.-]+)`", page):
+        item(*command)
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    with jax.enable_x64(True):
+        exec(example.replace('jax.config.update("jax_enable_x64", True)\n', ""), {"__name__": "example"})
+    distances = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()]
+    assert distances[0] > 0.01
+    assert distances[-1] < 1e-12
 
 
 def test_tables_are_those_of_the_results():
