@@ -1,8 +1,9 @@
 """Default recipes: the published ones where there are any, else the ones tuned on digits.
 
 `digits/RULE.json` is what `targetprop search RULE` found: 48 settings, two seeds and 40 epochs each, for every rule but
-`single-phase` and `two-phase`, which have the values of the rule whose targets they make in continuous time. On a data set
-with published recipes the other rules have these values too, and the network, minibatches and length of the published BP.
+those with exact inverses, and `single-phase` and `two-phase`, which have the values of the rule whose targets they make in
+continuous time. On a data set with published recipes the other rules have these values too, and the network, minibatches
+and length of the published BP.
 """
 
 import dataclasses
