@@ -12,7 +12,7 @@ import optuna
 
 from ..data import Dataset, load
 from ..errors import ConfigError
-from ..paths import check_file
+from ..paths import check_file, make_folder
 from ..provenance import describe, describe_data, environment
 from ..rules import Rule
 from ..train.arguments import Seeds, seed_list
@@ -144,7 +144,7 @@ class _Done:
         self._path, self._groups = path, []
         if path is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         header = json.dumps(settings)
         lines = path.read_text().splitlines() if path.exists() else []
         if lines[:1] == [header]:

@@ -119,15 +119,14 @@ class TableItem(Item[TrainingOptions]):
         return TrainingPart(cell.row, cell.column, cell.recipe, recipe, Store(options.results))
 
     def _compare(self, cell: Published, options: TrainingOptions) -> Cell:
-        found: list[StoredSeed] = []
-        diverged: list[int] = []
+        stored: list[StoredSeed] = []
         if cell.recipe in recipe_names():
-            part = self._part(cell, options)
-            found, diverged = list(part.found().values()), part.diverged()
+            stored = list(self._part(cell, options).stored().values())
+        found = [seed for seed in stored if seed.finished]
         values = tuple(seed.result[self.table.metric] for seed in found)
         limit = 75.0 if cell.column.startswith("cifar10") else 60.0
         would_stop = sum(any(r["train_error"] > limit for r in seed.history if r["epoch"] > 5) for seed in found)
-        return Cell(cell, Verdict(Summary(values), cell), would_stop, len(diverged))
+        return Cell(cell, Verdict(Summary(values), cell), would_stop, sum(seed.diverged for seed in stored))
 
 
 def method(cell: Published) -> str:

@@ -29,13 +29,10 @@ class TrainingPart(Part):
     needs: str = "train_loss"
 
     def found(self) -> dict[int, StoredSeed]:
-        return {seed: run for seed, run in self._stored().items() if run.finished}
+        return {seed: run for seed, run in self.stored().items() if run.finished}
 
-    def diverged(self) -> list[int]:
-        """The seeds that were given up."""
-        return [seed for seed, run in self._stored().items() if run.diverged]
-
-    def _stored(self) -> dict[int, StoredSeed]:
+    def stored(self) -> dict[int, StoredSeed]:
+        """All seeds in order, finished or not."""
         seeds = sorted(self.store.seeds(self.name, self.recipe).items())
         return {seed: run for seed, run in seeds if all(self.needs in record for record in run.history)}
 
