@@ -16,7 +16,7 @@ def float64() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def quick_compilation() -> Iterator[None]:
-    """Programs that run once, for an instant: they are compiled without most of the optimisations, in half the time."""
+    """Programs that run once, for an instant: they are compiled without most of the optimizations, in half the time."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield

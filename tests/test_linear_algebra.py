@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from targetprop._linear_algebra import counted, decomposed, eigh, solve, solve_columns, solve_positive
 from targetprop.diagnostics import Probe
 from targetprop.diagnostics.probe import Sample
-from targetprop.linear_algebra import counted, decomposed, eigh, solve, solve_columns, solve_positive
 from targetprop.losses import SoftmaxCrossEntropy
-from targetprop.network import mlp
+from targetprop.networks.network import mlp
 from targetprop.rules import GeneralizedGaussNewtonTargets
 
 pytestmark = pytest.mark.usefixtures("float64")

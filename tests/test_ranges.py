@@ -9,11 +9,10 @@ import pytest
 import targetprop as tp
 from targetprop.dynamics.gradient_flow import HuberCost
 from targetprop.feedback.inverses import RobustShermanMorrison, Woodbury
-from targetprop.penalties import OrthogonalityPenalty
-from targetprop.recipes._base import SquareMLP, TowerMLP
-from targetprop.recipes.cnn import CNN
-from targetprop.train.optimizers import DecayingSGD
-from targetprop.train.run import train
+from targetprop.networks.architectures import CNN, SquareMLP, TowerMLP
+from targetprop.training.optimizers import DecayingSGD
+from targetprop.training.penalties import OrthogonalityPenalty
+from targetprop.training.run import train
 
 RECIPE = tp.Recipe(tp.Backprop())
 

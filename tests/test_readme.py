@@ -8,7 +8,7 @@ import jax
 import pytest
 
 import targetprop as tp
-from targetprop.reproduce.items import item
+from targetprop.papers.items import item
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

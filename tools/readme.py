@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from targetprop.reproduce.item import TrainingOptions, plus_minus
-from targetprop.reproduce.published import tables
-from targetprop.reproduce.tables import Cell, TableItem
+from targetprop.experiments.item import TrainingOptions, plus_minus
+from targetprop.experiments.tables import Cell, TableItem
+from targetprop.papers.meulemans2020.items import TABLES as PUBLISHED
 
 ROOT = Path(__file__).parent.parent
 DATASETS = {"mnist": "MNIST", "frozen-mnist": "frozen MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
@@ -29,7 +29,7 @@ def digits() -> str:
 
 def errors() -> str:
     """Table S6 of Meulemans et al. 2020 on the data sets of which something was run, from `results/meulemans2020`."""
-    item = TableItem(tables("meulemans2020")["table-s6"])
+    item = TableItem(PUBLISHED["table-s6"])
     cells = [cell for cell in item.compared(TrainingOptions(results=ROOT / "results")) if cell.published.column in DATASETS]
     found = {(cell.published.row, cell.published.column): cell for cell in cells}
     methods = dict.fromkeys(cell.published.row for cell in cells)

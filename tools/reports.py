@@ -3,13 +3,13 @@
 import dataclasses
 from pathlib import Path
 
-from targetprop.reproduce.item import save
-from targetprop.reproduce.items import ITEMS
+from targetprop.experiments.item import save
+from targetprop.papers.items import all_items
 
 RESULTS = Path(__file__).parent.parent / "results"
 
 if __name__ == "__main__":
-    for item in ITEMS:
+    for item in all_items():
         options = dataclasses.replace(item.defaults, results=RESULTS)
         if any(part.found() for part in item.parts(options)):
             for path in save(item, options):

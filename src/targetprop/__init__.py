@@ -1,14 +1,17 @@
 """Target propagation: learning rules that send targets backwards through a network, behind one interface."""
 
-from .activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
-from .convolution import ConvPool
+from . import papers as papers  # registers the published recipes
 from .data import DataError, Dataset, load
 from .diagnostics import Probe
 from .dynamics.equilibria import Integration, Newton, Sweeps
 from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
 from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
+from .experiments.catalog import UnknownRecipeError, recipe
+from .experiments.compare import Comparison, ComparisonError, compare
+from .experiments.search import SearchResult, search
 from .feedback.backward import ApproximateInverses, Backward, ExactInverses, TrainedFeedback
+from .feedback.gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
 from .feedback.inverses import (
     Automatic,
     ConjugateGradients,
@@ -20,15 +23,13 @@ from .feedback.inverses import (
 )
 from .feedback.inversion import BenIsraelCohen, InverseGradient
 from .feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay
-from .gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
-from .initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
-from .invertible import invertible_mlp
 from .losses import Loss, Score, SoftmaxCrossEntropy, SquaredError
-from .network import Dense, Fixed, Layer, Network, Point, Trace, mlp
-from .penalties import OrthogonalityPenalty, Penalty
-from .recipes import CNN, MLP, Architecture, Recipe, SquareMLP, TowerMLP, UncertainMLP, UnknownRecipeError, recipe
-from .recipes.search import SearchResult, search
-from .reproduce import Comparison, ComparisonError, compare
+from .networks.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
+from .networks.architectures import CNN, MLP, Architecture, SquareMLP, TowerMLP, UncertainMLP
+from .networks.convolution import ConvPool
+from .networks.initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
+from .networks.invertible import invertible_mlp
+from .networks.network import Dense, Fixed, Layer, Network, Point, Trace, mlp
 from .rules import (
     DDTPGGN,
     DDTPRHL,
@@ -58,12 +59,14 @@ from .rules import (
     TargetPropExact,
     TwoPhase,
 )
-from .train.checkpoint import CheckpointError
-from .train.optimizers import SGD, Adam, Optimizer, PerLayer, UncorrectedAdam
-from .train.result import Result, SeedResult, Summary
-from .train.run import train
-from .train.schedule import Schedule
-from .updates import local_gradients, minibatch_step, output_update
+from .rules.updates import local_gradients, minibatch_step, output_update
+from .training.checkpoint import CheckpointError
+from .training.optimizers import SGD, Adam, Optimizer, PerLayer, UncorrectedAdam
+from .training.penalties import OrthogonalityPenalty, Penalty
+from .training.recipe import Recipe
+from .training.result import Result, SeedResult, Summary
+from .training.run import train
+from .training.schedule import Schedule
 from .version import __version__
 
 __all__ = [

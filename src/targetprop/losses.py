@@ -119,3 +119,42 @@ class MeanSquaredError(Score):
 
     def __call__(self, h: Output, target: Target) -> Float[Array, " batch"]:
         return jnp.mean((h - target) ** 2, axis=-1)
+
+
+class LeadingLoss(Loss):
+    """A loss on the first `outputs` units of the output layer. The others are auxiliary output units, whose error is zero
+    (Ahmad, van Gerven and Ambrogioni 2020, section 6)."""
+
+    loss: Loss
+    outputs: int = eqx.field(static=True)
+
+    def value(self, h: Output, target: Target) -> Float[Array, " batch"]:
+        return self.loss.value(h[:, : self.outputs], target)
+
+    def error(self, h: Output, target: Target) -> Output:
+        return _widened(self.loss.error(h[:, : self.outputs], target), h)
+
+    def hessian_product(self, h: Output, target: Target, v: Output) -> Output:
+        return _widened(self.loss.hessian_product(h[:, : self.outputs], target, v[:, : self.outputs]), h)
+
+    def prediction(self, h: Output) -> Array:
+        return self.loss.prediction(h[:, : self.outputs])
+
+
+class LeadingScore(Score):
+    """A score of the first `outputs` units of the output layer, in the unit of `score`."""
+
+    score: Score
+    outputs: int = eqx.field(static=True)
+
+    @property
+    def unit(self) -> str:
+        """The unit of `score`."""
+        return self.score.unit
+
+    def __call__(self, h: Output, target: Target) -> Float[Array, " batch"]:
+        return self.score(h[:, : self.outputs], target)
+
+
+def _widened(values: Float[Array, "batch outputs"], h: Output) -> Output:
+    return jnp.pad(values, ((0, 0), (0, h.shape[1] - values.shape[1])))

@@ -7,17 +7,18 @@ import sys
 
 import pytest
 
-from targetprop.activations import LeakyReLU
 from targetprop.cli import VERBS, main
 from targetprop.cli.output import UsageError
 from targetprop.cli.parsing import parse
 from targetprop.cli.train import TrainOptions
 from targetprop.dynamics.equilibria import Newton
 from targetprop.dynamics.plasticity import Along
+from targetprop.experiments.catalog import recipe
+from targetprop.experiments.sources import recipe_names
 from targetprop.feedback.backward import ApproximateInverses, ExactInverses, TrainedFeedback
 from targetprop.feedback.inverses import Woodbury
 from targetprop.feedback.reconstruction import WeightDecay
-from targetprop.recipes import recipe, recipe_names
+from targetprop.networks.activations import LeakyReLU
 from targetprop.rules import GENERAL, RULES
 
 SMALL = ["--epochs", "1", "--hidden", "8"]
@@ -59,7 +60,7 @@ def test_train_writes_its_folder_and_one_document(capfd, tmp_path):
 
 def test_train_takes_every_hyperparameter_as_a_flag(capfd, tmp_path):
     flags = (
-        "--sigma 0.2 --regulariser output-noise:0.5 --samples 2 --stepsize 0.3 --activation leaky-relu:0.1 "
+        "--sigma 0.2 --regularizer output-noise:0.5 --samples 2 --stepsize 0.3 --activation leaky-relu:0.1 "
         "--optimizer.learning-rate 0.01 --feedback-optimizer.b1 0.5"
     )
     status, _ = run_json(capfd, "train", "dtpdrl", "--out", str(tmp_path), *SMALL, *flags.split())
@@ -67,7 +68,7 @@ def test_train_takes_every_hyperparameter_as_a_flag(capfd, tmp_path):
     recipe = json.loads((tmp_path / "config.json").read_text())["recipe"]
     assert recipe["rule"]["sigma"] == 0.2
     assert recipe["rule"]["samples"] == 2
-    assert recipe["rule"]["regulariser"] == {"type": "OutputNoise", "strength": 0.5}
+    assert recipe["rule"]["regularizer"] == {"type": "OutputNoise", "strength": 0.5}
     assert recipe["stepsize"] == 0.3
     assert recipe["optimizer"]["learning_rate"] == 0.01
     assert recipe["feedback_optimizer"]["b1"] == 0.5

@@ -66,8 +66,8 @@ def test_unfitting_targets_are_refused(changes, message):
 
 def test_inputs_from_0_to_1():
     pixels = np.array([[0, 51, 255], [204, 0, 102], [0, 0, 1], [7, 8, 9]], np.float32)
-    standardised = (pixels / 255 - np.float32(0.1307)) / np.float32(0.3081)
-    unit = classification(train_x=standardised, test_x=standardised[1:3], shape=(3,)).in_unit_range()
+    standardized = (pixels / 255 - np.float32(0.1307)) / np.float32(0.3081)
+    unit = classification(train_x=standardized, test_x=standardized[1:3], shape=(3,)).in_unit_range()
     assert unit.name == "toy:unit"
     np.testing.assert_allclose(unit.train_x, pixels / 255, atol=1e-6)
     np.testing.assert_allclose(unit.test_x, pixels[1:3] / 255, atol=1e-6)

@@ -40,7 +40,7 @@ def test_describe_without_files():
         assert (records[name].train + records[name].test) in (60_000, 70_000)
     assert records["digits"].where == "built in"
     assert all(records[name].here for name in COMPUTED)
-    assert all(record.licence for record in records.values())
+    assert all(record.license for record in records.values())
 
 
 @pytest.mark.parametrize("name", ["digits", *COMPUTED])

@@ -88,7 +88,7 @@ def test_more_test_examples_leave_the_rest_alone():
         ({"train": 0}, "expected at least 1 of each"),
         ({"test": 0}, "expected at least 1 of each"),
         ({"seed": -1}, "expected a number of at least 0"),
-        ({"sizes": (5, 1), "train": 1}, "cannot be standardised"),
+        ({"sizes": (5, 1), "train": 1}, "cannot be standardized"),
         ({"width": 3}, "no option width; it has sizes, train, test, seed"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 import targetprop as tp
 from targetprop.diagnostics import Sample
-from targetprop.network import Network, Trace, mlp
+from targetprop.networks.network import Network, Trace, mlp
 
 
 class Problem(NamedTuple):

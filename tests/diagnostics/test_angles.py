@@ -19,7 +19,7 @@ from targetprop.diagnostics import (
     target_angles,
 )
 from targetprop.errors import ConfigError
-from targetprop.gauss_newton import PseudoInverse, Tikhonov
+from targetprop.feedback.gauss_newton import PseudoInverse, Tikhonov
 from targetprop.rules import GaussNewtonTargets
 
 DAMPINGS = (0.0, 1e-3, 1e-1, 10.0)

@@ -8,7 +8,7 @@ import pytest
 import targetprop as tp
 from targetprop.diagnostics import TargetResidual, UpdateParts, decompose, hebbian_parts, target_residuals
 from targetprop.diagnostics.complaints import complaints
-from targetprop.network import Network
+from targetprop.networks.network import Network
 
 TAU = 3.0
 FROM_ZERO = tp.GradientTargets(tp.AtZero(), tp.Euler(TAU, 1))

@@ -4,7 +4,7 @@ import pytest
 
 import targetprop as tp
 from targetprop.diagnostics import null_space_shares
-from targetprop.gauss_newton import PseudoInverse
+from targetprop.feedback.gauss_newton import PseudoInverse
 from targetprop.rules import GaussNewtonTargets
 
 

@@ -12,8 +12,8 @@ from targetprop.data import load
 from targetprop.diagnostics import AngleToBackprop, Probe
 from targetprop.diagnostics.averages import Averages
 from targetprop.diagnostics.complaints import complaints
-from targetprop.train import run
-from targetprop.train.ensemble import Ensemble
+from targetprop.training import run
+from targetprop.training.ensemble import Ensemble
 
 RECIPE = tp.recipe("dtp", "digits").replace(
     architecture=tp.MLP((6, 5)), batch_size=100, schedule=tp.Schedule(2, pretraining=1, between=1)

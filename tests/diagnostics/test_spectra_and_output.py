@@ -12,7 +12,7 @@ from targetprop.diagnostics import (
     output_change,
     output_direction,
 )
-from targetprop.gauss_newton import PseudoInverse
+from targetprop.feedback.gauss_newton import PseudoInverse
 from targetprop.rules import GaussNewtonTargets
 
 

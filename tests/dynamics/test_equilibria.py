@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from jax.scipy.linalg import expm
 
-from targetprop.activations import Identity, LeakyReLU, Tanh
-from targetprop.convolution import ConvPool
-from targetprop.dynamics.circuit import Circuit, Gains, norms
+from targetprop.dynamics._base import norms
+from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.equilibria import Integration, Newton, Sweeps, jacobian, trajectory
 from targetprop.dynamics.teachers import Clamped, Held
 from targetprop.errors import ConfigError
 from targetprop.feedback.backward import TrainedFeedback
-from targetprop.network import Dense, Network, mlp
+from targetprop.networks.activations import Identity, LeakyReLU, Tanh
+from targetprop.networks.convolution import ConvPool
+from targetprop.networks.network import Dense, Network, mlp
 from targetprop.rules import SinglePhase, TwoPhase
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

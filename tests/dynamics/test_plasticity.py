@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.activations import Identity, LeakyReLU, Tanh
-from targetprop.convolution import ConvPool
 from targetprop.diagnostics.probe import Sample
 from targetprop.dynamics.circuit import Circuit, Gains, Motion
 from targetprop.dynamics.equilibria import Sweeps
@@ -28,9 +26,11 @@ from targetprop.errors import ConfigError
 from targetprop.feedback.backward import ApproximateInverses, Backward, ExactInverses, TrainedFeedback
 from targetprop.feedback.reconstruction import WeightDecay
 from targetprop.losses import SquaredError
-from targetprop.network import Network, evaluate, mlp, parameters
+from targetprop.networks.activations import Identity, LeakyReLU, Tanh
+from targetprop.networks.convolution import ConvPool
+from targetprop.networks.network import Network, evaluate, mlp, parameters
 from targetprop.rules import SinglePhase, TwoPhase
-from targetprop.updates import local_gradients
+from targetprop.rules.updates import local_gradients
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity, LeakyReLU
 from targetprop.dynamics import stability as st
 from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.teachers import Clamped, Held
 from targetprop.feedback.backward import ExactInverses
-from targetprop.network import Dense, Network, mlp
+from targetprop.networks.activations import Identity, LeakyReLU
+from targetprop.networks.network import Dense, Network, mlp
 
 pytestmark = pytest.mark.usefixtures("quick_compilation", "float64")
 

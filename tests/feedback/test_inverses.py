@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity, LeakyReLU, ReLU, Tanh
 from targetprop.errors import ConfigError
 from targetprop.feedback.inverses import (
     Automatic,
@@ -20,9 +19,10 @@ from targetprop.feedback.inverses import (
     inverse_displacement,
     woodbury,
 )
-from targetprop.initializers import orthogonal
-from targetprop.invertible import Leading, inverted_layers, invertible_mlp
-from targetprop.network import Dense, Network, mlp
+from targetprop.networks.activations import Identity, LeakyReLU, ReLU, Tanh
+from targetprop.networks.initializers import orthogonal
+from targetprop.networks.invertible import Leading, inverted_layers, invertible_mlp
+from targetprop.networks.network import Dense, Network, mlp
 
 WIDTH, BATCH = 24, 3
 METHODS = [LUSolve(), ExplicitInverse(), ExplicitInverse(0.0), Woodbury(), ConjugateGradients(), Automatic()]

@@ -8,18 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity, LeakyReLU, Tanh
 from targetprop.errors import ConfigError
 from targetprop.feedback.reconstruction import FeedbackStep, layer_noise, white_noise
-from targetprop.initializers import orthogonal
-from targetprop.invertible import invertible_mlp
 from targetprop.losses import ErrorRate, SoftmaxCrossEntropy
-from targetprop.network import Dense, Network, mlp, parameters
+from targetprop.networks.activations import Identity, LeakyReLU, Tanh
+from targetprop.networks.initializers import orthogonal
+from targetprop.networks.invertible import invertible_mlp
+from targetprop.networks.network import Dense, Network, mlp, parameters
 from targetprop.rules import GENERAL, RULES, ExactRule, FeedbackAlignment, ReconstructingRule, Rule
-from targetprop.train import program
-from targetprop.train.optimizers import Adam
-from targetprop.train.state import NETWORK, Data, Hyperparameters, Member, Split, Task, initial_state, stream
-from targetprop.updates import local_gradients, output_update
+from targetprop.rules.updates import local_gradients, output_update
+from targetprop.training import program
+from targetprop.training.optimizers import Adam
+from targetprop.training.state import NETWORK, Data, Hyperparameters, Member, Split, Task, initial_state, stream
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

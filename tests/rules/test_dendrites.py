@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.train.run import train
+from targetprop.training.run import train
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -10,14 +10,15 @@ import pytest
 from targetprop.errors import ConfigError
 from targetprop.feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay, layer_noise
 from targetprop.losses import ErrorRate, SoftmaxCrossEntropy
-from targetprop.network import Fixed, Network, evaluate, mlp, parameters, split_parameters
-from targetprop.recipes import MLP, Recipe
+from targetprop.networks.architectures import MLP
+from targetprop.networks.network import Fixed, Network, evaluate, mlp, parameters, split_parameters
 from targetprop.rules import DDTPRHL, DTP, TP, Backprop, DDTPControl, DDTPLinear, DDTPRHLRec
-from targetprop.train.optimizers import SGD, Adam
-from targetprop.train.program import step
-from targetprop.train.run import train
-from targetprop.train.state import Hyperparameters, Task, initial_state
-from targetprop.updates import local_gradients, minibatch_step, output_update, trainable_parameters
+from targetprop.rules.updates import local_gradients, minibatch_step, output_update, trainable_parameters
+from targetprop.training.optimizers import SGD, Adam
+from targetprop.training.program import step
+from targetprop.training.recipe import Recipe
+from targetprop.training.run import train
+from targetprop.training.state import Hyperparameters, Task, initial_state
 
 SIZES = (5, 8, 7, 6, 3)
 WIDTH, SIGMA, STRENGTH = 11, 0.1, 0.3
@@ -79,11 +80,11 @@ def test_targets_are_the_printed_ones(kind):
 
 
 @RANDOM_HIDDEN
-@pytest.mark.parametrize("regulariser", [WeightDecay(STRENGTH), OutputNoise(STRENGTH)], ids=["decay", "noise"])
+@pytest.mark.parametrize("regularizer", [WeightDecay(STRENGTH), OutputNoise(STRENGTH)], ids=["decay", "noise"])
 @pytest.mark.usefixtures("float64")
-def test_feedback_learns_by_algorithms_3_and_4(kind, regulariser):
+def test_feedback_learns_by_algorithms_3_and_4(kind, regularizer):
     network, x = setting()
-    rule = kind(sigma=SIGMA, regulariser=regulariser, width=WIDTH)
+    rule = kind(sigma=SIGMA, regularizer=regularizer, width=WIDTH)
     feedback = biased(rule.init(network, key=KEY))
     trace = network.trace(x)
     noise = rule.draw(trace, jax.random.fold_in(KEY, 2))
@@ -163,7 +164,7 @@ def moved(before, after) -> list[bool]:
 
 
 @RANDOM_HIDDEN
-def test_random_layer_is_not_trained_and_has_no_optimiser_state(kind):
+def test_random_layer_is_not_trained_and_has_no_optimizer_state(kind):
     before, after = started(kind(width=WIDTH))
     assert not any(moved(before.feedback.hidden, after.feedback.hidden))
     assert all(moved(before.feedback.maps, after.feedback.maps))
@@ -176,7 +177,7 @@ def test_random_layer_is_not_trained_and_has_no_optimiser_state(kind):
 
 
 @pytest.mark.parametrize("optimizer", [Adam(1e-2), SGD(1e-2, 0.9)], ids=["adam", "sgd"])
-def test_frozen_layers_stay_and_cost_no_optimiser_state(optimizer):
+def test_frozen_layers_stay_and_cost_no_optimizer_state(optimizer):
     before, after = started(DDTPLinear(), (1, 3), optimizer)
     _, unfrozen = started(DDTPLinear(), None, optimizer)
     for i, (one, other, free) in enumerate(
@@ -215,7 +216,7 @@ def test_only_layers_that_exist_can_be_trained(layers):
 @pytest.mark.usefixtures("float64")
 def test_control_learns_by_algorithm_5():
     network, x = setting()
-    rule = DDTPControl(sigma=SIGMA, regulariser=WeightDecay(STRENGTH))
+    rule = DDTPControl(sigma=SIGMA, regularizer=WeightDecay(STRENGTH))
     feedback = biased(rule.init(network, key=KEY))
     trace = network.trace(x)
     noise = rule.draw(trace, jax.random.fold_in(KEY, 2))
@@ -253,7 +254,7 @@ def test_weight_decay_pulls_layerwise_mappings_to_zero(kind):
     trace = network.trace(x)
     noise = NoiseDraw(layer_noise(trace, SIGMA, KEY))
     plain = kind(sigma=SIGMA).feedback_step(network, feedback, trace, noise).gradients
-    decayed = kind(sigma=SIGMA, regulariser=WeightDecay(STRENGTH)).feedback_step(network, feedback, trace, noise).gradients
+    decayed = kind(sigma=SIGMA, regularizer=WeightDecay(STRENGTH)).feedback_step(network, feedback, trace, noise).gradients
     for one, other, leaf in zip(*map(jax.tree.leaves, (plain, decayed, feedback)), strict=True):
         np.testing.assert_allclose(other - one, 2 * STRENGTH * leaf, rtol=1e-9, atol=1e-12)
 
@@ -261,7 +262,7 @@ def test_weight_decay_pulls_layerwise_mappings_to_zero(kind):
 # --- given noise ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", [DTP(), DDTPLinear(regulariser=OutputNoise()), DDTPRHL(width=WIDTH), DDTPControl()])
+@pytest.mark.parametrize("rule", [DTP(), DDTPLinear(regularizer=OutputNoise()), DDTPRHL(width=WIDTH), DDTPControl()])
 def test_a_step_with_the_noise_of_a_key_is_the_step_with_that_key(rule):
     network, x = setting()
     feedback = rule.init(network, key=KEY)
@@ -290,7 +291,7 @@ def test_a_step_of_backpropagation_is_the_gradient_of_the_loss():
 
 def test_noise_that_does_not_fit_is_refused_with_the_right_shapes():
     network, x = setting()
-    rule = DDTPLinear(regulariser=OutputNoise())
+    rule = DDTPLinear(regularizer=OutputNoise())
     feedback = rule.init(network, key=KEY)
     noise = rule.draw(network.trace(x), KEY)
     for wrong, error, words in (

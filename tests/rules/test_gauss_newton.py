@@ -6,9 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity, Tanh
-from targetprop.feedback.reconstruction import NoiseDraw, OutputNoise
-from targetprop.gauss_newton import (
+from targetprop.feedback.gauss_newton import (
     CurvatureRoot,
     PerLayerSolver,
     PseudoInverse,
@@ -16,10 +14,12 @@ from targetprop.gauss_newton import (
     gauss_newton_update,
     output_jacobians,
 )
+from targetprop.feedback.reconstruction import NoiseDraw, OutputNoise
 from targetprop.losses import SoftmaxCrossEntropy, SquaredError
-from targetprop.network import Dense, Network, evaluate, mlp, parameters
+from targetprop.networks.activations import Identity, Tanh
+from targetprop.networks.network import Dense, Network, evaluate, mlp, parameters
 from targetprop.rules import DDTPGGN, GaussNewtonTargets, GeneralizedGaussNewtonTargets
-from targetprop.updates import minibatch_step
+from targetprop.rules.updates import minibatch_step
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -132,7 +132,7 @@ def test_pseudo_inverse_is_exact_whatever_the_rank(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damped_solution_is_the_regularised_least_squares_one(kind):
+def test_damped_solution_is_the_regularized_least_squares_one(kind):
     """`argmin ||J d - v||^2 + damping ||d||^2`, solved as an ordinary least-squares problem of a stacked matrix."""
     jacobian, damping = matrix(kind), 1e-2
     v = np.random.default_rng(4).normal(size=len(jacobian))
@@ -216,7 +216,7 @@ def test_curvature_root_is_a_root_and_has_an_inverse():
 def test_curved_reconstruction_is_the_loss_of_equation_192(strength):
     network, x = dense_network()
     loss, sigma, damping = SoftmaxCrossEntropy(), 0.1, 1e-2
-    rule = DDTPGGN(sigma=sigma, regulariser=OutputNoise(strength), curvature_damping=damping)
+    rule = DDTPGGN(sigma=sigma, regularizer=OutputNoise(strength), curvature_damping=damping)
     feedback = rule.init(network, key=jax.random.key(3))
     trace = network.trace(x).with_loss(loss, LABELS)
     noise = rule.draw(trace, jax.random.key(4))

@@ -1,4 +1,4 @@
-"""Variants of any rule: one random layer at a time, slopes inverted, activities normalised."""
+"""Variants of any rule: one random layer at a time, slopes inverted, activities normalized."""
 
 import jax
 import jax.numpy as jnp
@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.activations import NotInvertibleError
 from targetprop.losses import MeanSquaredError, SquaredError
-from targetprop.network import Dense, Network, difference, mlp
-from targetprop.normalization import EPSILON, BatchNormalized
+from targetprop.networks.activations import NotInvertibleError
+from targetprop.networks.network import Dense, Network, difference, mlp
+from targetprop.networks.normalization import EPSILON, BatchNormalized
 from targetprop.rules import Modified, Randomized
-from targetprop.train.optimizers import Adam
-from targetprop.train.program import step
-from targetprop.train.state import Hyperparameters, Task, initial_state
-from targetprop.updates import minibatch_step
+from targetprop.rules.updates import minibatch_step
+from targetprop.training.optimizers import Adam
+from targetprop.training.program import step
+from targetprop.training.state import Hyperparameters, Task, initial_state
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -85,7 +85,7 @@ def layer():
     return BatchNormalized(Dense.create(4, 3, tp.Tanh(), key=jax.random.key(4), dtype=jnp.float64))
 
 
-def test_each_unit_is_normalised_over_the_minibatch(layer, x):
+def test_each_unit_is_normalized_over_the_minibatch(layer, x):
     point = layer.at(x)
     z = (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + EPSILON)
     np.testing.assert_allclose(point.h, np.tanh(z @ layer.dense.weight.T), rtol=1e-12)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Activation, Identity, Tanh
 from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.equilibria import Newton, Sweeps
 from targetprop.dynamics.teachers import Following
@@ -16,7 +15,8 @@ from targetprop.feedback.backward import ExactInverses, TrainedFeedback
 from targetprop.feedback.inverses import LUSolve
 from targetprop.feedback.reconstruction import activity_reconstruction
 from targetprop.losses import SoftmaxCrossEntropy, SquaredError
-from targetprop.network import Dense, Network, evaluate, mlp, parameters
+from targetprop.networks.activations import Activation, Identity, Tanh
+from targetprop.networks.network import Dense, Network, evaluate, mlp, parameters
 from targetprop.rules import ITP, SinglePhase, TwoPhase
 
 KEY = jax.random.key(5)

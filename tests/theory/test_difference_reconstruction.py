@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity
 from targetprop.feedback.maps import direct_maps, layerwise_maps
 from targetprop.feedback.reconstruction import (
     FeedbackStep,
@@ -26,7 +25,8 @@ from targetprop.feedback.reconstruction import (
     output_displacements,
     perturbed,
 )
-from targetprop.network import Network, mlp
+from targetprop.networks.activations import Identity
+from targetprop.networks.network import Network, mlp
 
 SIZES = (8, 7, 6, 4, 3)
 HIDDEN = SIZES[1:-1]
@@ -74,22 +74,22 @@ def weights(maps) -> list:
 
 
 REGULARISERS = pytest.mark.parametrize(
-    "regulariser", [OutputNoise(DAMPING), WeightDecay(DAMPING)], ids=lambda regulariser: type(regulariser).__name__
+    "regularizer", [OutputNoise(DAMPING), WeightDecay(DAMPING)], ids=lambda regularizer: type(regularizer).__name__
 )
 
 
 @REGULARISERS
-def test_theorem_4_descent_on_direct_linear_maps_reaches_the_damped_inverse(regulariser):
+def test_theorem_4_descent_on_direct_linear_maps_reaches_the_damped_inverse(regularizer):
     network = linear_network()
     trace = network.trace(same_sample(network))
-    loop = exact_loop(network, probed=isinstance(regulariser, OutputNoise))
+    loop = exact_loop(network, probed=isinstance(regularizer, OutputNoise))
     # The loss is quadratic with curvature 2 (J J^T + damping), so a step of 1 over the largest one converges.
     curvature = max(2 * np.linalg.norm(jacobian(network, i), 2) ** 2 + 2 * DAMPING for i in range(1, DEPTH))
 
     @jax.jit
     def descend(maps):
         def step(_, maps):
-            gradients = direct_reconstruction(maps, trace, loop, SIGMA, regulariser).gradients
+            gradients = direct_reconstruction(maps, trace, loop, SIGMA, regularizer).gradients
             return jax.tree.map(lambda leaf, gradient: leaf - gradient / curvature, maps, gradients)
 
         return jax.lax.fori_loop(0, 3000, step, maps)

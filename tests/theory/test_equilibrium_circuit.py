@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity
 from targetprop.dynamics import chain
 from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.equilibria import Integration, Sweeps
 from targetprop.dynamics.stability import stability
 from targetprop.dynamics.teachers import Injected
 from targetprop.feedback.backward import ExactInverses
-from targetprop.network import Dense, Network
+from targetprop.networks.activations import Identity
+from targetprop.networks.network import Dense, Network
 from targetprop.rules import TargetPropExact
 
 WIDTH, BATCH = 4, 3

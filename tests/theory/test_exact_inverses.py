@@ -9,21 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from targetprop.activations import Activation, Identity, LeakyReLU, Softplus, Tanh
 from targetprop.errors import ConfigError
 from targetprop.feedback.inverses import LUSolve
-from targetprop.initializers import orthogonal
-from targetprop.invertible import LeadingLoss, invertible_mlp
-from targetprop.losses import SoftmaxCrossEntropy, SquaredError
-from targetprop.network import mlp
+from targetprop.losses import LeadingLoss, SoftmaxCrossEntropy, SquaredError
+from targetprop.networks.activations import Activation, Identity, LeakyReLU, Softplus, Tanh
+from targetprop.networks.initializers import orthogonal
+from targetprop.networks.invertible import invertible_mlp
+from targetprop.networks.network import mlp
 from targetprop.rules import ITP, Backprop, GAITProp, TargetPropExact
-from targetprop.updates import local_gradients, output_update
+from targetprop.rules.updates import local_gradients, output_update
 
 WIDTH, BATCH = 6, 4
 
 
 def net(depth=4, activation=None, initializer=None, seed=0):
-    """A network of square layers, with biases; random weights unless an initialiser is given."""
+    """A network of square layers, with biases; random weights unless an initializer is given."""
     made = invertible_mlp(
         (WIDTH,) * (depth + 1), activation or Tanh(), initializer=initializer, key=jax.random.key(seed), dtype=jnp.float64
     )

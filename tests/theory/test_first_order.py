@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Activation, Sigmoid, Softplus, Tanh
 from targetprop.losses import SquaredError
-from targetprop.network import Dense, Layer, Network, Point, evaluate, mlp
+from targetprop.networks.activations import Activation, Sigmoid, Softplus, Tanh
+from targetprop.networks.network import Dense, Layer, Network, Point, evaluate, mlp
 from targetprop.rules import DTP, TP
-from targetprop.updates import output_update
+from targetprop.rules.updates import output_update
 
 SIZES = (8, 7, 6, 4, 3)
 STEPSIZES = 2.0 ** -np.arange(8, 14)

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity, Tanh
+from targetprop.feedback.gauss_newton import PseudoInverse, gauss_newton_update
 from targetprop.feedback.reconstruction import NoiseDraw, OutputNoise
-from targetprop.gauss_newton import PseudoInverse, gauss_newton_update
 from targetprop.losses import SoftmaxCrossEntropy, SquaredError
-from targetprop.network import Dense, Layer, Network, Point, evaluate, mlp
+from targetprop.networks.activations import Identity, Tanh
+from targetprop.networks.network import Dense, Layer, Network, Point, evaluate, mlp
 from targetprop.rules import DDTPGGN, TP, Backprop, DDTPLinear, GaussNewtonTargets, GeneralizedGaussNewtonTargets
-from targetprop.updates import local_gradients, minibatch_step
+from targetprop.rules.updates import local_gradients, minibatch_step
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -114,7 +114,7 @@ def test_theorem_4_damped_pseudo_inverse_minimises_the_loss_of_a_nonlinear_netwo
     feedback = eqx.tree_at(lambda maps: [g.dense.weight for g in maps], feedback, optimal)
 
     def gradients(feedback, sigma):
-        rule = DDTPLinear(sigma=sigma, regulariser=OutputNoise(damping))
+        rule = DDTPLinear(sigma=sigma, regularizer=OutputNoise(damping))
         return rule.feedback_step(network, feedback, trace, unit_noise(6, 3, sigma, 2))
 
     for i, (jacobian, best) in enumerate(zip(jacobians, map(np.asarray, optimal), strict=True)):
@@ -143,7 +143,7 @@ def test_equation_196_curved_reconstruction_teaches_generalized_gauss_newton_tar
     hessian += curvature_damping * np.eye(3)
     values, vectors = np.linalg.eigh(hessian)
     root = (vectors * np.sqrt(values)) @ vectors.T
-    rule = DDTPGGN(sigma=0.1, regulariser=OutputNoise(damping), curvature_damping=curvature_damping)
+    rule = DDTPGGN(sigma=0.1, regularizer=OutputNoise(damping), curvature_damping=curvature_damping)
     jacobians = [product(network, i) for i in (1, 2)]
     metrics = [np.linalg.inv(j.T @ hessian @ j + damping * np.eye(6)) for j in jacobians]
     optimal = [jnp.asarray(metric @ j.T @ root) for metric, j in zip(metrics, jacobians, strict=True)]

@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from targetprop.dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
 from targetprop.dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from targetprop.errors import ConfigError, UserError
-from targetprop.initializers import orthogonal
 from targetprop.losses import SquaredError
-from targetprop.network import mlp, split_parameters
+from targetprop.networks.activations import Identity, LeakyReLU, ReLU, Sigmoid, Tanh
+from targetprop.networks.initializers import orthogonal
+from targetprop.networks.network import mlp, split_parameters
 from targetprop.rules import Backprop, GradientTargets
-from targetprop.updates import minibatch_step
+from targetprop.rules.updates import minibatch_step
 
 SIZES = (5, 7, 6, 4, 3)
 DEPTH = len(SIZES) - 1

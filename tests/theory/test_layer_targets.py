@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity, LeakyReLU
-from targetprop.gauss_newton import PseudoInverse, output_jacobians
-from targetprop.network import Network, mlp
+from targetprop.feedback.gauss_newton import PseudoInverse, output_jacobians
+from targetprop.networks.activations import Identity, LeakyReLU
+from targetprop.networks.network import Network, mlp
 from targetprop.rules import GaussNewtonTargets, TargetPropExact
 
 KEY = jax.random.key(0)

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity, LeakyReLU, Tanh
 from targetprop.diagnostics import decompose
 from targetprop.errors import ConfigError
-from targetprop.feedback.inversion import BenIsraelCohen, InverseGradient, ben_israel_cohen, regularised_inverse
+from targetprop.feedback.gauss_newton import PseudoInverse
+from targetprop.feedback.inversion import BenIsraelCohen, InverseGradient, ben_israel_cohen, regularized_inverse
 from targetprop.feedback.maps import InverseFeedback, inverse_maps
-from targetprop.gauss_newton import PseudoInverse
-from targetprop.network import Dense, Network, mlp
+from targetprop.networks.activations import Identity, LeakyReLU, Tanh
+from targetprop.networks.network import Dense, Network, mlp
 from targetprop.rules import DTPAI, TPAI, GaussNewtonTargets, Randomized
 
 S = LeakyReLU(0.35)
@@ -67,10 +67,10 @@ def test_lemma_4_5_the_loss_on_white_noise_is_the_decoupled_energy(below, above)
     np.testing.assert_allclose(loss, energy, rtol=1e-12)
 
 
-@pytest.mark.parametrize("coloured", [False, True])
-def test_theorem_4_6_square_layers_reach_the_inverse_for_any_noise_of_full_rank(coloured):
+@pytest.mark.parametrize("colored", [False, True])
+def test_theorem_4_6_square_layers_reach_the_inverse_for_any_noise_of_full_rank(colored):
     w = gaussian(0, 4, 4)
-    x = batch_with_second_moment(covariance(2, 4) if coloured else SIGMA**2 * jnp.eye(4))
+    x = batch_with_second_moment(covariance(2, 4) if colored else SIGMA**2 * jnp.eye(4))
     for q, stationary in ((jnp.linalg.inv(w), True), (jnp.linalg.inv(w) + 1e-3 * gaussian(1, 4, 4), False)):
         gradient, _ = learned(InverseGradient(), q, w, x)
         assert (np.linalg.norm(gradient) < 1e-10) == stationary
@@ -103,7 +103,7 @@ def test_theorem_4_6_contracting_layers_reach_the_pseudo_inverse_where_the_noise
 def test_theorem_4_7_the_minimum_with_weight_decay(below, above):
     w, strength = gaussian(0, above, below), 0.3
     x, learner = batch_with_second_moment(SIGMA**2 * jnp.eye(below)), InverseGradient(strength)
-    closed = regularised_inverse(w, strength / SIGMA**2)
+    closed = regularized_inverse(w, strength / SIGMA**2)
     q = gaussian(1, below, above)
     curvature = 2 * (SIGMA**2 * np.linalg.norm(w, 2) ** 2 + strength)
     for _ in range(400):
@@ -114,7 +114,7 @@ def test_theorem_4_7_the_minimum_with_weight_decay(below, above):
 @WIDTHS
 def test_theorem_4_7_vanishing_weight_decay_gives_the_pseudo_inverse(below, above):
     w = gaussian(0, above, below)
-    errors = [np.linalg.norm(regularised_inverse(w, damping) - jnp.linalg.pinv(w)) for damping in (1e-3, 1e-4, 1e-5)]
+    errors = [np.linalg.norm(regularized_inverse(w, damping) - jnp.linalg.pinv(w)) for damping in (1e-3, 1e-4, 1e-5)]
     assert errors[0] / errors[1] == pytest.approx(10, rel=0.1)
     assert errors[1] / errors[2] == pytest.approx(10, rel=0.1)
 
@@ -178,7 +178,7 @@ def path(widths, seed=0, spoil=None):
     return list(zip(weights, slopes, strict=True))
 
 
-def factorises(layers) -> bool:
+def factorizes(layers) -> bool:
     """Whether `J_i^† = W_{i+1}^† D_{i+1}^{-1} .. W_L^† D_L^{-1}` for every hidden layer `i` (equation 5.48)."""
     for i in range(len(layers)):
         jacobian = factored = np.eye(layers[i][0].shape[1])
@@ -203,23 +203,23 @@ def factorises(layers) -> bool:
         ((6, 4, 4, 3), False),
     ],
 )
-def test_lemma_4_8_the_pseudo_inverse_factorises_where_the_widths_allow_it(widths, expected):
+def test_lemma_4_8_the_pseudo_inverse_factorizes_where_the_widths_allow_it(widths, expected):
     for seed in range(5):
-        assert factorises(path(widths, 100 * seed)) == expected
+        assert factorizes(path(widths, 100 * seed)) == expected
 
 
 @pytest.mark.parametrize("spoil", [0, 1, 2])
 def test_lemma_4_8_needs_the_last_weight_of_full_rank_too(spoil):
     """The thesis asks it of W_2 .. W_{L-1} alone."""
-    assert factorises(path((5, 4, 4, 4)))
-    assert not factorises(path((5, 4, 4, 4), spoil=spoil))
+    assert factorizes(path((5, 4, 4, 4)))
+    assert not factorizes(path((5, 4, 4, 4), spoil=spoil))
 
 
 def test_lemma_4_8_is_no_equivalence_for_special_matrices():
     """The proof leaves such cases out: a wide last layer with orthonormal rows after an orthogonal one, and equal slopes."""
     square = np.linalg.qr(np.asarray(gaussian(0, 4, 4)))[0]
     rows = np.linalg.qr(np.asarray(gaussian(1, 4, 3)))[0].T
-    assert factorises([(square, np.full(4, 2.0)), (rows, np.full(3, 3.0))])
+    assert factorizes([(square, np.full(4, 2.0)), (rows, np.full(3, 3.0))])
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity
 from targetprop.feedback.maps import direct_maps, layerwise_maps
 from targetprop.losses import SquaredError
-from targetprop.network import mlp
+from targetprop.networks.activations import Identity
+from targetprop.networks.network import mlp
 from targetprop.rules import DTP, DDTPLinear
-from targetprop.updates import local_gradients, output_update
+from targetprop.rules.updates import local_gradients, output_update
 
 SIZES = (8, 7, 6, 4, 3)
 DEPTH = len(SIZES) - 1

@@ -10,17 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity, LeakyReLU, Sigmoid, Tanh
 from targetprop.dynamics.equilibria import Integration, Sweeps, trajectory
 from targetprop.dynamics.multiplexing import Multiplex
 from targetprop.dynamics.teachers import Clamped, Following, Held
 from targetprop.feedback.backward import ApproximateInverses, ExactInverses, TrainedFeedback
 from targetprop.feedback.maps import layerwise_maps
 from targetprop.feedback.reconstruction import WeightDecay
-from targetprop.initializers import orthogonal
-from targetprop.invertible import invertible_mlp
 from targetprop.losses import SquaredError
-from targetprop.network import mlp
+from targetprop.networks.activations import Identity, LeakyReLU, Sigmoid, Tanh
+from targetprop.networks.initializers import orthogonal
+from targetprop.networks.invertible import invertible_mlp
+from targetprop.networks.network import mlp
 from targetprop.rules import DTP, Multiplexing, TargetPropExact
 
 SIZES = (4, 6, 5, 5, 3)

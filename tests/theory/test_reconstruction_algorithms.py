@@ -12,12 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Activation, LeakyReLU, Sigmoid, Tanh
 from targetprop.feedback.maps import FeedbackMaps, direct_maps, layerwise_maps
 from targetprop.feedback.reconstruction import (
     NoiseLoop,
     OutputNoise,
-    Regulariser,
+    Regularizer,
     WeightDecay,
     carry_noise,
     chained_reconstruction,
@@ -27,7 +26,8 @@ from targetprop.feedback.reconstruction import (
     output_displacements,
     perturbed,
 )
-from targetprop.network import Network, Trace, mlp, parameters
+from targetprop.networks.activations import Activation, LeakyReLU, Sigmoid, Tanh
+from targetprop.networks.network import Network, Trace, mlp, parameters
 
 SIZES = (8, 7, 6, 4, 3)
 DEPTH = len(SIZES) - 1
@@ -36,7 +36,7 @@ KEY = jax.random.key(0)
 
 ACTIVATIONS = pytest.mark.parametrize("activation", [Tanh(), Sigmoid(), LeakyReLU()], ids=lambda a: type(a).__name__)
 REGULARISERS = pytest.mark.parametrize(
-    "regulariser", [OutputNoise(0.3), WeightDecay(0.3)], ids=lambda regulariser: type(regulariser).__name__
+    "regularizer", [OutputNoise(0.3), WeightDecay(0.3)], ids=lambda regularizer: type(regularizer).__name__
 )
 
 
@@ -48,10 +48,10 @@ class Setting(NamedTuple):
     loop: NoiseLoop
 
 
-def setting(activation: Activation, regulariser: Regulariser) -> Setting:
+def setting(activation: Activation, regularizer: Regularizer) -> Setting:
     network = mlp(SIZES, activation, key=KEY)
     trace = network.trace(jnp.asarray(np.random.default_rng(1).normal(size=(4, SIZES[0]))))
-    noise = draw_noise(trace, SIGMA, regulariser, jax.random.fold_in(KEY, 2))
+    noise = draw_noise(trace, SIGMA, regularizer, jax.random.fold_in(KEY, 2))
     return Setting(network, trace, carry_noise(network, trace, noise))
 
 
@@ -79,19 +79,19 @@ def squared(x):
     return jnp.sum(x**2) / x.shape[0]
 
 
-def penalty(g, regulariser, arrived):
-    """The regulariser: weight decay, or the second term of equation (9) for a probe that `arrived` at the layer."""
-    if isinstance(regulariser, WeightDecay):
-        return regulariser.strength * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(parameters(g)))
-    return regulariser.strength * squared(arrived) / SIGMA**2
+def penalty(g, regularizer, arrived):
+    """The regularizer: weight decay, or the second term of equation (9) for a probe that `arrived` at the layer."""
+    if isinstance(regularizer, WeightDecay):
+        return regularizer.strength * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(parameters(g)))
+    return regularizer.strength * squared(arrived) / SIGMA**2
 
 
-def algorithm_1(maps, s: Setting, i: int, regulariser):
+def algorithm_1(maps, s: Setting, i: int, regularizer):
     g, corrupted = held(maps, i - 1)[i - 1], s.trace.h[i] + s.loop.noise[i - 1]
     return squared(g.at(s.network.layers[i].at(corrupted).h).h - corrupted)
 
 
-def algorithm_2(maps, s: Setting, i: int, regulariser):
+def algorithm_2(maps, s: Setting, i: int, regularizer):
     maps, h = held(maps, i - 1), s.trace.h
 
     def down(reconstructed):
@@ -102,10 +102,10 @@ def algorithm_2(maps, s: Setting, i: int, regulariser):
 
     corrupted = h[i] + s.loop.noise[i - 1]
     arrived = None if s.loop.probe is None else down(h[-1] + s.loop.probe) - h[i]
-    return squared(down(to_output(s, i, corrupted)) - corrupted) / SIGMA**2 + penalty(maps[i - 1], regulariser, arrived)
+    return squared(down(to_output(s, i, corrupted)) - corrupted) / SIGMA**2 + penalty(maps[i - 1], regularizer, arrived)
 
 
-def algorithm_3(maps, s: Setting, i: int, regulariser):
+def algorithm_3(maps, s: Setting, i: int, regularizer):
     g, h = held(maps, i - 1)[i - 1], s.trace.h
 
     def down(reached):
@@ -113,11 +113,11 @@ def algorithm_3(maps, s: Setting, i: int, regulariser):
 
     corrupted = h[i] + s.loop.noise[i - 1]
     arrived = None if s.loop.probe is None else down(h[-1] + s.loop.probe) - h[i]
-    return squared(down(to_output(s, i, corrupted)) - corrupted) / SIGMA**2 + penalty(g, regulariser, arrived)
+    return squared(down(to_output(s, i, corrupted)) - corrupted) / SIGMA**2 + penalty(g, regularizer, arrived)
 
 
-def assert_same_losses_and_gradients(step, algorithm, maps, s: Setting, regulariser):
-    losses = [lambda maps, i=i: algorithm(maps, s, i, regulariser) for i in range(1, DEPTH)]
+def assert_same_losses_and_gradients(step, algorithm, maps, s: Setting, regularizer):
+    losses = [lambda maps, i=i: algorithm(maps, s, i, regularizer) for i in range(1, DEPTH)]
     values, gradients = eqx.filter_jit(lambda maps: step_of_all(losses, maps))(maps)
     np.testing.assert_allclose(step.losses, values, rtol=1e-10)
     assert jax.tree.structure(step.gradients) == jax.tree.structure(gradients)
@@ -151,19 +151,19 @@ def test_layerwise_reconstruction_is_algorithm_1():
 
 @REGULARISERS
 @pytest.mark.parametrize("activation", [Tanh(), Sigmoid()], ids=lambda a: type(a).__name__)
-def test_chained_reconstruction_is_algorithm_2(activation, regulariser):
-    s = setting(activation, regulariser)
+def test_chained_reconstruction_is_algorithm_2(activation, regularizer):
+    s = setting(activation, regularizer)
     maps = disturbed(layerwise_maps(s.network, activation, key=KEY))
-    step = jax.jit(lambda maps: chained_reconstruction(maps, s.trace, s.loop, SIGMA, regulariser))(maps)
-    assert_same_losses_and_gradients(step, algorithm_2, maps, s, regulariser)
+    step = jax.jit(lambda maps: chained_reconstruction(maps, s.trace, s.loop, SIGMA, regularizer))(maps)
+    assert_same_losses_and_gradients(step, algorithm_2, maps, s, regularizer)
 
 
 @REGULARISERS
-def test_direct_reconstruction_is_algorithm_3(regulariser):
-    s = setting(Tanh(), regulariser)
+def test_direct_reconstruction_is_algorithm_3(regularizer):
+    s = setting(Tanh(), regularizer)
     maps = disturbed(direct_maps(s.network, Tanh(), key=KEY))
-    step = jax.jit(lambda maps: direct_reconstruction(maps, s.trace, s.loop, SIGMA, regulariser))(maps)
-    assert_same_losses_and_gradients(step, algorithm_3, maps, s, regulariser)
+    step = jax.jit(lambda maps: direct_reconstruction(maps, s.trace, s.loop, SIGMA, regularizer))(maps)
+    assert_same_losses_and_gradients(step, algorithm_3, maps, s, regularizer)
 
 
 def test_a_lower_loss_would_otherwise_train_the_mappings_above_it():

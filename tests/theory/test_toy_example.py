@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.activations import Identity, LeakyReLU
-from targetprop.reproduce.thesis2019.toy import (
+from targetprop.networks.activations import Identity, LeakyReLU
+from targetprop.papers.thesis2019.toy import (
     LINEAR,
     MODIFIED,
     NONLINEAR,

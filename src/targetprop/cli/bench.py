@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from ..benchmark import VARIANTS, InvertibleMLP, TanhMLP, measure
-from ..paths import check_file, make_folder
-from ..provenance import describe, environment
+from ..experiments.benchmark import VARIANTS, InvertibleMLP, TanhMLP, measure
+from ..training.paths import check_file, make_folder
+from ..training.provenance import describe, environment
 from .output import find_rule, print_json, print_table
 from .parsing import parse
 

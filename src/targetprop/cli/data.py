@@ -53,8 +53,8 @@ def _list(args: list[str]) -> int:
     if options.json:
         print_json([dataclasses.asdict(record) for record in records])
     else:
-        rows = [(r.name, f"{r.train:,} / {r.test:,}", " x ".join(map(str, r.shape)), r.where, r.licence) for r in records]
-        print_table("Data sets", ("name", "train / test", "shape", "where", "licence"), rows)
+        rows = [(r.name, f"{r.train:,} / {r.test:,}", " x ".join(map(str, r.shape)), r.where, r.license) for r in records]
+        print_table("Data sets", ("name", "train / test", "shape", "where", "license"), rows)
     return 0
 
 

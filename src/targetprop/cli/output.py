@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ..errors import UserError
 from ..rules import RULES, Rule
-from ..train.result import finite_or_none
+from ..training.result import finite_or_none
 
 
 class UsageError(UserError):

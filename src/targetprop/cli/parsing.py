@@ -8,12 +8,12 @@ from typing import Any
 
 import tyro
 
-from ..activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from ..dynamics.equilibria import EquilibriumSolver, Integration, Newton, Sweeps
 from ..dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost, Start
 from ..dynamics.integrators import Euler, Integrator, SteadyState
 from ..dynamics.plasticity import Along, AtEquilibrium, Plasticity
 from ..feedback.backward import ApproximateInverses, Backward, ExactInverses, TrainedFeedback
+from ..feedback.gauss_newton import PseudoInverse, Solver, Tikhonov
 from ..feedback.inverses import (
     Automatic,
     ConjugateGradients,
@@ -24,10 +24,10 @@ from ..feedback.inverses import (
     Woodbury,
 )
 from ..feedback.inversion import BenIsraelCohen, InverseGradient, InverseLearner
-from ..feedback.reconstruction import Decay, OutputNoise, Regulariser, WeightDecay, WeightDecayPerUnit
-from ..gauss_newton import PseudoInverse, Solver, Tikhonov
+from ..feedback.reconstruction import Decay, OutputNoise, Regularizer, WeightDecay, WeightDecayPerUnit
 from ..losses import Loss, SoftmaxCrossEntropy, SquaredError
-from ..penalties import OrthogonalityPenalty, Penalty
+from ..networks.activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from ..training.penalties import OrthogonalityPenalty, Penalty
 from .output import UsageError
 
 WORDS: dict[Any, dict[str, type]] = {
@@ -39,7 +39,7 @@ WORDS: dict[Any, dict[str, type]] = {
         "softplus": Softplus,
         "identity": Identity,
     },
-    Regulariser: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit, "output-noise": OutputNoise},
+    Regularizer: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit, "output-noise": OutputNoise},
     Decay: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit},
     Start: {"activity": AtActivity, "zero": AtZero},
     Integrator: {"euler": Euler, "steady-state": SteadyState},

@@ -3,19 +3,19 @@
 from typing import Any
 
 from ..errors import ConfigError
-from ..reproduce.item import Item, Options, document, estimate, run_missing, save
-from ..reproduce.items import SOURCES, item, items
+from ..experiments.item import Item, Options, document, estimate, run_missing, save
+from ..papers import items as catalog
 from .output import print_json, print_table, print_text, split_name
 from .parsing import parse
 
 
 def run(args: list[str]) -> int:
     """Run what is missing of a published table or figure, and print ours beside theirs; 0 if nothing was left unfinished."""
-    source, rest = split_name(args, "reproduce", "a paper, followed by an item of it", SOURCES)
-    known = items(source)
+    source, rest = split_name(args, "reproduce", "a paper, followed by an item of it", catalog.SOURCES)
+    known = catalog.items(source)
     titles = [entry.title for entry in known.values()]
     name, rest = split_name(rest, f"reproduce {source}", "one of its items", tuple(known), titles)
-    found = item(source, name)
+    found = catalog.item(source, name)
     options: Options = parse(
         type(found.defaults), default=found.defaults, args=rest, verb=f"reproduce {source} {name}", description=found.title
     )

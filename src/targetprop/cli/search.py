@@ -4,8 +4,8 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from ..recipes import recipe
-from ..recipes.search import search
+from ..experiments.catalog import recipe
+from ..experiments.search import search
 from ..rules import RULES
 from .output import print_json, print_table, split_name
 from .parsing import parse

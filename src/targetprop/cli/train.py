@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 from ..diagnostics import USUAL, Probe, named_diagnostics
-from ..recipes import Recipe, recipe, recipe_names
-from ..recipes._base import Flattened
+from ..experiments.catalog import recipe
+from ..experiments.sources import recipe_names
 from ..rules import RULES
-from ..train.checkpoint import CHECKPOINT, load_header
-from ..train.result import Result
-from ..train.run import train
+from ..training.checkpoint import CHECKPOINT, load_header
+from ..training.recipe import Flattened, Recipe
+from ..training.result import Result
+from ..training.run import train
 from .output import flag_value, print_json, print_table, split_name
 from .parsing import parse
 

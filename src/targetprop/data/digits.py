@@ -18,7 +18,7 @@ _CARD = Card(
     test=360,
     shape=(1, 8, 8),
     classes=10,
-    licence="CC BY 4.0 (Alpaydin, Kaynak: Optical Recognition of Handwritten Digits, UCI)",
+    license="CC BY 4.0 (Alpaydin, Kaynak: Optical Recognition of Handwritten Digits, UCI)",
     validation=300,
 )
 
@@ -28,7 +28,7 @@ class Digits(Source):
     """The 1,797 digits of 8 x 8 pixels that scikit-learn carries (`sklearn.datasets.load_digits`).
 
     They have no published split. One fixed permutation (NumPy's PCG64, seed 0) sends the first 1,437 to
-    training and the other 360 to test. Pixels are divided by 16 and then standardised with one mean and one
+    training and the other 360 to test. Pixels are divided by 16 and then standardized with one mean and one
     standard deviation, those of all training pixels together.
     """
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from targetprop.data.catalogue import SOURCES
+from targetprop.data.catalog import SOURCES
 from targetprop.data.dataset import Dataset
 from targetprop.data.errors import DataError
 from targetprop.data.layout import cache
@@ -27,7 +27,7 @@ class Record:
     test: int
     shape: tuple[int, ...]
     classes: int | None
-    licence: str
+    license: str
     here: bool
     where: str
 
@@ -75,7 +75,7 @@ def verify(name: str) -> list[Check]:
 
 
 def describe() -> list[Record]:
-    """A record of each data set: name, sizes, shape, licence, and where it is."""
+    """A record of each data set: name, sizes, shape, license, and where it is."""
     return [_record(source) for source in SOURCES.values()]
 
 
@@ -87,7 +87,7 @@ def _record(source: Source) -> Record:
         card.test,
         card.shape,
         card.classes,
-        card.licence,
+        card.license,
         here=where is not None,
         where=where or f"not here: targetprop data fetch {card.name}",
     )

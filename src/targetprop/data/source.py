@@ -19,7 +19,7 @@ class Card:
     - `train`, `test`: numbers of examples.
     - `shape`: the shape of one input.
     - `classes`: the number of classes, or None for regression.
-    - `licence`: under which terms the data may be used.
+    - `license`: under which terms the data may be used.
     - `validation`: how many training examples are held out by default.
     """
 
@@ -28,7 +28,7 @@ class Card:
     test: int
     shape: tuple[int, ...]
     classes: int | None
-    licence: str
+    license: str
     validation: int
 
 

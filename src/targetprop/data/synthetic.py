@@ -25,7 +25,7 @@ _CARD = Card(
     test=_TEST,
     shape=(_SIZES[0],),
     classes=None,
-    licence="none needed: computed here",
+    license="none needed: computed here",
     validation=_TRAIN // 10,
 )
 
@@ -62,7 +62,7 @@ def make_teacher(*, sizes: tuple[int, ...] = _SIZES, train: int = _TRAIN, test: 
     scale = train_y.std()
     if scale == 0.0:
         raise DataError(
-            f"teacher: all {train_y.size} training targets are equal and cannot be standardised; "
+            f"teacher: all {train_y.size} training targets are equal and cannot be standardized; "
             f"raise train or widen sizes {sizes}"
         )
     return Dataset(
@@ -182,7 +182,7 @@ def _student_teacher(name: str, sizes: tuple[int, ...], train: int) -> Computed:
     def make(seed: int = 0) -> Dataset:
         return replace(make_student_teacher(sizes=sizes, train=train, test=test, seed=seed).data, name=name)
 
-    return Computed(Card(name, train, test, sizes[:1], None, _CARD.licence, train // 10), make, ("seed",))
+    return Computed(Card(name, train, test, sizes[:1], None, _CARD.license, train // 10), make, ("seed",))
 
 
 COMPUTED = (

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..gauss_newton import Solver
-from ..network import Network, Trace
+from ..feedback.gauss_newton import Solver
+from ..networks.network import Network, Trace
 from ..rules import Backprop, GaussNewtonTargets
-from ..updates import local_gradients
+from ..rules.updates import local_gradients
 
 
 def angle(u: Float[Array, "... n"], v: Float[Array, "... n"]) -> Float[Array, "..."]:

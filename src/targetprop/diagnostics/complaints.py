@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..network import Network, parameters
-from ..updates import Layers
+from ..networks.network import Network, parameters
+from ..rules.updates import Layers
 from .angles import flat
 
 STANDSTILL = 1e-6

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..gauss_newton import Jacobian, output_jacobians
-from ..linear_algebra import counted, decomposed
-from ..network import Network, Trace
+from .._linear_algebra import counted, decomposed
+from ..feedback.gauss_newton import Jacobian, output_jacobians
+from ..networks.network import Network, Trace
 from .angles import angle, flat
 
 DAMPINGS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)

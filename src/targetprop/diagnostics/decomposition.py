@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..network import Network, Trace
+from ..networks.network import Network, Trace
 from ..rules import TP, TPAI, Dendrites, Rule, Updates, Variant
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..network import Network, Trace, difference
+from ..networks.network import Network, Trace, difference
 from ..rules import GradientTargets, Updates
 from .decomposition import sizes
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ..gauss_newton import Jacobian, output_jacobians
-from ..linear_algebra import counted, decomposed
-from ..network import Dense, Network, Trace, evaluate, split_parameters
+from .._linear_algebra import counted, decomposed
+from ..feedback.gauss_newton import Jacobian, output_jacobians
+from ..networks.network import Dense, Network, Trace, evaluate, split_parameters
 from .angles import flat
 
 

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..network import Network, split_parameters
+from ..networks.network import Network, split_parameters
 
 
 def output_change(network: Network, x: Array, gradients: Network) -> Float[Array, "batch n_L"]:

@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._linear_algebra import decomposed
 from ..errors import ConfigError
-from ..gauss_newton import PseudoInverse, Solver, Tikhonov, gauss_newton_update, output_jacobians
-from ..linear_algebra import decomposed
+from ..feedback.gauss_newton import PseudoInverse, Solver, Tikhonov, gauss_newton_update, output_jacobians
 from ..losses import Loss, Target
-from ..network import Network, Trace
+from ..networks.network import Network, Trace
 from ..rules import Dendrites, GradientTargets, Multiplexing, Rule, Updates
 from ..rules.target_propagation import propagate_differences, propagate_targets
-from ..updates import local_gradients, output_update
+from ..rules.updates import local_gradients, output_update
 from .angles import angle, backprop_gradients, flat, gauss_newton_target_gradients, layer_angles
 from .damping import DAMPINGS, damping_angles
 from .decomposition import decompose, sizes

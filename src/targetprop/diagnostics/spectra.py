@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..gauss_newton import output_jacobians
-from ..linear_algebra import decomposed
-from ..network import Network, Trace
+from .._linear_algebra import decomposed
+from ..feedback.gauss_newton import output_jacobians
+from ..networks.network import Network, Trace
 from ..rules import Rule
 
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..network import Activity, Layer, Network, Point, Trace, difference
+from ..networks.network import Activity, Layer, Network, Point, Trace, difference
 from ._base import Displacements, Dynamics, norms
 from .teachers import Held, Injected, Teacher
 

@@ -11,8 +11,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from .._linear_algebra import solve
 from ..errors import ConfigError, check_positive
-from ..linear_algebra import solve
 from ._base import Displacements, Dynamics, norms
 
 Course = tuple[Float[Array, "..."], ...]  # displacements with a leading axis of times
@@ -87,7 +87,7 @@ class Sweeps(EquilibriumSolver):
 
 class Newton(EquilibriumSolver):
     """Newton's method on all layers of a sample at once, at most `steps` times. A step costs the Jacobian of the whole
-    circuit and its factorisation: for small networks, and for feedback that is far from an inverse."""
+    circuit and its factorization: for small networks, and for feedback that is far from an inverse."""
 
     tolerance: float = 1e-4
     steps: int = eqx.field(static=True, default=20)

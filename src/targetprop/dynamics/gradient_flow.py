@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..errors import check_positive
-from ..network import LayerLike, Point, Trace, difference
+from ..networks.network import LayerLike, Point, Trace, difference
 
 Activity = Float[Array, "batch ..."]
 

@@ -11,8 +11,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from .._linear_algebra import one_by_one
 from ..errors import ConfigError, check_positive
-from ..linear_algebra import one_by_one
 from .gradient_flow import Activity, Flow
 
 
@@ -104,7 +104,7 @@ class SteadyState(Integrator):
         raise ConfigError("A flow that is followed to its end has no time: use Euler's method.")
 
     def follow(self, flow: Flow, start: Activity) -> Rest:
-        """Follow each sample for itself: its target does not depend on its neighbours in the batch."""
+        """Follow each sample for itself: its target does not depend on its neighbors in the batch."""
         return one_by_one(lambda *sample: self._follow(flow, *sample), flow.point, flow.above, start)
 
     def _follow(self, flow: Flow, point, above, start) -> Rest:

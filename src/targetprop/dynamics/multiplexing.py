@@ -21,10 +21,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..activations import Activation, Identity
 from ..feedback.maps import DenseFeedback
-from ..invertible import Leading
-from ..network import Activity, Dense, Layer, LayerLike, Network, Point, Trace, difference, evaluate
+from ..networks.activations import Activation, Identity
+from ..networks.invertible import Leading
+from ..networks.network import Activity, Dense, Layer, LayerLike, Network, Point, Trace, difference, evaluate
 from ._base import Displacements, Dynamics, norms
 from .teachers import Held, Teacher
 

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from ..errors import ConfigError
 from ..feedback.backward import Backward
 from ..feedback.maps import DenseFeedback, InverseFeedback
-from ..network import Activity, Dense, Network, Point, parameters
+from ..networks.network import Activity, Dense, Network, Point, parameters
 from ._base import Displacements
 from .circuit import Circuit, Motion, scaled_up
 from .equilibria import integrate, trajectory, typical_sizes

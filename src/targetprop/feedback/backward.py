@@ -7,9 +7,9 @@ from typing import Any
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..activations import Activation, Tanh
-from ..invertible import inverted_layers
-from ..network import Activity, Layer, LayerLike, Network, Point, Trace
+from ..networks.activations import Activation, Tanh
+from ..networks.invertible import inverted_layers
+from ..networks.network import Activity, Layer, LayerLike, Network, Point, Trace
 from .inverses import Automatic, Inverse, follow_inverses, init_inverses, inverse_displacement
 from .maps import inverse_maps, layerwise_maps
 from .reconstruction import Decay, FeedbackStep, WeightDecay, activity_reconstruction

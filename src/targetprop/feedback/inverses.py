@@ -13,14 +13,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from .._linear_algebra import inverse, orthonormal_columns, solve_columns
 from ..errors import check_fraction, check_positive
-from ..invertible import Leading, inverted_layers
-from ..linear_algebra import inverse, orthonormal_columns, solve_columns
-from ..network import Dense, LayerLike, Network, Point, Trace
+from ..networks.invertible import Leading, inverted_layers
+from ..networks.network import Dense, LayerLike, Network, Point, Trace
 
 Weight = Float[Array, "n n"]
 
-NARROW = 128  # up to this width an LU factorisation costs less than keeping an inverse
+NARROW = 128  # up to this width an LU factorization costs less than keeping an inverse
 LOW_RANK = 24  # a rank-B update pays where the layer is at least so many times as wide as the batch
 ITERATIONS = 20
 
@@ -39,7 +39,7 @@ class Inverse(eqx.Module):
 
     @abc.abstractmethod
     def follow(self, state: Any, before: Weight, after: Weight, x: Float[Array, "batch n"]) -> tuple[Weight, Any]:
-        """The weight and the state once the optimiser has led the weight from `before` to `after` on a batch of inputs `x`.
+        """The weight and the state once the optimizer has led the weight from `before` to `after` on a batch of inputs `x`.
         With plain gradient descent the rows of `after - before` lie in the span of those of `x`. The weight is `after`
         unless the step was shortened to keep away from singular weights."""
 
@@ -55,7 +55,7 @@ class FreshInverse(Inverse):
 
 
 class LUSolve(FreshInverse):
-    """An LU factorisation in every step. `2/3 n^3` operations."""
+    """An LU factorization in every step. `2/3 n^3` operations."""
 
     def apply(self, state, weight, v):
         return solve_columns(weight, v.T).T
@@ -100,7 +100,7 @@ class Woodbury(KeptInverse):
         (W + U V^T)^{-1} = M - M U (I + V^T M U)^{-1} V^T M,     U = (W' - W) V,  V an orthonormal basis of the inputs
 
     of Woodbury, for a batch of 1 of Sherman and Morrison. That is all of the step for plain gradient descent.
-    What it misses (other optimisers, rounding) is drift.
+    What it misses (other optimizers, rounding) is drift.
     """
 
     limit: float = 0.1
@@ -140,7 +140,7 @@ class RobustShermanMorrison(KeptInverse):
 
 class ConjugateGradients(FreshInverse):
     """Conjugate gradients on `W W^T y = v`, `x = W^T y`, scaled by the norms of the rows of `W`. For weights
-    with nearly orthogonal rows a handful of products with `W` do; where `iterations` do not, an LU factorisation follows."""
+    with nearly orthogonal rows a handful of products with `W` do; where `iterations` do not, an LU factorization follows."""
 
     iterations: int = eqx.field(static=True, default=12)
 
@@ -222,7 +222,7 @@ def _repaired(state: Kept, weight: Weight, limit: Any) -> Kept:
 
 
 def _refined(matrix: Weight, weight: Weight, v: Float[Array, "batch n"]) -> Float[Array, "batch n"]:
-    """`W^{-1} v` by refinement of `M v` until the residual stops halving; by an LU factorisation where that is not near the
+    """`W^{-1} v` by refinement of `M v` until the residual stops halving; by an LU factorization where that is not near the
     rounding level."""
     tolerance = 4 * jnp.finfo(v.dtype).eps
 
@@ -301,7 +301,7 @@ def inverse_displacement(
 def follow_inverses(
     method: Inverse, before: Network, after: Network, states: tuple[Any, ...], trace: Trace
 ) -> tuple[Network, tuple[Any, ...]]:
-    """The network and the states once the optimiser has led it from `before` to `after` on the batch of `trace`."""
+    """The network and the states once the optimizer has led it from `before` to `after` on the batch of `trace`."""
     moved = []
     for old, new, state, point in zip(before.layers[1:], after.layers[1:], states, trace.points[1:], strict=True):
         x = point.x.reshape(point.x.shape[0], -1)[:, : _dense(old).weight.shape[1]]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..errors import check_not_negative
-from ..network import Activity, LayerLike, Network, evaluate
+from ..networks.network import Activity, LayerLike, Network, evaluate
 from .maps import InverseFeedback, InverseMaps
 from .reconstruction import NO_DECAY, FeedbackStep, layerwise_reconstruction
 
@@ -24,7 +24,7 @@ class InverseLearner(eqx.Module):
 
 
 class InverseGradient(InverseLearner):
-    """The gradient of the regularised inverse loss `||g_i(f_{i+1}(x_i)) - x_i||^2 + strength ||Q_i||^2` (Meulemans 2019,
+    """The gradient of the regularized inverse loss `||g_i(f_{i+1}(x_i)) - x_i||^2 + strength ||Q_i||^2` (Meulemans 2019,
     equation 4.97 and Algorithm A.8, whose learning rate is twice ours: it leaves out the factor 2 of the gradient).
 
     The minimum is `Q_i = W^T (W W^T + strength / sigma^2 I)^{-1}` with `W = W_{i+1}` (Theorem 4.7). `strength` is `lambda`;
@@ -69,7 +69,7 @@ def ben_israel_cohen(q: Float[Array, "n m"], w: Float[Array, "m n"]) -> Float[Ar
     return 2 * q - q @ w @ q
 
 
-def regularised_inverse(w: Float[Array, "m n"], damping: Any) -> Float[Array, "n m"]:
-    """`W^T (W W^T + damping I)^{-1}`, which the regularised inverse loss leads to with `damping = strength / sigma^2`
+def regularized_inverse(w: Float[Array, "m n"], damping: Any) -> Float[Array, "n m"]:
+    """`W^T (W W^T + damping I)^{-1}`, which the regularized inverse loss leads to with `damping = strength / sigma^2`
     (Meulemans 2019, equation 4.99); `damping` must be positive unless the rows of `W` are independent."""
     return jnp.linalg.solve(w @ w.T + damping * jnp.eye(w.shape[0], dtype=w.dtype), w).T

@@ -7,11 +7,11 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..activations import Activation, Identity
+from .._linear_algebra import pseudo_inverse
 from ..errors import ConfigError
-from ..invertible import check_invertible
-from ..linear_algebra import pseudo_inverse
-from ..network import Activity, Dense, Layer, LayerLike, Network, Point
+from ..networks.activations import Activation, Identity
+from ..networks.invertible import check_invertible
+from ..networks.network import Activity, Dense, Layer, LayerLike, Network, Point
 
 
 class DenseFeedback(Layer):

@@ -18,7 +18,7 @@ import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import check_not_negative
-from ..network import Activity, Network, Trace, difference, evaluate, parameters, split_parameters
+from ..networks.network import Activity, Network, Trace, difference, evaluate, parameters, split_parameters
 from .maps import FeedbackMap, FeedbackMaps
 from .sources import Source, output_sources
 
@@ -33,19 +33,19 @@ class FeedbackStep(NamedTuple):
     losses: Float[Array, " mappings"]
 
 
-class Regulariser(eqx.Module):
+class Regularizer(eqx.Module):
     """What keeps the Jacobian of a feedback path small: the part of Tikhonov damping in equation (11) of the 2020 paper."""
 
     @abc.abstractmethod
     def probe(self, output: Activity, sigma: Any, key: PRNGKeyArray) -> Activity | None:
-        """An output displacement whose way down the feedback path is to be penalised, if the penalty needs one."""
+        """An output displacement whose way down the feedback path is to be penalized, if the penalty needs one."""
 
     @abc.abstractmethod
     def penalty(self, g: FeedbackMap, arrived: Activity | None, sigma: Any) -> Float[Array, ""]:
         """The penalty of the mapping `g`, where `arrived` is the probe as it leaves `g`."""
 
 
-class Decay(Regulariser):
+class Decay(Regularizer):
     """A penalty on the parameters of a mapping alone."""
 
     def probe(self, output, sigma, key):
@@ -80,7 +80,7 @@ class WeightDecayPerUnit(Decay):
 NO_DECAY = WeightDecay(0.0)
 
 
-class OutputNoise(Regulariser):
+class OutputNoise(Regularizer):
     """`strength / sigma^2 * E ||g^diff(h_L + sigma eps) - h_i||^2`, the second term of the difference reconstruction loss
     (Meulemans et al. 2020, equation 9). For small sigma it is `strength * ||J_g||_F^2`: damping with `lambda = strength`."""
 
@@ -162,7 +162,7 @@ def activity_reconstruction(
 
 class NoiseDraw(NamedTuple):
     """The random numbers of one feedback step: `layers[i - 1]`, the displacement `sigma * eps_i` of hidden layer `i`, shaped
-    like its activity, and `probe`, the output displacement that a regulariser asks for, or `None`."""
+    like its activity, and `probe`, the output displacement that a regularizer asks for, or `None`."""
 
     layers: Noise
     probe: Activity | None = None
@@ -170,17 +170,17 @@ class NoiseDraw(NamedTuple):
 
 class NoiseLoop(NamedTuple):
     """One noisy trip to the output: `noise[i - 1]` on hidden layer `i` alone moved the output by `moved[i - 1]`; `probe` is
-    the regulariser's output displacement, or `None`."""
+    the regularizer's output displacement, or `None`."""
 
     noise: Noise
     moved: Float[Array, "hidden batch ..."]
     probe: Activity | None
 
 
-def draw_noise(trace: Trace, sigma: Any, regulariser: Regulariser, key: PRNGKeyArray) -> NoiseDraw:
-    """Fresh noise for the hidden layers, and for the output where the regulariser asks for it."""
+def draw_noise(trace: Trace, sigma: Any, regularizer: Regularizer, key: PRNGKeyArray) -> NoiseDraw:
+    """Fresh noise for the hidden layers, and for the output where the regularizer asks for it."""
     noise_key, probe_key = jax.random.split(key)
-    return NoiseDraw(layer_noise(trace, sigma, noise_key), regulariser.probe(trace.output, sigma, probe_key))
+    return NoiseDraw(layer_noise(trace, sigma, noise_key), regularizer.probe(trace.output, sigma, probe_key))
 
 
 def carry_noise(network: Network, trace: Trace, noise: NoiseDraw) -> NoiseLoop:
@@ -189,21 +189,21 @@ def carry_noise(network: Network, trace: Trace, noise: NoiseDraw) -> NoiseLoop:
 
 
 def direct_reconstruction(
-    maps: FeedbackMaps, trace: Trace, loop: NoiseLoop, sigma: Any, regulariser: Regulariser
+    maps: FeedbackMaps, trace: Trace, loop: NoiseLoop, sigma: Any, regularizer: Regularizer
 ) -> FeedbackStep:
     """The difference reconstruction loss (Meulemans et al. 2020, equation 9) of mappings straight from the output."""
-    return source_reconstruction(maps, output_sources(trace), loop, sigma, regulariser)
+    return source_reconstruction(maps, output_sources(trace), loop, sigma, regularizer)
 
 
 def source_reconstruction(
-    maps: FeedbackMaps, sources: Sequence[Source], loop: NoiseLoop, sigma: Any, regulariser: Regulariser
+    maps: FeedbackMaps, sources: Sequence[Source], loop: NoiseLoop, sigma: Any, regularizer: Regularizer
 ) -> FeedbackStep:
     """The difference reconstruction loss (Meulemans et al. 2020, equation 9) of direct mappings that read `sources`."""
 
     def step(g, source, moved, noise):
         probe = None if loop.probe is None else source.displacement(loop.probe)
         incoming = source.displacement(moved)
-        return _own_gradient(_difference_loss)(g, source.activity, incoming, noise, probe, sigma, regulariser)
+        return _own_gradient(_difference_loss)(g, source.activity, incoming, noise, probe, sigma, regularizer)
 
     return _collect(step(*each) for each in zip(maps, sources, loop.moved, loop.noise, strict=True))
 
@@ -220,7 +220,7 @@ def control_reconstruction(maps: FeedbackMaps, trace: Trace, loop: NoiseLoop, de
 
 
 def chained_reconstruction(
-    maps: FeedbackMaps, trace: Trace, loop: NoiseLoop, sigma: Any, regulariser: Regulariser
+    maps: FeedbackMaps, trace: Trace, loop: NoiseLoop, sigma: Any, regularizer: Regularizer
 ) -> FeedbackStep:
     """The difference reconstruction loss (Meulemans et al. 2020, equation 9) of layer-wise mappings, all layers in one
     downward sweep: the displacements bound for lower layers pass each mapping stacked along the batch axis."""
@@ -228,7 +228,7 @@ def chained_reconstruction(
     steps = []
     for i in range(len(maps), 0, -1):
         g, above = maps[i - 1], trace.h[i + 1]
-        steps.append(_own_gradient(_difference_loss)(g, above, moved[i - 1], noise[i - 1], probe, sigma, regulariser))
+        steps.append(_own_gradient(_difference_loss)(g, above, moved[i - 1], noise[i - 1], probe, sigma, regularizer))
         if i > 1:
             point = g.at(above)
             moved = g.difference(point, moved[: i - 1])
@@ -236,11 +236,11 @@ def chained_reconstruction(
     return _collect(reversed(steps))
 
 
-def _difference_loss(g, above, incoming, noise, probe, sigma, regulariser):
+def _difference_loss(g, above, incoming, noise, probe, sigma, regularizer):
     point = g.at(above)
     error = g.difference(point, incoming) - noise
     arrived = None if probe is None else g.difference(point, probe)
-    return jnp.sum(error**2) / (sigma**2 * above.shape[0]) + regulariser.penalty(g, arrived, sigma)
+    return jnp.sum(error**2) / (sigma**2 * above.shape[0]) + regularizer.penalty(g, arrived, sigma)
 
 
 def _own_gradient(loss: Callable) -> Callable:

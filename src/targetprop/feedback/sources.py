@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..activations import Tanh
 from ..errors import ConfigError
-from ..network import Activity, Dense, Fixed, Network, Point, Trace
+from ..networks.activations import Tanh
+from ..networks.network import Activity, Dense, Fixed, Network, Point, Trace
 from .maps import FeedbackMaps
 
 

@@ -1,7 +1,7 @@
 """The contract of a credit-assignment rule.
 
 A rule answers one question: how should the activity of each layer have been different? All else (the forward pass,
-the local updates, the optimisers, the schedule, the diagnostics) is the same for every rule.
+the local updates, the optimizers, the schedule, the diagnostics) is the same for every rule.
 """
 
 import abc
@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from ..errors import check_not_negative, check_positive
 from ..feedback.reconstruction import FeedbackStep, NoiseDraw, average_over_noise
-from ..network import Network, Trace
+from ..networks.network import Network, Trace
 
 Updates = tuple[Float[Array, "batch ..."], ...]
 
@@ -81,7 +81,7 @@ class Rule(eqx.Module):
         return None
 
     def follow(self, before: Network, after: Network, feedback: Any, lesson: Lesson) -> tuple[Network, Any]:
-        """The network and the feedback once the optimiser has led the network from `before` to `after`: as they are. A rule
+        """The network and the feedback once the optimizer has led the network from `before` to `after`: as they are. A rule
         may shorten the step, or change the feedback with it."""
         return after, feedback
 

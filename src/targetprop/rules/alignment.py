@@ -4,12 +4,12 @@ from typing import ClassVar
 
 import jax
 
-from ..activations import Identity
 from ..errors import ConfigError
 from ..feedback.maps import direct_maps
 from ..feedback.sources import output_sources
-from ..initializers import xavier_normal
-from ..network import Dense, Network
+from ..networks.activations import Identity
+from ..networks.initializers import xavier_normal
+from ..networks.network import Dense, Network
 from ._base import Rule
 from .direct import propagate_directly
 

@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..dynamics.circuit import Circuit, Displacements, Gains, Motion, scaled_up
+from ..dynamics._base import Displacements
+from ..dynamics.circuit import Circuit, Gains, Motion, scaled_up
 from ..dynamics.equilibria import EquilibriumSolver, Sweeps
 from ..dynamics.plasticity import AtEquilibrium, Plasticity
 from ..dynamics.teachers import Held
 from ..errors import ConfigError
 from ..feedback.backward import Backward, ExactInverses, TrainedFeedback
-from ..network import Activity, Network, Trace
+from ..networks.network import Activity, Network, Trace
 from ._base import Lesson, Rule
 
 

@@ -4,12 +4,11 @@ from typing import ClassVar
 
 import equinox as eqx
 
-from ..activations import Identity
 from ..errors import check_positive
 from ..feedback.maps import direct_maps
 from ..feedback.reconstruction import (
     Decay,
-    Regulariser,
+    Regularizer,
     WeightDecay,
     carry_noise,
     control_reconstruction,
@@ -17,6 +16,7 @@ from ..feedback.reconstruction import (
     draw_noise,
 )
 from ..feedback.sources import output_sources
+from ..networks.activations import Identity
 from ._base import ReconstructingRule
 
 
@@ -33,13 +33,13 @@ class DDTPLinear(ReconstructingRule):
     """DDTP with linear mappings `g_i(h_L) = Q_i h_L + c_i`, trained by the difference reconstruction loss
     (Meulemans et al. 2020, equation 9 and Algorithm 3).
 
-    `sigma` is the noise level, `regulariser` the second term of the loss (`WeightDecay` or `OutputNoise`) and `samples` the
+    `sigma` is the noise level, `regularizer` the second term of the loss (`WeightDecay` or `OutputNoise`) and `samples` the
     number of noise draws per step.
     """
 
     sigma: float = 0.05
     """Standard deviation of the noise that the feedback learns from."""
-    regulariser: Regulariser = WeightDecay()
+    regularizer: Regularizer = WeightDecay()
     """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
     """Noise draws per step."""
@@ -58,23 +58,23 @@ class DDTPLinear(ReconstructingRule):
         return propagate_directly(feedback, output_sources(trace), output_update)
 
     def draw(self, trace, key):
-        return draw_noise(trace, self.sigma, self.regulariser, key)
+        return draw_noise(trace, self.sigma, self.regularizer, key)
 
     def feedback_step(self, network, feedback, trace, noise):
         loop = carry_noise(network, trace, noise)
-        return direct_reconstruction(feedback, trace, loop, self.sigma, self.regulariser)
+        return direct_reconstruction(feedback, trace, loop, self.sigma, self.regularizer)
 
 
 class DDTPControl(ReconstructingRule):
     """The control of DDTP-linear: the same linear mappings and targets, but the reconstruction through the output is plain,
     without the difference correction and without `1/sigma^2` (Meulemans et al. 2020, Algorithm 5).
 
-    `sigma` is the noise level, `regulariser` the weight decay of the mappings, `samples` the number of noise draws per step.
+    `sigma` is the noise level, `regularizer` the weight decay of the mappings, `samples` the number of noise draws per step.
     """
 
     sigma: float = 0.05
     """Standard deviation of the noise that the feedback learns from."""
-    regulariser: Decay = WeightDecay()
+    regularizer: Decay = WeightDecay()
     """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
     """Noise draws per step."""
@@ -90,7 +90,7 @@ class DDTPControl(ReconstructingRule):
         return propagate_directly(feedback, output_sources(trace), output_update)
 
     def draw(self, trace, key):
-        return draw_noise(trace, self.sigma, self.regulariser, key)
+        return draw_noise(trace, self.sigma, self.regularizer, key)
 
     def feedback_step(self, network, feedback, trace, noise):
-        return control_reconstruction(feedback, trace, carry_noise(network, trace, noise), self.regulariser)
+        return control_reconstruction(feedback, trace, carry_noise(network, trace, noise), self.regularizer)

@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jaxtyping import Array, Float
 
-from ..activations import Activation, inverse_quotient
 from ..errors import ConfigError, check_positive
 from ..feedback.inverses import Automatic, Inverse, follow_inverses, init_inverses, inverse_displacement
-from ..invertible import inverted_layers
-from ..network import Network, Trace
+from ..networks.activations import Activation, inverse_quotient
+from ..networks.invertible import inverted_layers
+from ..networks.network import Network, Trace
 from ._base import Rule, Updates
 
 Gamma = float | tuple[float, ...] | None
@@ -113,7 +113,7 @@ class ITP(ExactRule):
     by it (Ahmad et al. 2020, equations 12 and 13).
 
     `gamma` is one number for all layers or a tuple `gamma_2 .. gamma_L`; `None` is the limit of vanishing `gamma`, the
-    inverse of the linearised network, where activations with a bounded image serve too. `inverse` is how the inverse
+    inverse of the linearized network, where activations with a bounded image serve too. `inverse` is how the inverse
     weights are had.
     """
 

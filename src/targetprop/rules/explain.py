@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 
-from ..packaged import beside
+from .._packaged import beside
 from ._base import Rule
 
 _FILES = beside(__name__, "explanations")
@@ -22,7 +22,7 @@ COMMON_STEPS = {
     "update": (
         "for i = 1 .. L:\n"
         "  gradient of W_i: -D_i dh_i h_{i-1}^T,  of b_i: -D_i dh_i\n"
-        "all parameters take one step of their optimisers"
+        "all parameters take one step of their optimizers"
     ),
 }
 
@@ -50,7 +50,7 @@ class Explanation:
     """What `targetprop explain` tells of a rule.
 
     `equations`, the first of which is the rule's own; `steps`, pseudo-code by the names in `STEPS`, for one minibatch;
-    `local`, what a layer finds in itself and its neighbours, and `not_local`, what it does not; `symbols` of the formulas;
+    `local`, what a layer finds in itself and its neighbors, and `not_local`, what it does not; `symbols` of the formulas;
     `references`, keys of the bibliography.
     """
 

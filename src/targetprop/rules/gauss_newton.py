@@ -5,9 +5,9 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
+from .._linear_algebra import solve
 from ..errors import check_positive
-from ..gauss_newton import Solver, Tikhonov, output_jacobians
-from ..linear_algebra import solve
+from ..feedback.gauss_newton import Solver, Tikhonov, output_jacobians
 from ._base import Rule
 
 

@@ -4,12 +4,12 @@ from typing import ClassVar
 
 import equinox as eqx
 
-from ..activations import Identity
 from ..errors import check_not_negative, check_positive
+from ..feedback.gauss_newton import CurvatureRoot
 from ..feedback.maps import direct_maps
-from ..feedback.reconstruction import Regulariser, WeightDecay, carry_noise, direct_reconstruction, draw_noise
+from ..feedback.reconstruction import Regularizer, WeightDecay, carry_noise, direct_reconstruction, draw_noise
 from ..feedback.sources import output_sources
-from ..gauss_newton import CurvatureRoot
+from ..networks.activations import Identity
 from ._base import ReconstructingRule
 from .direct import propagate_directly
 
@@ -23,14 +23,14 @@ class DDTPGGN(ReconstructingRule):
     `dh_i = (J_i^T (H_L + curvature_damping I) J_i + lambda I)^{-1} J_i^T dh_L` (equation 196).
     `K_L` is the symmetric root, taken at the clean output; `H_L` is the trace's `curvature`.
 
-    `sigma` is the noise level, `regulariser` the second term of the loss (`WeightDecay` or `OutputNoise`, with `lambda`),
+    `sigma` is the noise level, `regularizer` the second term of the loss (`WeightDecay` or `OutputNoise`, with `lambda`),
     `samples` the number of noise draws per step. `curvature_damping` must be positive for softmax with cross-entropy,
     whose `H_L` is singular; `K_L^{-1}` multiplies a displacement by `1 / sqrt(curvature_damping)` at most.
     """
 
     sigma: float = 0.05
     """Standard deviation of the noise that the feedback learns from."""
-    regulariser: Regulariser = WeightDecay()
+    regularizer: Regularizer = WeightDecay()
     """What keeps the feedback small."""
     curvature_damping: float = 1e-2
     """What is added to the Hessian of the output loss."""
@@ -54,10 +54,10 @@ class DDTPGGN(ReconstructingRule):
         return (*hidden, output_update)
 
     def draw(self, trace, key):
-        return draw_noise(trace, self.sigma, self.regulariser, key)
+        return draw_noise(trace, self.sigma, self.regularizer, key)
 
     def feedback_step(self, network, feedback, trace, noise):
         root = CurvatureRoot.of(trace, self.curvature_damping)
         loop = carry_noise(network, trace, noise)
         loop = loop._replace(moved=root(loop.moved))
-        return direct_reconstruction(feedback, trace, loop, self.sigma, self.regulariser)
+        return direct_reconstruction(feedback, trace, loop, self.sigma, self.regularizer)

@@ -6,19 +6,19 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 
-from ..activations import Activation, Tanh
 from ..errors import check_positive
 from ..feedback.maps import feedback_maps
 from ..feedback.reconstruction import (
     FeedbackStep,
-    Regulariser,
+    Regularizer,
     WeightDecay,
     carry_noise,
     draw_noise,
     source_reconstruction,
 )
 from ..feedback.sources import RandomHiddenFeedback, random_hidden_layer
-from ..network import parameters
+from ..networks.activations import Activation, Tanh
+from ..networks.network import parameters
 from ._base import ReconstructingRule
 from .direct import propagate_directly
 
@@ -31,7 +31,7 @@ def _create(network, width, sources, activation, key):
 
 def _step(rule, network, feedback, sources, trace, noise):
     loop = carry_noise(network, trace, noise)
-    learned = source_reconstruction(feedback.maps, sources, loop, rule.sigma, rule.regulariser)
+    learned = source_reconstruction(feedback.maps, sources, loop, rule.sigma, rule.regularizer)
     return FeedbackStep(parameters(feedback)._replace(maps=learned.gradients), learned.losses)
 
 
@@ -42,13 +42,13 @@ class DDTPRHL(ReconstructingRule):
     `R` and `d`, with `width` units, are random, fixed and shared by the layers. As in the published experiments, and unlike
     the equation, the last hidden layer is reached straight from the output, `g_{L-1}(h_L) = t(Q_{L-1} h_L + c_{L-1})`.
 
-    `sigma` is the noise level, `regulariser` the second term of the loss (`WeightDecay` or `OutputNoise`), `samples` the
+    `sigma` is the noise level, `regularizer` the second term of the loss (`WeightDecay` or `OutputNoise`), `samples` the
     number of noise draws per step, `feedback_activation` is `t`.
     """
 
     sigma: float = 0.05
     """Standard deviation of the noise that the feedback learns from."""
-    regulariser: Regulariser = WeightDecay()
+    regularizer: Regularizer = WeightDecay()
     """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
     """Noise draws per step."""
@@ -72,7 +72,7 @@ class DDTPRHL(ReconstructingRule):
         return propagate_directly(feedback.maps, feedback.sources(trace), output_update)
 
     def draw(self, trace, key):
-        return draw_noise(trace, self.sigma, self.regulariser, key)
+        return draw_noise(trace, self.sigma, self.regularizer, key)
 
     def feedback_step(self, network, feedback, trace, noise):
         return _step(self, network, feedback, feedback.sources(trace), trace, noise)
@@ -89,7 +89,7 @@ class DDTPRHLRec(ReconstructingRule):
 
     sigma: float = 0.05
     """Standard deviation of the noise that the feedback learns from."""
-    regulariser: Regulariser = WeightDecay()
+    regularizer: Regularizer = WeightDecay()
     """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
     """Noise draws per step."""
@@ -113,7 +113,7 @@ class DDTPRHLRec(ReconstructingRule):
         return propagate_directly(feedback.maps, feedback.recurrent_sources(trace), output_update)
 
     def draw(self, trace, key):
-        return draw_noise(trace, self.sigma, self.regulariser, key)
+        return draw_noise(trace, self.sigma, self.regularizer, key)
 
     def feedback_step(self, network, feedback, trace, noise):
         return _step(self, network, feedback, feedback.recurrent_sources(trace), trace, noise)

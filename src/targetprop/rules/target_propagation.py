@@ -4,13 +4,12 @@ from typing import ClassVar
 
 import equinox as eqx
 
-from ..activations import Activation, Tanh
 from ..errors import check_positive
 from ..feedback.maps import layerwise_maps
 from ..feedback.reconstruction import (
     Decay,
     NoiseDraw,
-    Regulariser,
+    Regularizer,
     WeightDecay,
     carry_noise,
     chained_reconstruction,
@@ -19,6 +18,7 @@ from ..feedback.reconstruction import (
     layerwise_reconstruction,
     perturbed,
 )
+from ..networks.activations import Activation, Tanh
 from ._base import ReconstructingRule
 
 
@@ -49,13 +49,13 @@ class TP(ReconstructingRule):
     """Target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i`, with the reconstruction error left in.
 
     `g_i(h) = t(Q_i h + c_i)` is trained on the layer-wise reconstruction loss of activities perturbed by noise of standard
-    deviation `sigma`, averaged over `samples` draws, with the weight decay `regulariser` (none unless given);
+    deviation `sigma`, averaged over `samples` draws, with the weight decay `regularizer` (none unless given);
     `feedback_activation` is `t`.
     """
 
     sigma: float = 0.1
     """Standard deviation of the noise that the feedback learns from."""
-    regulariser: Decay = WeightDecay(0.0)
+    regularizer: Decay = WeightDecay(0.0)
     """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
     """Noise draws per step."""
@@ -76,7 +76,7 @@ class TP(ReconstructingRule):
         return NoiseDraw(layer_noise(trace, self.sigma, key))
 
     def feedback_step(self, network, feedback, trace, noise):
-        return layerwise_reconstruction(network, feedback, perturbed(trace, noise.layers), self.regulariser)
+        return layerwise_reconstruction(network, feedback, perturbed(trace, noise.layers), self.regularizer)
 
 
 class DTP(ReconstructingRule):
@@ -87,7 +87,7 @@ class DTP(ReconstructingRule):
 
     sigma: float = 0.1
     """Standard deviation of the noise that the feedback learns from."""
-    regulariser: Decay = WeightDecay(0.0)
+    regularizer: Decay = WeightDecay(0.0)
     """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
     """Noise draws per step."""
@@ -108,20 +108,20 @@ class DTP(ReconstructingRule):
         return NoiseDraw(layer_noise(trace, self.sigma, key))
 
     def feedback_step(self, network, feedback, trace, noise):
-        return layerwise_reconstruction(network, feedback, perturbed(trace, noise.layers), self.regulariser)
+        return layerwise_reconstruction(network, feedback, perturbed(trace, noise.layers), self.regularizer)
 
 
 class DTPDRL(ReconstructingRule):
     """DTP whose layer-wise mappings are trained by the difference reconstruction loss, in a loop through the output
     (Meulemans et al. 2020, equation 9 and Algorithm 2).
 
-    `sigma` is the noise level, `regulariser` the second term of the loss (`WeightDecay` or `OutputNoise`), `samples` the
+    `sigma` is the noise level, `regularizer` the second term of the loss (`WeightDecay` or `OutputNoise`), `samples` the
     number of noise draws per step, `feedback_activation` the nonlinearity of the mappings.
     """
 
     sigma: float = 0.05
     """Standard deviation of the noise that the feedback learns from."""
-    regulariser: Regulariser = WeightDecay()
+    regularizer: Regularizer = WeightDecay()
     """What keeps the feedback small."""
     samples: int = eqx.field(static=True, default=1)
     """Noise draws per step."""
@@ -142,8 +142,8 @@ class DTPDRL(ReconstructingRule):
         return propagate_differences(feedback, trace, output_update)
 
     def draw(self, trace, key):
-        return draw_noise(trace, self.sigma, self.regulariser, key)
+        return draw_noise(trace, self.sigma, self.regularizer, key)
 
     def feedback_step(self, network, feedback, trace, noise):
         loop = carry_noise(network, trace, noise)
-        return chained_reconstruction(feedback, trace, loop, self.sigma, self.regulariser)
+        return chained_reconstruction(feedback, trace, loop, self.sigma, self.regularizer)

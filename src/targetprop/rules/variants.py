@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from ..errors import ConfigError
-from ..network import Dense, Network
-from ..normalization import BatchNormalized
+from ..networks.network import Dense, Network
+from ..networks.normalization import BatchNormalized
 from ._base import Lesson, Rule
 
 Chosen = Bool[Array, " L"] | None
@@ -79,7 +79,7 @@ class Modified(Variant):
     """The local update has `D_i^{-1}` in place of `D_i`, the slopes of the layer's nonlinearity, so that the update of the
     pre-activation is that of Gauss-Newton (Meulemans 2019, section 5.1.1 and Algorithm A.1).
 
-    Dense layers of an activation whose slope is never zero; others raise `ConfigError`. Batch normalisation, the other half
+    Dense layers of an activation whose slope is never zero; others raise `ConfigError`. Batch normalization, the other half
     of Algorithm A.1, belongs to the network: `BatchNormalized` layers.
     """
 

@@ -1,0 +1,1 @@
+"""What users run: comparisons, searches, benchmarks, and the engine that reproduces published results."""

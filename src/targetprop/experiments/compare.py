@@ -1,0 +1,188 @@
+"""The main job: several rules, the same initial weights, the same minibatches, one table and one figure."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..data import Dataset, load
+from ..errors import ConfigError
+from ..experiments.catalog import recipe
+from ..rules import Rule
+from ..training.arguments import Seeds
+from ..training.provenance import environment
+from ..training.recipe import Recipe
+from ..training.result import FINISHED, Result, finite_or_none
+from ..training.run import train
+from .figures import learning_curves
+
+
+class ComparisonError(ConfigError):
+    """Rules that cannot be compared as asked; the message says what to change."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The results of several rules on one data set, in the order they were asked for."""
+
+    dataset: str
+    unit: str
+    results: list[Result]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every seed of every rule came to its end."""
+        return all(result.finished for result in self.results)
+
+    def ratio_to_bp(self, result: Result) -> float:
+        """Time of an epoch relative to BP's in the same comparison; `nan` without BP."""
+        times = {other.rule.split("/")[-1]: other.seconds_per_epoch for other in self.results}
+        return result.seconds_per_epoch / times.get("bp", math.nan)
+
+    @property
+    def exceptions(self) -> list[str]:
+        """A line for every seed that did not come to its end."""
+        seeds = ((result.rule, seed) for result in self.results for seed in result.seeds)
+        return [f"{rule}, seed {seed.seed}: {seed.status}" for rule, seed in seeds if seed.status != FINISHED]
+
+    def to_json(self) -> dict:
+        """The comparison as plain data; errors in percent, or mean squared errors for regression."""
+        rules = [
+            {
+                "rule": result.rule,
+                "test_error": result.test_error.to_json(),
+                "last_test_error": result.last_test_error.to_json(),
+                "train_loss": result.train_loss.to_json(),
+                "seconds_per_epoch": result.seconds_per_epoch,
+                "ratio_to_bp": self.ratio_to_bp(result),
+                "status": [seed.status for seed in result.seeds],
+            }
+            for result in self.results
+        ]
+        return {"dataset": self.dataset, "unit": self.unit, "rules": rules}
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Column titles and rows."""
+        titles = ["rule", f"test error ({self.unit})", "training loss", "seeds", "s / epoch", "ratio to bp"]
+        rows = [
+            [
+                result.rule,
+                str(result.test_error),
+                str(result.train_loss),
+                _counted(result),
+                f"{result.seconds_per_epoch:.3g}",
+                f"{self.ratio_to_bp(result):.2f}",
+            ]
+            for result in self.results
+        ]
+        return titles, rows
+
+    def __str__(self) -> str:
+        titles, rows = self.table()
+        lines = [titles, ["---"] * len(titles), *rows]
+        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return "\n\n".join([table, *self.exceptions])
+
+    def save(self, folder: Path) -> tuple[Path, Path, Path]:
+        """Write `comparison.json`, `table.md` and `learning-curves.png`; returns their paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = folder / "comparison.json", folder / "table.md", folder / "learning-curves.png"
+        document = self.to_json() | {"seeds": [seed.seed for seed in self.results[0].seeds]} | environment()
+        paths[0].write_text(json.dumps(finite_or_none(document), indent=1) + "\n")
+        paths[1].write_text(f"{self.dataset}, mean ± SD over seeds\n\n{self}\n")
+        learning_curves(self.results, self.dataset, paths[2])
+        return paths
+
+
+def _counted(result: Result) -> str:
+    """How many seeds the means are over."""
+    counted, asked = len(result.counted), len(result.seeds)
+    return str(asked) if counted == asked else f"{counted} of {asked}"
+
+
+def compare(
+    rules: Sequence[str | Rule | Recipe] | Mapping[str, str | Rule | Recipe],
+    dataset: str | None = None,
+    *,
+    seeds: Seeds = 3,
+    epochs: int | None = None,
+    data: Dataset | None = None,
+    out: Path | str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Comparison:
+    """Train several rules from the same initial weights on the same minibatches, and compare them.
+
+    **Arguments:** `rules`, names, rule objects or recipes, or a mapping of what they are to be called to any of these; a
+    name or a rule takes its default recipe for `dataset`, and an own rule the values tuned for BP; `dataset`, that of the
+    recipes among them unless given, else digits; `epochs`, in place of the recipes' own; `data`, a data set in place of the
+    named one; `out`, a folder for the runs, the table and the figure; `resume`, continue what an earlier call left
+    unfinished there; `overwrite`, replace what is there.
+
+    An interruption (SIGINT) ends the comparison after the steps under way, with what is there so far. Raises
+    `ComparisonError` where the rules would not start from the same weights, see the same minibatches or learn the same.
+    """
+    if isinstance(rules, str | Rule | Recipe):
+        rules = [rules]
+    if not rules:
+        raise ComparisonError("Name at least one rule to compare.")
+    named = rules if isinstance(rules, Mapping) else _named(rules)
+    dataset = dataset or _dataset(list(named.values()))
+    data = data or load(dataset)
+    recipes = {name: _recipe(entry, dataset) for name, entry in named.items()}
+    if epochs is not None:
+        recipes = {n: r.replace(schedule=dataclasses.replace(r.schedule, epochs=epochs)) for n, r in recipes.items()}
+    _check_comparable(recipes)
+    results = []
+    for name, entry in recipes.items():
+        folder = None if out is None else Path(out) / name.replace("/", "-")
+        found = train(entry, data, seeds=seeds, out=folder, resume=resume, overwrite=overwrite, progress=progress)
+        results.append(dataclasses.replace(found, rule=name))
+        if found.interrupted:
+            break
+    comparison = Comparison(data.name, results[0].unit, results)
+    if out is not None:
+        comparison.save(Path(out))
+    return comparison
+
+
+def _named(rules: Sequence[str | Rule | Recipe]) -> dict[str, str | Rule | Recipe]:
+    names = [entry if isinstance(entry, str) else _rule(entry).name for entry in rules]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ComparisonError(
+            f"There is more than one {', '.join(twice)}: give them names, compare({{'one': .., 'another': ..}}), "
+            "or the class of an own rule another `name`."
+        )
+    return dict(zip(names, rules, strict=True))
+
+
+def _rule(entry: Rule | Recipe) -> Rule:
+    return entry.rule if isinstance(entry, Recipe) else entry
+
+
+def _recipe(entry: str | Rule | Recipe, dataset: str) -> Recipe:
+    return (entry if isinstance(entry, Recipe) else recipe(entry, dataset)).replace(dataset=dataset)
+
+
+def _dataset(entries: Sequence[str | Rule | Recipe]) -> str:
+    """The data set of the recipes among the entries; digits where there is none."""
+    found = [recipe(entry) if isinstance(entry, str) and "/" in entry else entry for entry in entries]
+    names = sorted({entry.dataset for entry in found if isinstance(entry, Recipe)})
+    if len(names) > 1:
+        raise ComparisonError(f"The recipes are for several data sets, {', '.join(names)}: name the one to compare them on.")
+    return names[0] if names else "digits"
+
+
+def _check_comparable(recipes: Mapping[str, Recipe]) -> None:
+    for field in ("architecture", "batch_size", "validation", "dtype", "loss", "trainable"):
+        values = {name: getattr(entry, field) for name, entry in recipes.items()}
+        usual = max(values.values(), key=list(values.values()).count)
+        odd = [f"{name} has {value}" for name, value in values.items() if value != usual]
+        if odd:
+            raise ComparisonError(
+                f"The recipes differ in {field}: most have {usual}, {', '.join(odd)}. Give all of them the same {field}, so "
+                "that they start from the same weights, see the same minibatches and learn the same."
+            )

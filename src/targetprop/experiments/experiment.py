@@ -1,0 +1,88 @@
+"""The part of an item that is a computation of its own, kept as one small file."""
+
+import abc
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..training.loggers import ProgressBar
+from ..training.provenance import describe, environment, same_settings
+from ..training.result import finite_or_none
+from .item import Part
+
+
+class Experiment(abc.ABC):
+    """A computation for several seeds as one program. To be written as a frozen dataclass: its fields are the configuration
+    that is kept beside the results, and results count only for the configuration that they were made with."""
+
+    @property
+    @abc.abstractmethod
+    def steps(self) -> int:
+        """Into how many steps the work is divided for a progress bar."""
+
+    @abc.abstractmethod
+    def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
+        """The metrics of each seed as plain data; calls `advance` with the number of steps done since the last call."""
+
+    @abc.abstractmethod
+    def seconds(self, seeds: Sequence[int]) -> float:
+        """How long that takes here, measured on a small piece of the work (`extrapolated` helps)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentPart(Part):
+    """An experiment, kept below `folder` in a file for each call of `run`: configuration, versions, machine, and the metrics
+    of each seed."""
+
+    row: str
+    column: str
+    experiment: Experiment
+    folder: Path
+
+    def found(self) -> dict[int, dict[str, Any]]:
+        found = {}
+        for path in sorted(self.folder.glob("seeds-*.json")):
+            document = json.loads(path.read_text())
+            if same_settings(document["config"], self._config()):
+                found |= {entry["seed"]: entry["metrics"] for entry in document["seeds"]}
+        return dict(sorted(found.items()))
+
+    def run(self, seeds: Sequence[int], progress: bool) -> bool:
+        began = time.perf_counter()
+        with ProgressBar(f"{self.row} {self.column}".strip(), self.experiment.steps, shown=progress) as bar:
+            metrics = self.experiment.run(seeds, bar.advance)
+        seconds = round(time.perf_counter() - began, 2)
+        header = {"config": self._config(), **environment(), "seconds": seconds}
+        entries = [{"seed": seed, "metrics": found} for seed, found in zip(seeds, metrics, strict=True)]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"seeds-{seeds[0]}-{seeds[-1]}.json"
+        partial = path.with_name(path.name + ".part")
+        partial.write_text(_written(header, entries))
+        os.replace(partial, path)
+        return True
+
+    def seconds(self, seeds: Sequence[int]) -> float:
+        return self.experiment.seconds(seeds)
+
+    def _config(self) -> dict[str, Any]:
+        return json.loads(json.dumps(describe(self.experiment)))
+
+
+def _written(header: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
+    """One JSON document with a line for each seed."""
+    lines = ",\n  ".join(json.dumps(finite_or_none(entry), allow_nan=False) for entry in entries)
+    return json.dumps(header, indent=1).removesuffix("\n}") + f',\n "seeds": [\n  {lines}\n ]\n}}\n'
+
+
+def extrapolated(short: Callable[[], Any], times: float) -> float:
+    """The seconds for `times` times the work of `short`, with what only its first call costs counted once."""
+    began = time.perf_counter()
+    short()
+    first = time.perf_counter()
+    short()
+    again = time.perf_counter() - first
+    return first - began + (times - 1) * again

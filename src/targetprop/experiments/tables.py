@@ -1,0 +1,165 @@
+"""Published tables: ours beside theirs."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..training.result import Summary
+from .figures import COLORS, canvas, legend
+from .item import Item, Report, TrainingOptions, check_known, report_cell
+from .published import Published, Table
+from .sources import recipe_names
+from .store import Store, StoredSeed
+from .training_part import TrainingPart, published_recipe
+from .verdict import Verdict
+
+TITLES = ("method", "data set", "published", "ours", "seeds", "difference", "95 % interval", "verdict")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One cell of a table with what was found for it. `would_stop` counts the seeds that the published runs' early stop
+    would have dropped, `diverged` those that were given up and count for nothing else."""
+
+    published: Published
+    verdict: Verdict
+    would_stop: int
+    diverged: int
+
+    def to_json(self) -> dict:
+        """The cell as plain data."""
+        theirs, ours = self.published, self.verdict.ours
+        return report_cell(theirs.row, theirs.column, ours) | {
+            "published": {"mean": theirs.mean, "sd": theirs.sd},
+            "difference": self.verdict.difference if ours.values else None,
+            "interval": list(self.verdict.interval) if ours.values else None,
+            "would_stop_early": self.would_stop,
+            "diverged": self.diverged,
+            "verdict": self._words,
+        }
+
+    @property
+    def _words(self) -> str:
+        if not self.diverged:
+            return str(self.verdict)
+        found = f"{self.verdict}, " if self.verdict.ours.values else ""
+        return f"{found}{self.diverged} diverged"
+
+    def to_row(self) -> tuple[str, ...]:
+        """The cell as a line of the table."""
+        theirs, verdict = self.published, self.verdict
+        ours = verdict.ours
+        published = number(theirs.mean) if theirs.sd is None else f"{number(theirs.mean)} ± {number(theirs.sd)}"
+        if not ours.values:
+            return theirs.row, theirs.column, published, "-", "0", "-", "-", self._words
+        many = len(ours.values) > 1
+        found = f"{number(ours.mean)} ± {number(ours.sd)}" if many else number(ours.mean)
+        low, high = verdict.interval
+        difference = f"{verdict.difference:+.2f}" if abs(theirs.mean) >= 0.05 else f"{verdict.difference:+.1e}"
+        interval = f"{number(low)} .. {number(high)}" if many else "-"
+        return theirs.row, theirs.column, published, found, str(len(ours.values)), difference, interval, self._words
+
+
+def number(value: float) -> str:
+    """A metric with as many digits as its size calls for."""
+    return f"{value:.2f}" if abs(value) >= 0.05 else f"{value:.2e}"
+
+
+class TableItem(Item[TrainingOptions]):
+    """A table whose cells are training runs. Raises `ConfigError` for a data set or method that the table does not have."""
+
+    def __init__(self, table: Table):
+        self.table = table
+        self.source, self.name, self.title = table.source, table.name, table.title
+        self.defaults = TrainingOptions()
+
+    def parts(self, options: TrainingOptions) -> list[TrainingPart]:
+        known = recipe_names()
+        return [self._part(cell, options) for cell in self._selected(options) if cell.recipe in known]
+
+    def compared(self, options: TrainingOptions) -> list[Cell]:
+        """All selected cells with what was found for them."""
+        return [self._compare(cell, options) for cell in self._selected(options)]
+
+    def report(self, options: TrainingOptions) -> Report:
+        cells = self.compared(options)
+        text = self.table.note
+        if self.table.stopped_early:
+            counted = sum(len(cell.verdict.ours.values) for cell in cells)
+            stopped = sum(cell.would_stop for cell in cells)
+            text = (
+                f"Of our {counted} runs the published early stop (training accuracy below 40 %, on CIFAR-10 25 %, from the "
+                f"sixth epoch on) would have dropped {stopped}."
+            )
+        return Report(
+            [cell.to_json() for cell in cells],
+            TITLES,
+            [cell.to_row() for cell in cells],
+            _picture(self.table, cells) if cells else None,
+            text,
+            options.variant,
+        )
+
+    def _selected(self, options: TrainingOptions) -> list[Published]:
+        methods = tuple(dict.fromkeys(method(cell) for cell in self.table.cells))
+        for kind, asked, known in (
+            ("dataset", options.dataset, self.table.columns),
+            ("method", options.methods, methods),
+        ):
+            check_known(self.name, kind, asked, known)
+        return [
+            cell
+            for cell in self.table.cells
+            if (not options.dataset or cell.column in options.dataset)
+            and (not options.methods or method(cell) in options.methods)
+        ]
+
+    def _part(self, cell: Published, options: TrainingOptions) -> TrainingPart:
+        recipe = published_recipe(cell.recipe, options.epochs)
+        return TrainingPart(cell.row, cell.column, cell.recipe, recipe, Store(options.results))
+
+    def _compare(self, cell: Published, options: TrainingOptions) -> Cell:
+        stored: list[StoredSeed] = []
+        if cell.recipe in recipe_names():
+            stored = list(self._part(cell, options).stored().values())
+        found = [seed for seed in stored if seed.finished]
+        values = tuple(seed.result[self.table.metric] for seed in found)
+        limit = 75.0 if cell.column.startswith("cifar10") else 60.0
+        would_stop = sum(any(r["train_error"] > limit for r in seed.history if r["epoch"] > 5) for seed in found)
+        return Cell(cell, Verdict(Summary(values), cell), would_stop, sum(seed.diverged for seed in stored))
+
+
+def method(cell: Published) -> str:
+    """The method of a cell by its recipe's name, `SOURCE/DATASET/METHOD`."""
+    return cell.recipe.split("/")[2]
+
+
+def _picture(table: Table, cells: Sequence[Cell]) -> Callable[[Path], None]:
+    """Ours and theirs side by side, a panel per data set."""
+
+    def draw(path: Path) -> None:
+        columns = [column for column in table.columns if any(cell.published.column == column for cell in cells)]
+        rows = max(sum(cell.published.column == column for cell in cells) for column in columns)
+        figure = canvas(max(4.2 * len(columns), 6.5), 0.45 * rows + 1.8)
+        figure.suptitle(table.title)
+        panels = figure.subplots(1, len(columns), squeeze=False)[0]
+        for axes, column in zip(panels, columns, strict=True):
+            shown = [cell for cell in cells if cell.published.column == column]
+            for i, cell in enumerate(shown):
+                theirs, ours = cell.published, cell.verdict.ours
+                axes.errorbar(
+                    theirs.mean, i - 0.12, xerr=theirs.sd or 0, fmt="o", color="#888888", label="published", capsize=3
+                )
+                axes.plot(ours.values, [i + 0.12] * len(ours.values), "|", color=COLORS[4], markersize=9)
+                if ours.values:
+                    axes.plot(ours.mean, i + 0.12, "D", color=COLORS[4], label="ours", markersize=5)
+            axes.set_yticks(range(len(shown)), [cell.published.row for cell in shown])
+            axes.set_ylim(len(shown) - 0.5, -0.5)
+            axes.set(title=column, xlabel="test error (%)" if table.metric == "test_error" else "training loss")
+            if table.metric == "train_loss":
+                axes.set_xscale("log")
+            axes.grid(alpha=0.3, axis="x", linewidth=0.5)
+        legend(figure, panels)
+        figure.savefig(path, dpi=150)
+
+    return draw

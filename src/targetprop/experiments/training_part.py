@@ -1,0 +1,90 @@
+"""The part of an item that is a training run."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+from ..data import load
+from ..diagnostics import Probe
+from ..experiments.catalog import recipe
+from ..training.ensemble import Ensemble
+from ..training.recipe import Recipe
+from ..training.run import train
+from .item import Part
+from .store import Store, StoredSeed
+
+CHECKPOINT_EVERY = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingPart(Part):
+    """The runs of a recipe. `probe` samples diagnostics during training; a finished seed counts only if its metrics have
+    the field `needs`."""
+
+    row: str
+    column: str
+    name: str
+    recipe: Recipe
+    store: Store
+    probe: Probe | None = None
+    needs: str = "train_loss"
+
+    def found(self) -> dict[int, StoredSeed]:
+        return {seed: run for seed, run in self.stored().items() if run.finished}
+
+    def stored(self) -> dict[int, StoredSeed]:
+        """All seeds in order, finished or not."""
+        seeds = sorted(self.store.seeds(self.name, self.recipe).items())
+        return {seed: run for seed, run in seeds if all(self.needs in record for record in run.history)}
+
+    def run(self, seeds: Sequence[int], progress: bool) -> bool:
+        begun = [run for run in self.store.unfinished(self.name, self.recipe) if set(run) <= set(seeds)]
+        others = [seed for seed in seeds if not any(seed in run for run in begun)]
+        return all(self._run(together, progress) for together in [*begun, others] if together)
+
+    def _run(self, seeds: Sequence[int], progress: bool) -> bool:
+        folder = self.store.run_folder(self.name, self.recipe, seeds)
+        result = train(
+            self.recipe,
+            seeds=seeds,
+            out=folder,
+            resume=folder.exists(),
+            checkpoint_every=CHECKPOINT_EVERY,
+            probe=self.probe,
+            progress=progress,
+        )
+        return not result.interrupted
+
+    def seconds(self, seeds: Sequence[int]) -> float:
+        return len(seeds) * _seconds(self.recipe, self.probe)
+
+
+def published_recipe(name: str, epochs: int | None) -> Recipe:
+    """The recipe of a published configuration, with another number of epochs if one is given."""
+    return with_epochs(recipe(name), epochs)
+
+
+def with_epochs(found: Recipe, epochs: int | None) -> Recipe:
+    """The recipe with another number of epochs, if one is given."""
+    return found if epochs is None else found.replace(schedule=dataclasses.replace(found.schedule, epochs=epochs))
+
+
+def _seconds(entry: Recipe, probe: Probe | None) -> float:
+    """Seconds for one seed of a recipe: one short run of each kind of pass, times the number of passes, and one use of the
+    probe times their number."""
+    ensemble = Ensemble([entry], [0], load(entry.dataset))
+    passes = entry.schedule.passes(ensemble.trained_maps > 0)
+    total = 0.0
+    for joint in {at.joint for at in passes}:
+        at, count = next(at for at in passes if at.joint == joint), sum(at.joint == joint for at in passes)
+        ensemble.compile(joint)
+        began = time.perf_counter()
+        steps = min(30, ensemble.steps)
+        ensemble.advance(at, 0, steps)
+        total += (time.perf_counter() - began) / steps * ensemble.steps * count
+        if joint and probe is not None:
+            ensemble.diagnose(probe, at, 0)
+            began = time.perf_counter()
+            ensemble.diagnose(probe, at, 0)
+            total += (time.perf_counter() - began) * -(-ensemble.steps // probe.every) * count
+    return total

@@ -1,0 +1,71 @@
+"""What a comparison with a published number says, in words."""
+
+import dataclasses
+import math
+
+from scipy import stats
+
+from ..training.result import Summary
+from .published import Published
+
+NOT_RUN, NO_NUMBER, TOO_FEW, REPRODUCED, WITHIN, NOT_REPRODUCED = (
+    "not yet run",
+    "no published number",
+    "too few seeds",
+    "reproduced",
+    "within 2 SD",
+    "not reproduced",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Ours against theirs: the difference of the means, its 95 % confidence interval (Welch), and a word.
+
+    `reproduced`: at least 3 seeds, our mean within two published standard deviations, and 0 in the interval. `within 2 SD`:
+    our mean lies there, but the interval excludes 0 or there are 2 seeds. Where it lies outside, `not reproduced` takes at
+    least 3 seeds or an interval without 0; else, and for one seed, it is `too few seeds`. A published number without a
+    standard deviation is taken for one more run with ours.
+    """
+
+    ours: Summary
+    published: Published
+
+    @property
+    def difference(self) -> float:
+        """Our mean minus the published one."""
+        return self.ours.mean - self.published.mean
+
+    @property
+    def _spread(self) -> float:
+        return self.ours.sd if self.published.sd is None else self.published.sd
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval of the difference; `nan` for fewer than 2 seeds."""
+        n, theirs = len(self.ours.values), self.published
+        if n < 2:
+            return math.nan, math.nan
+        ours_var, their_var = self.ours.sd**2 / n, self._spread**2 / theirs.n
+        variance = ours_var + their_var
+        if variance == 0:
+            return self.difference, self.difference
+        freedom = n - 1.0
+        if theirs.sd is not None:
+            freedom = variance**2 / (ours_var**2 / (n - 1) + their_var**2 / (theirs.n - 1))
+        half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
+        return self.difference - half, self.difference + half
+
+    def __str__(self) -> str:
+        n = len(self.ours.values)
+        if n == 0:
+            return NOT_RUN
+        if n == 1:
+            return TOO_FEW
+        if not math.isfinite(self.difference):
+            return NOT_REPRODUCED
+        low, high = self.interval
+        compatible = low <= 0 <= high
+        if abs(self.difference) > 2 * self._spread:
+            return TOO_FEW if n == 2 and compatible else NOT_REPRODUCED
+        return REPRODUCED if n >= 3 and compatible else WITHIN

@@ -1,0 +1,181 @@
+"""Gauss-Newton algebra: Jacobians of the output, damped and exact solvers, curvature, and the step of the parameters.
+
+With `J = U S V^T` of shape `(m, n)`, damping replaces the pseudo-inverse `V S^{-1} U^T` by `J^T (J J^T + lambda I)^{-1}`,
+which multiplies by `s / (s^2 + lambda)`, at most `1 / (2 sqrt(lambda))`.
+"""
+
+import abc
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._linear_algebra import counted, decomposed, eigh, solve_positive
+from ..errors import check_positive
+from ..networks.network import Dense, Network, Point, Trace, parameters, split_parameters
+
+Jacobian = Float[Array, "batch m n"]
+
+
+def output_jacobians(trace: Trace) -> tuple[Jacobian, ...]:
+    """`J_i = dh_L / dh_i` of every sample for the hidden layers `i = 1 .. L-1`, each of shape `(batch, n_L, n_i)` with the
+    activities flattened.
+
+    All come from one sweep down the network with a block of `n_L` cotangents per sample.
+    """
+    batch = trace.output.shape[0]
+    units = jnp.eye(trace.output[0].size, dtype=trace.output.dtype)
+    rows = jnp.broadcast_to(units[:, None], (len(units), batch, len(units))).reshape(len(units), *trace.output.shape)
+    jacobians = []
+    for pullback in reversed(trace.pullbacks[1:]):
+        rows = jax.vmap(lambda row, pullback=pullback: pullback(row)[1])(rows)
+        jacobians.append(jnp.moveaxis(rows.reshape(len(units), batch, -1), 0, 1))
+    return tuple(reversed(jacobians))
+
+
+class Solver(eqx.Module):
+    """How a displacement of the output is turned into the smallest one of a layer that causes it, or nearly."""
+
+    @abc.abstractmethod
+    def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
+        """The pre-image of `v` under the Jacobian of hidden layer `layer` (1 is the first), per sample."""
+
+
+class Tikhonov(Solver):
+    """`J^T (J J^T + damping I)^{-1} v` by a Cholesky factorization on the smaller side of `J`.
+
+    `damping` must be positive; use `PseudoInverse` for none. In float32 keep it above about `1e-6 ||J||^2`.
+    """
+
+    damping: float = 1e-2
+
+    def __check_init__(self):
+        check_positive(self, "damping")
+
+    def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
+        m, n = jacobian.shape[1:]
+        if m <= n:
+            return _apply_transpose(jacobian, self.solve(jnp.einsum("bik,bjk->bij", jacobian, jacobian), v))
+        return self.solve(jnp.einsum("bki,bkj->bij", jacobian, jacobian), _apply_transpose(jacobian, v))
+
+    def solve(self, gram: Float[Array, "batch k k"], v: Float[Array, "batch k"]) -> Float[Array, "batch k"]:
+        """`(G + damping I)^{-1} v` for symmetric `G`."""
+        damped = gram + self.damping * jnp.eye(gram.shape[-1], dtype=gram.dtype)
+        return solve_positive(damped, v)
+
+
+class PseudoInverse(Solver):
+    """`J^† v`, exact also where `J` does not have full rank: the limit of `Tikhonov` for vanishing damping.
+
+    A QR factorization takes the long side away, so that the singular value decomposition is one of a square of the shorter
+    side. Singular values below `max(m, n)` times the rounding unit times the largest one count as zero.
+    """
+
+    def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
+        left, s, right = decomposed(jacobian)
+        kept = counted(s, jacobian)
+        inverse = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)
+        return jnp.einsum("bnk,bk,bmk,bm->bn", right, inverse, left, v)
+
+
+class PerLayerSolver(Solver):
+    """A solver of its own for each hidden layer, for example `PerLayerSolver((Tikhonov(1.0), PseudoInverse()))`."""
+
+    solvers: tuple[Solver, ...]
+
+    def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
+        if not 1 <= layer <= len(self.solvers):
+            raise ValueError(f"There are {len(self.solvers)} solvers but none for layer {layer}: give one per hidden layer.")
+        return self.solvers[layer - 1](jacobian, v, layer)
+
+
+def _apply_transpose(jacobian: Jacobian, v: Float[Array, "batch m"]) -> Float[Array, "batch n"]:
+    return jnp.einsum("bmn,bm->bn", jacobian, v)
+
+
+def gauss_newton_update(network: Network, x: Array, output_error: Float[Array, "batch n_L"], solver: Solver) -> Network:
+    """The Gauss-Newton step of the parameters on a minibatch, block-diagonal over the layers.
+
+    With `J_b` the Jacobian of sample `b`'s output with respect to all parameters of one layer, that layer's step is
+    `-(sum_b J_b^T J_b + damping I)^{-1} sum_b J_b^T e_b` (Meulemans et al. 2020, equation 117), and with `PseudoInverse` its
+    limit without damping. The sums are not divided by the batch size.
+
+    **Arguments:** `output_error`, `e_L` per sample. The result has the structure of `parameters(network)` and is to be added
+    to it. With `Tikhonov`, a dense layer costs a Cholesky factorization of `batch * n_L` rows; otherwise a layer's Jacobian
+    is held whole, `batch * n_L` times the number of its parameters, for small networks only.
+    """
+    trace = network.trace(x)
+    units = jnp.broadcast_to(jnp.eye(trace.output.shape[1], dtype=trace.output.dtype), (len(x), *output_error.shape[1:] * 2))
+    jacobians = (*output_jacobians(trace), units)
+
+    def step(i, layer):
+        if not jax.tree.leaves(parameters(layer)):
+            return parameters(layer)
+        if isinstance(layer, Dense) and isinstance(solver, Tikhonov):
+            return _damped_dense_step(layer, trace.points[i], jacobians[i], output_error, solver)
+        return _step(network, i, x, output_error, solver)
+
+    steps = tuple(step(i, layer) for i, layer in enumerate(network.layers))
+    return eqx.tree_at(lambda tree: tree.layers, parameters(network), steps)
+
+
+def _damped_dense_step(layer: Dense, point: Point, jacobian: Jacobian, error: Array, solver: Tikhonov) -> Dense:
+    """With `A_b` the Jacobian of the output with respect to the pre-activation, `J_b J_c^T = A_b A_c^T (x_b . x_c + 1)`, and
+    the step is `J^T (J J^T + damping I)^{-1} (-e)`."""
+    x, (batch, outputs) = point.x.reshape(len(error), -1), error.shape
+    _, back = jax.vjp(layer.activation, point.a)
+    slopes = jax.vmap(lambda rows: back(rows)[0], 1, 1)(jacobian)
+    similarity = x @ x.T + (0.0 if layer.bias is None else 1.0)
+    gram = jnp.einsum("bpn,cqn->bpcq", slopes, slopes) * similarity[:, None, :, None]
+    dual = solver.solve(gram.reshape(1, batch * outputs, -1), -error.reshape(1, -1))[0]
+    da = jnp.einsum("bpn,bp->bn", slopes, dual.reshape(batch, outputs))
+    return dataclasses.replace(parameters(layer), weight=da.T @ x, bias=None if layer.bias is None else jnp.sum(da, axis=0))
+
+
+def _step(network: Network, i: int, x: Array, error: Array, solver: Solver) -> Any:
+    trained, kept = split_parameters(network.layers[i])
+
+    def output(trained):
+        return eqx.tree_at(lambda network: network.layers[i], network, eqx.combine(trained, kept))(x)
+
+    leaves, structure = jax.tree.flatten(trained)
+    blocks = [block.reshape(error.size, -1) for block in jax.tree.leaves(jax.jacrev(output)(trained))]
+    solution = solver(jnp.concatenate(blocks, axis=1)[None], -error.reshape(1, -1), i + 1)[0]
+    ends = [sum(leaf.size for leaf in leaves[: k + 1]) for k in range(len(leaves))]
+    parts = jnp.split(solution, ends[:-1])
+    return structure.unflatten([part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
+
+
+class CurvatureRoot(eqx.Module):
+    """The symmetric root `K_L = (H_L + damping I)^{1/2}` of the output loss's Hessian, per sample.
+
+    The Hessian of softmax with cross-entropy is singular along `(1, .., 1)` and nearly so where the network is certain; the
+    damping makes it invertible. Of all roots with `K K^T = H` the symmetric one is taken because it depends continuously
+    on `h_L`; the root `U S^{1/2}` of a singular value decomposition changes with the order and the signs of the vectors.
+    """
+
+    eigenvalues: Float[Array, "batch n_L"]
+    eigenvectors: Float[Array, "batch n_L n_L"]
+
+    @classmethod
+    def of(cls, trace: Trace, damping: float | Array) -> "CurvatureRoot":
+        """The root of a trace's `curvature`; `damping` must be positive where that is singular."""
+        batch, size = trace.output.shape
+        units = jnp.broadcast_to(jnp.eye(size, dtype=trace.output.dtype)[:, None], (size, batch, size))
+        hessian = jnp.moveaxis(jax.vmap(trace.curvature)(units), 0, -1)
+        eigenvalues, eigenvectors = eigh(hessian)
+        return cls(jnp.maximum(eigenvalues, 0) + damping, eigenvectors)
+
+    def __call__(self, v: Float[Array, "... batch n_L"]) -> Float[Array, "... batch n_L"]:
+        """`K_L v`."""
+        return self._scale(jnp.sqrt(self.eigenvalues), v)
+
+    def solve(self, v: Float[Array, "... batch n_L"]) -> Float[Array, "... batch n_L"]:
+        """`K_L^{-1} v`."""
+        return self._scale(1 / jnp.sqrt(self.eigenvalues), v)
+
+    def _scale(self, scale, v):
+        return jnp.einsum("bij,bj,bkj,...bk->...bi", self.eigenvectors, scale, self.eigenvectors, v, optimize="optimal")

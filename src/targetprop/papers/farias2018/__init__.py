@@ -1,0 +1,1 @@
+"""*Gradient target propagation* (Farias and Maziero 2018)."""

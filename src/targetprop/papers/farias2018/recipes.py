@@ -1,0 +1,55 @@
+"""The published configurations of *Gradient target propagation* (Farias and Maziero 2018).
+
+The values stand in `recipes.json` as published. What the paper leaves out is taken from the published code: one Euler
+step (T = 1) from zero, no biases, sigmoids in all layers (the ReLU of the "first layer" is then that of the inputs, which it
+leaves as they are), weights by neuron uncertainty with the published variances, plain gradient descent on the squared error
+with minibatches of one. 50 000 samples are trained on: 10 000 of MNIST and Fashion-MNIST, none of CIFAR-10, are held
+out, and used here to choose the epoch.
+
+`NAME/batch-20` is the same with minibatches of 20, which the paper has not, and five times the learning rate: of 1, 5, 10,
+20, 50 and 100 times, 5 had the lowest validation error in 15 epochs of 784-100-10 on MNIST, for both of two seeds that are
+not reported. The published product of step size and learning rate does not bear the factor of 20 that minibatches of 20
+would ask for.
+"""
+
+import functools
+
+from ..._packaged import beside, read_json
+from ...dynamics.gradient_flow import AtZero
+from ...dynamics.integrators import Euler
+from ...losses import SquaredError
+from ...networks.architectures import UncertainMLP
+from ...rules import GradientTargets
+from ...training.optimizers import SGD
+from ...training.recipe import Recipe
+from ...training.schedule import Schedule
+
+LARGER, LARGER_BATCH, LARGER_RATE = "/batch-20", 20, 5
+HELD_OUT = {"mnist": 10_000, "fashion-mnist": 10_000, "cifar10": 0}
+
+
+@functools.cache
+def published() -> dict[str, dict]:
+    """The published values by name, for example `mnist/784-100-10`."""
+    return read_json(beside(__name__, "recipes.json"))["recipes"]
+
+
+def names() -> tuple[str, ...]:
+    """The configurations that can be run."""
+    return (*published(), *(name + LARGER for name in published()))
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of a published configuration, for example `mnist/784-100-10`."""
+    row, dataset = published()[name.removesuffix(LARGER)], name.split("/")[0]
+    batch, factor = (LARGER_BATCH, LARGER_RATE) if name.endswith(LARGER) else (1, 1)
+    return Recipe(
+        rule=GradientTargets(AtZero(), Euler(float(row["tau"]), 1)),
+        dataset=f"{dataset}:unit",
+        architecture=UncertainMLP(tuple(row["hidden"])),
+        loss=SquaredError(),
+        optimizer=SGD(factor * row["eta"]),
+        schedule=Schedule(row["epochs"]),
+        batch_size=batch,
+        validation=HELD_OUT[dataset],
+    )

@@ -1,0 +1,1 @@
+"""*GAIT-prop* (Ahmad, van Gerven and Ambrogioni 2020)."""

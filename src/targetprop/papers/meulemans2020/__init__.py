@@ -1,0 +1,1 @@
+"""*A Theoretical Framework for Target Propagation* (Meulemans et al. 2020)."""

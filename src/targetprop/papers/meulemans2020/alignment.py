@@ -1,0 +1,152 @@
+"""Fig. 4 and Fig. S3 to S5: angles between the updates of a method and those of backpropagation and Gauss-Newton targets."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...diagnostics import DAMPINGS, AngleToBackprop, DampingSearch, Probe
+from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
+from ...experiments.item import Item, Report, TrainingOptions, check_known, plus_minus, report_cell
+from ...experiments.store import Store, StoredSeed
+from ...experiments.training_part import TrainingPart, published_recipe
+from ...papers.meulemans2020 import recipes as meulemans2020
+from ...training.result import Summary
+
+# name, line in the figures
+METHODS: dict[str, tuple[str, str, str]] = {
+    "bp": ("BP", COLORS[0], "-"),
+    "ddtp-linear": ("DDTP-linear", COLORS[1], "-"),
+    "ddtp-rhl": ("DDTP-RHL", COLORS[2], "-"),
+    "ddtp-rhl-extra": ("DDTP-RHL (extra FB)", COLORS[2], "--"),
+    "ddtp-rhl-rec-extra": ("DDTP-RHL (rec. and extra FB)", COLORS[2], ":"),
+    "dtpdrl": ("DTPDRL", COLORS[3], "-"),
+    "ddtp-control": ("DDTP-control", COLORS[5], "-"),
+    "dtp": ("DTP", COLORS[4], "-"),
+    "dtp-pretrained": ("DTP (pre-trained)", COLORS[4], "--"),
+    "dfa": ("DFA", COLORS[6], "-"),
+}
+MAIN = ("bp", "ddtp-linear", "ddtp-rhl", "dtpdrl", "ddtp-control", "dtp", "dtp-pretrained", "dfa")  # those of the main text
+
+
+def methods(place: str, damped: bool) -> tuple[str, ...]:
+    """The methods that have published settings for the angles on a data set, or those of them that have dampings."""
+    known = [method for method in METHODS if f"{place}/{method}/alignment" in meulemans2020.published()]
+    return tuple(m for m in known if not damped or meulemans2020.alignment(f"{place}/{m}/alignment").dampings)
+
+
+def alignment_part(place: str, method: str, options: TrainingOptions, epochs: int | None) -> TrainingPart:
+    """The runs of a method with the angles sampled: to backpropagation, and to Gauss-Newton targets of every damping of
+    Table S7 and of the published one. The figures read the same runs, and the table with `--epochs` as many as theirs."""
+    name = f"{place}/{method}/alignment"
+    published = meulemans2020.alignment(name)
+    dampings = tuple(sorted({*DAMPINGS, *(published.dampings or ())}))
+    return TrainingPart(
+        METHODS[method][0],
+        place,
+        f"meulemans2020/{name}",
+        published_recipe(f"meulemans2020/{name}", epochs),
+        Store(options.results),
+        Probe(published.every, (AngleToBackprop(), DampingSearch(dampings))),
+        "diagnostics/angle_bp",
+    )
+
+
+def angles_to_targets(run: StoredSeed, dampings: Sequence[float]) -> np.ndarray:
+    """The angle of each hidden layer to Gauss-Newton targets of its damping, degrees, shape `(epochs, hidden)`."""
+    return np.array(
+        [[record[f"diagnostics/angle_gnt/{d:g}"][i] for i, d in enumerate(dampings)] for record in run.history], float
+    )
+
+
+def angles_to_backprop(run: StoredSeed) -> np.ndarray:
+    """The angle of each hidden layer to backpropagation, degrees, shape `(epochs, hidden)`."""
+    return np.array([record["diagnostics/angle_bp"] for record in run.history], float)
+
+
+class AlignmentFigure(Item[TrainingOptions]):
+    """The angles of a data set's methods over training, for some hidden layers (all of them unless given), to
+    backpropagation and to Gauss-Newton targets: damped as published for each method and layer, or not at all.
+
+    Raises `ConfigError` for a method that it does not have, or another data set than its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        place: str,
+        title: str,
+        shown: Sequence[str] = tuple(METHODS),
+        layers: Sequence[int] = (),
+        damped: bool = True,
+    ):
+        self.source, self.name, self.place, self.damped = "meulemans2020", name, place, damped
+        self.title = f"{title}: angles of the updates to those of BP and of {'damped ' if damped else ''}GNT on {place}"
+        self.shown = tuple(method for method in methods(place, damped) if method in shown)
+        self.layers = tuple(layers) or tuple(range(1, len(meulemans2020.TASKS[place].sizes) + 1))
+        self.defaults = TrainingOptions()
+
+    def parts(self, options: TrainingOptions) -> list[TrainingPart]:
+        return [alignment_part(self.place, method, options, options.epochs) for method in self._selected(options)]
+
+    def report(self, options: TrainingOptions) -> Report:
+        curves = {m: self._curves(p, m) for m, p in zip(self._selected(options), self.parts(options), strict=True)}
+        references = {"bp": "BP", "gnt": "damped GNT" if self.damped else "GNT"}
+        cells, rows = [], []
+        for method, found in curves.items():
+            for key, reference in references.items():
+                means = found[key].mean(axis=1) if found[key].size else np.empty((0, len(self.layers)))  # seeds, layers
+                summaries = [Summary(tuple(map(float, column))) for column in means.T]
+                label = METHODS[method][0]
+                cells += [
+                    report_cell(label, f"layer {i} to {reference}", s) for i, s in zip(self.layers, summaries, strict=True)
+                ]
+                rows.append((label, reference, *(plus_minus(s, 1) for s in summaries), str(len(means))))
+        titles = ("method", "angle to", *(f"layer {i}" for i in self.layers), "seeds")
+        text = (
+            "Degrees, averaged over training; mean ± SD over seeds. A random direction is at 90 degrees. The paper draws "
+            "the angles and gives no numbers."
+        )
+        drawn = {method: found for method, found in curves.items() if found["bp"].size}
+        return Report(cells, titles, rows, self._picture(drawn, references) if drawn else None, text, options.variant)
+
+    def _selected(self, options: TrainingOptions) -> tuple[str, ...]:
+        check_known(self.name, "dataset", options.dataset, (self.place,))
+        check_known(self.name, "method", options.methods, self.shown)
+        return tuple(method for method in self.shown if not options.methods or method in options.methods)
+
+    def _curves(self, part: TrainingPart, method: str) -> dict[str, np.ndarray]:
+        """The angles of the shown layers of all finished seeds, shape `(seeds, epochs, layers)`."""
+        runs, columns = list(part.found().values()), [i - 1 for i in self.layers]
+        published = meulemans2020.alignment(f"{self.place}/{method}/alignment").dampings or ()
+        dampings = published if self.damped else (0.0,) * len(meulemans2020.TASKS[self.place].sizes)
+        to_targets = [angles_to_targets(run, dampings)[:, columns] for run in runs]
+        return {"bp": np.array([angles_to_backprop(run)[:, columns] for run in runs]), "gnt": np.array(to_targets)}
+
+    def _picture(self, curves: dict[str, dict[str, np.ndarray]], references: dict[str, str]) -> Callable[[Path], None]:
+        def draw(path: Path) -> None:
+            if len(self.layers) == 1:
+                figure = canvas(10, 4.6)
+                panels = figure.subplots(1, 2, sharey=True).reshape(2, 1)
+            else:
+                figure = canvas(2.6 * len(self.layers) + 1, 6.6)
+                panels = figure.subplots(2, len(self.layers), sharex=True, sharey=True)
+            for line, (key, reference) in zip(panels, references.items(), strict=True):
+                for k, axes in enumerate(line):
+                    for method, found in curves.items():
+                        label, color, style = METHODS[method]
+                        epochs = np.arange(1, found[key].shape[1] + 1)
+                        curve(axes, epochs, found[key][:, :, k], color=color, label=label, style=style)
+                    axes.axhline(90, color=COLORS[7], linestyle=":", label="random direction")
+                    axes.set(title=f"layer {self.layers[k]}, to {reference}")
+                    axes.grid(alpha=0.3, linewidth=0.5)
+                line[0].set_ylabel("angle (degrees)")
+            for axes in panels[-1] if len(self.layers) > 1 else panels[:, 0]:
+                axes.set_xlabel("epoch")
+                whole_numbers(axes)
+            panels[0, 0].set_ylim(0, None)
+            figure.suptitle(self.title)
+            legend(figure, panels.flat)
+            figure.savefig(path, dpi=150)
+
+        return draw

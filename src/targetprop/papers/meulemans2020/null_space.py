@@ -1,0 +1,152 @@
+"""Fig. 2: how much of an update cannot move the output."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ...data.synthetic import make_teacher
+from ...diagnostics import null_space_shares
+from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
+from ...experiments.figures import COLORS, canvas, curve, legend
+from ...experiments.item import EpochOptions, Item, Report, plus_minus, report_cell
+from ...losses import SquaredError
+from ...networks.architectures import MLP
+from ...rules import DTP, DDTPLinear, Rule
+from ...rules.updates import output_update
+from ...training.ensemble import Ensemble
+from ...training.optimizers import Adam
+from ...training.recipe import Recipe
+from ...training.result import Summary
+from ...training.schedule import Schedule
+from ...training.state import Member
+
+METHODS = {"dtp-pretrained": ("DTP (pre-trained)", DTP(sigma=0.01)), "ddtp-linear": ("DDTP-linear", DDTPLinear(sigma=0.01))}
+EPOCHS = 30
+SAMPLES = 400
+WIDTH, OUTPUTS = 6, 2
+
+
+def toy(rule: Rule, epochs: int) -> Recipe:
+    """A student with two hidden layers of 6 tanh units and 2 linear outputs. Only its feedback learns, for `epochs` passes,
+    one sample at a time."""
+    return Recipe(
+        rule,
+        dataset="teacher",
+        architecture=MLP((WIDTH, WIDTH)),
+        stepsize=0.01,
+        feedback_optimizer=Adam(1e-3),
+        schedule=Schedule(epochs=1, pretraining=epochs),
+        batch_size=1,
+        validation=0,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class NullSpace(Experiment):
+    """For each hidden layer, the share of a sample's update that lies in the null space of `dh_L / dvec(W_i)`, averaged over
+    the training samples; before the feedback learns and after each pass."""
+
+    recipe: Recipe
+    samples: int
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.schedule.pretraining
+
+    def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
+        data = make_teacher(sizes=(WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1)
+        ensemble = Ensemble([self.recipe] * len(seeds), seeds, data)
+        found = [_measure(ensemble)]
+        for at in self.recipe.schedule.passes(trains_feedback=True):
+            if at.joint:
+                break
+            ensemble.advance(at, 0, ensemble.steps)
+            found.append(_measure(ensemble))
+            advance(1)
+        return [{"share": [[round(float(x), 5) for x in layer] for layer in curves]} for curves in np.stack(found, axis=2)]
+
+    def seconds(self, seeds: Sequence[int]) -> float:
+        short = dataclasses.replace(self, recipe=toy(self.recipe.rule, 1))
+        return extrapolated(lambda: short.run(seeds, lambda steps: None), self.steps)
+
+
+def _measure(ensemble: Ensemble) -> Float[np.ndarray, "seeds hidden"]:
+    members = (ensemble.member(i) for i in range(len(ensemble.alive)))
+    return np.stack([_shares(member, ensemble.data.x, ensemble.data.y) for member in members])
+
+
+@eqx.filter_jit
+def _shares(member: Member, x: Array, y: Array) -> Float[Array, " hidden"]:
+    network, numbers = member.state.network, member.hyperparameters
+    trace = network.trace(x)
+    dh = output_update(SquaredError(), trace.output, y, numbers.stepsize)
+    updates = numbers.rule.target_updates(network, member.state.feedback, trace, dh)
+    return jnp.mean(null_space_shares(network, trace, updates), axis=1)
+
+
+def random_share(size: int, outputs: int) -> float:
+    """The mean of `||P u|| / ||u||` for a random direction `u` among `size`, `P` projecting onto `size - outputs` of them:
+    the root of a Beta variable."""
+    free = size - outputs
+    return math.exp(
+        math.lgamma((free + 1) / 2) + math.lgamma(size / 2) - math.lgamma(free / 2) - math.lgamma((size + 1) / 2)
+    )
+
+
+class NullSpaceFigure(Item[EpochOptions]):
+    """The share of the updates in the null space while the feedback learns beside fixed forward weights."""
+
+    source, name = "meulemans2020", "fig2"
+    title = "Fig. 2: share of the updates that cannot move the output"
+    defaults = EpochOptions(seeds=20)
+
+    def parts(self, options: EpochOptions) -> list[ExperimentPart]:
+        folder = options.results / self.source / self.name / options.variant
+        return [
+            ExperimentPart(label, "teacher", NullSpace(toy(rule, options.epochs or EPOCHS), SAMPLES), folder / key)
+            for key, (label, rule) in METHODS.items()
+        ]
+
+    def report(self, options: EpochOptions) -> Report:
+        curves = {part.row: [entry["share"] for entry in part.found().values()] for part in self.parts(options)}
+        cells, rows = [], []
+        for label, found in curves.items():
+            for layer in (2, 1):
+                values = Summary(tuple(shares[layer - 1][-1] for shares in found))
+                cells.append(report_cell(label, f"W_{layer}", values))
+                rows.append((label, f"W_{layer}", plus_minus(values, 3), str(len(found))))
+        text = (
+            "Norm of the null-space component over the norm of the update, one sample at a time, averaged over the samples, "
+            f"after {options.epochs or EPOCHS} passes of feedback training beside fixed forward weights; mean ± SD over "
+            f"seeds. A random direction has {random_share(WIDTH, OUTPUTS):.2f}. The paper draws `W_2` and gives no numbers."
+        )
+        complete = all(curves.values())
+        titles = ("method", "weights", "share in the null space", "seeds")
+        return Report(cells, titles, rows, _picture(curves) if complete else None, text, options.variant)
+
+
+def _picture(curves: dict[str, list]) -> Callable[[Path], None]:
+    def draw(path: Path) -> None:
+        figure = canvas(9, 4)
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, layer in zip(panels, (2, 1), strict=True):
+            for (label, found), color in zip(curves.items(), (COLORS[4], COLORS[1]), strict=True):
+                values = np.array([shares[layer - 1] for shares in found])
+                curve(axes, np.arange(values.shape[1]), values, color=color, label=label)
+            axes.axhline(random_share(WIDTH, OUTPUTS), color=COLORS[7], linestyle=":", label="random direction")
+            where = "last hidden layer, $W_2$ (as published)" if layer == 2 else "first hidden layer, $W_1$"
+            axes.set(title=where, xlabel="passes of feedback training", ylim=(0, 1))
+            axes.grid(alpha=0.3, linewidth=0.5)
+        panels[0].set_ylabel("null-space component / update (norms)")
+        figure.suptitle("Learned by DRL, direct feedback keeps the updates where they move the output")
+        legend(figure, panels)
+        figure.savefig(path, dpi=150)
+
+    return draw

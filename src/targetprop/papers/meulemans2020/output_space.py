@@ -1,0 +1,216 @@
+"""Fig. S2: where an update sends the output."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.axes import Axes
+
+from ...data.synthetic import make_teacher
+from ...diagnostics import angle, output_change
+from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
+from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
+from ...experiments.item import EpochOptions, Item, Report, plus_minus, report_cell
+from ...feedback.gauss_newton import PseudoInverse, output_jacobians
+from ...losses import SquaredError
+from ...networks.architectures import MLP
+from ...networks.network import Network
+from ...rules import Backprop, GaussNewtonTargets, Rule
+from ...rules.updates import local_gradients, output_update
+from ...training.ensemble import Ensemble
+from ...training.optimizers import SGD
+from ...training.recipe import Recipe
+from ...training.result import Summary
+from ...training.schedule import Schedule
+
+RULES: dict[str, tuple[str, Rule]] = {"gnt": ("GNT", GaussNewtonTargets(PseudoInverse())), "bp": ("BP", Backprop())}
+COLOR = {"gnt": COLORS[4], "bp": COLORS[5]}
+EPOCHS = 20
+SAMPLES = 400
+WIDTH, OUTPUTS = 4, 2
+ARROWS = 24
+
+
+def toy(rule: Rule, epochs: int) -> Recipe:
+    """A student with two hidden layers of 4 tanh units and 2 linear outputs, trained one sample at a time."""
+    return Recipe(
+        rule,
+        dataset="teacher",
+        architecture=MLP((WIDTH, WIDTH)),
+        optimizer=SGD(3e-3),
+        schedule=Schedule(epochs),
+        batch_size=1,
+        validation=0,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputSpace(Experiment):
+    """For each sample, where the output goes under an infinitesimal step that GNT or BP makes for that sample alone, as an
+    angle to the negative gradient in output space, averaged over the samples; at initialization and after each epoch. Beside
+    it the condition number of `dh_L / dh_1`, the median over the samples. For the first samples also the error `e_L` and
+    the directions themselves, at initialization."""
+
+    recipe: Recipe
+    samples: int
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.schedule.epochs
+
+    def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
+        data = make_teacher(sizes=(WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1)
+        ensemble = Ensemble([self.recipe] * len(seeds), seeds, data)
+        found = [_measure(ensemble)]
+        for at in self.recipe.schedule.passes(trains_feedback=False):
+            ensemble.advance(at, 0, ensemble.steps)
+            found.append(_measure(ensemble))
+            advance(1)
+        return [_metrics([of[i] for of in found]) for i in range(len(seeds))]
+
+    def seconds(self, seeds: Sequence[int]) -> float:
+        short = dataclasses.replace(self, recipe=toy(self.recipe.rule, 1))
+        return extrapolated(lambda: short.run(seeds, lambda steps: None), self.steps)
+
+
+class Found(NamedTuple):
+    """What is measured on a network: the errors and the directions of all samples, and the median condition number."""
+
+    error: np.ndarray
+    moved: dict[str, np.ndarray]
+    condition: float
+
+
+def _measure(ensemble: Ensemble) -> list[Found]:
+    members = (ensemble.member(i).state.network for i in range(len(ensemble.alive)))
+    x, y = ensemble.data.x, ensemble.data.y
+    found = []
+    for network in members:
+        error, moved, jacobian = jax.device_get(
+            (
+                network(x) - y,
+                {name: directions(network, rule, x, y) for name, (_, rule) in RULES.items()},
+                output_jacobians(network.trace(x))[0],
+            )
+        )
+        found.append(Found(error, moved, float(np.median(np.linalg.cond(jacobian)))))
+    return found
+
+
+@eqx.filter_jit
+def directions(network: Network, rule: Rule, x: Array, y: Array) -> Float[Array, "samples n_L"]:
+    """How the output of each sample starts to move when the network takes a step that a rule without feedback parameters
+    makes for this sample alone."""
+
+    def one(x, y):
+        trace = network.trace(x[None])
+        dh = output_update(SquaredError(), trace.output, y[None], 1.0)
+        gradients = local_gradients(network, trace, rule.target_updates(network, None, trace, dh))
+        return output_change(network, x[None], gradients)[0]
+
+    return jax.vmap(one)(x, y)
+
+
+def _metrics(found: Sequence[Found]) -> dict[str, Any]:
+    """What is kept of one seed."""
+    angles = {name: _rounded([_mean_angle(at.moved[name], at.error) for at in found]) for name in RULES}
+    units = {name: moved / np.linalg.norm(moved, axis=1, keepdims=True) for name, moved in found[0].moved.items()}
+    arrows = {name: _rounded(values[:ARROWS]) for name, values in {"error": found[0].error, **units}.items()}
+    return {"angle": angles, "condition": _rounded([at.condition for at in found]), "arrows": arrows}
+
+
+def _mean_angle(moved: np.ndarray, error: np.ndarray) -> float:
+    return float(jnp.mean(angle(jnp.asarray(moved), -jnp.asarray(error))))
+
+
+def _rounded(values: Any) -> list:
+    return np.round(np.asarray(values, float), 4).tolist()
+
+
+class OutputSpaceFigure(Item[EpochOptions]):
+    """The directions of GNT's and BP's updates in output space, in networks trained by each of the two."""
+
+    source, name = "meulemans2020", "fig-s2"
+    title = "Fig. S2: where the updates of GNT and of BP send the output"
+    defaults = EpochOptions(seeds=20)
+
+    def parts(self, options: EpochOptions) -> list[ExperimentPart]:
+        folder = options.results / self.source / self.name / options.variant
+        return [
+            ExperimentPart(
+                "trained by " + label, "teacher", OutputSpace(toy(rule, options.epochs or EPOCHS), SAMPLES), folder / name
+            )
+            for name, (label, rule) in RULES.items()
+        ]
+
+    def report(self, options: EpochOptions) -> Report:
+        parts = zip(RULES, self.parts(options), strict=True)
+        found = {name: list(part.found().values()) for name, part in parts}
+        cells, rows = [], []
+        for trained, seeds in found.items():
+            for name, (label, _) in RULES.items():
+                values = Summary(tuple(float(np.mean(metrics["angle"][name])) for metrics in seeds))
+                column = f"trained by {RULES[trained][0]}"
+                cells.append(report_cell(label, column, values))
+                rows.append((label, column, plus_minus(values, 1), str(len(seeds))))
+        text = (
+            "Angle in degrees between the movement of a sample's output, under a step made for that sample alone, and the "
+            "negative loss gradient in output space; averaged over the samples and over training (the start and "
+            f"{options.epochs or EPOCHS} epochs); mean ± SD over seeds. In a linear network GNT's angle is 0. The paper "
+            "draws the directions and gives no numbers."
+        )
+        if all(found.values()):
+            gnt, bp = (np.median([metrics["condition"][-1] for metrics in found[name]]) for name in ("gnt", "bp"))
+            text += (
+                " The condition number of `dh_L / dh_1` in the end, median over samples and seeds, is "
+                f"{gnt:.1f} where GNT trains and {bp:.1f} where BP trains."
+            )
+        draw = _picture(found) if all(found.values()) else None
+        return Report(cells, ("update", "network", "angle (degrees)", "seeds"), rows, draw, text, options.variant)
+
+
+def _picture(found: dict[str, list[dict[str, Any]]]) -> Callable[[Path], None]:
+    def draw(path: Path) -> None:
+        figure = canvas(13, 4.6)
+        left, *panels = figure.subplots(1, 3, width_ratios=(1.1, 1, 1))
+        _draw_arrows(left, found["gnt"][0]["arrows"])
+        panels[1].sharey(panels[0])
+        for axes, trained in zip(panels, RULES, strict=True):
+            for name, (label, _) in RULES.items():
+                values = np.array([metrics["angle"][name] for metrics in found[trained]])
+                curve(axes, np.arange(values.shape[1]), values, color=COLOR[name], label=label)
+            axes.set(xlabel="epoch", title=f"network trained by {RULES[trained][0]}")
+            whole_numbers(axes)
+            axes.grid(alpha=0.3, linewidth=0.5)
+        panels[0].set(ylabel="angle to the negative gradient (degrees)", ylim=(0, None))
+        figure.suptitle("GNT sends the output closer to the negative gradient than BP does; where BP trains, only at first")
+        legend(figure, (left, *panels))
+        figure.savefig(path, dpi=150)
+
+    return draw
+
+
+def _draw_arrows(axes: Axes, arrows: dict[str, list]) -> None:
+    """Directions at the samples whose error is longer than an arrow."""
+    error = np.array(arrows["error"])
+    size = 0.16 * np.abs(error).max()
+    shown = np.linalg.norm(error, axis=1) > size
+    low, high = (end(np.vstack([error, [[0, 0]]]), axis=0) for end in (np.min, np.max))
+    middle, half = (low + high) / 2, 0.5 * np.max(high - low) + size
+    xs, ys = (np.linspace(center - half, center + half, 101) for center in middle)
+    loss = 0.5 * (xs[None] ** 2 + ys[:, None] ** 2)
+    axes.contour(xs, ys, loss, levels=0.5 * (size * np.arange(1, 15)) ** 2, colors="#BBBBBB", linewidths=0.8)
+    for name in RULES:
+        moved = size * np.array(arrows[name])[shown]
+        exact = {"angles": "xy", "scale_units": "xy", "scale": 1}
+        axes.quiver(*error[shown].T, *moved.T, color=COLOR[name], width=0.006, zorder=3, **exact)
+    axes.plot(*error[shown].T, ".", color="#000000", markersize=4, zorder=4)
+    axes.plot(0, 0, "+", color="#000000", markersize=11, markeredgewidth=2, label="target")
+    axes.set(xlabel="$y_1$ - target", ylabel="$y_2$ - target", title="untrained, one point per sample")
+    axes.set_aspect("equal")

@@ -1,0 +1,197 @@
+"""The published configurations of *A Theoretical Framework for Target Propagation* (Meulemans et al. 2020).
+
+The values stand in `recipes.json` as published. What they mean depends on how the published code scales its losses,
+so they are converted here, once. With `B` the batch size, `n` the size of the layer that a mapping rebuilds, `sigma` the
+noise level and `eta` the listed target stepsize:
+
+- The listed learning rate is the product of Adam's learning rate and `eta`: Adam gets `lr / eta`.
+- The published output target moves by `eta / B` per sample, and its local loss has no factor 1/2, so its gradients are
+  `2 / B` times ours with stepsize `eta`. Adam divides that factor out but for its epsilon: with linear feedback ours is
+  `epsilon * B / 2`. Nonlinear feedback feels the size of the step itself: there the stepsize is `eta / B`, and Adam's
+  epsilon `epsilon / 2`. The local losses of the CNN's convolutions are means over their `m` pooled activities too: there
+  the published gradients are `2 / (B m)` times ours, and epsilon has a further factor `m`. (BP's are gradients of the loss.)
+- The published reconstruction losses are means over the layer, ours are sums: a factor `n`. Both divide the difference
+  reconstruction loss by `sigma^2`, and neither the loss of DDTP-control; plain DTP's loss is divided by
+  `max(sigma, 0.02)^2` there and not here. With `c` the product of these factors (`n`, or `n max(sigma, 0.02)^2` for DTP) our
+  gradients are `c` times theirs, so epsilon is `epsilon_fb * c`, and the weight decay `feedback_wd * c / 2` (the
+  gradient of `strength ||Q||^2` is `2 strength Q`). In the CNN `n` differs from layer to layer, and so do these numbers.
+
+Frozen MNIST is MNIST with the forward parameters of the first layer alone trained.
+
+Differences that stay: the published runs of DDTP-linear and DFA leave out the bias of the last hidden layer, those of the
+CNN the feedback biases of the convolutions, and all keep the incomplete last minibatch of an epoch. The published file for
+DDTP-control on CIFAR-10 trains DDTP-linear: `cifar10/ddtp-control` has its values and trains the control, so it is neither
+published run; those of a control are in `cifar10/ddtp-control/alignment`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+from ..._packaged import beside, read_json
+from ...feedback.reconstruction import WeightDecayPerUnit
+from ...networks.architectures import CNN, MLP, Architecture
+from ...rules import (
+    DDTPRHL,
+    DTP,
+    DTPDRL,
+    Backprop,
+    DDTPControl,
+    DDTPLinear,
+    DDTPRHLRec,
+    DirectFeedbackAlignment,
+    Rule,
+)
+from ...training.optimizers import Adam, Optimizer, PerLayer
+from ...training.recipe import Recipe
+from ...training.schedule import Schedule
+
+BATCH = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What is learned by what network. `sizes` are those of the hidden activities, `averaged` says for each layer over how
+    many units its published local loss is averaged, 1 where it is a sum; `trainable` are the layers that learn."""
+
+    dataset: str
+    architecture: Architecture
+    sizes: tuple[int, ...]
+    averaged: tuple[int, ...]
+    trainable: tuple[int, ...] | None = None
+
+
+def _dense(dataset: str, hidden: tuple[int, ...], trainable: tuple[int, ...] | None = None) -> _Task:
+    return _Task(dataset, MLP(hidden), hidden, (1,) * (len(hidden) + 1), trainable)
+
+
+POOLED = (32 * 16 * 16, 64 * 8 * 8)
+
+TASKS = {
+    "mnist": _dense("mnist", (256,) * 5),
+    "frozen-mnist": _dense("mnist", (256,) * 5, trainable=(1,)),
+    "fashion-mnist": _dense("fashion-mnist", (256,) * 5),
+    "cifar10": _dense("cifar10", (1024,) * 3),
+    "cifar10-cnn": _Task("cifar10", CNN(), (*POOLED, 512), (*POOLED, 1, 1)),
+}
+
+
+@functools.cache
+def published() -> dict[str, dict]:
+    """The published values by name, for example `mnist/ddtp-linear`; entries ending in `/train-loss` belong to Table 2,
+    those in `/alignment` to the angle figures and Table S7."""
+    return read_json(beside(__name__, "recipes.json"))["recipes"]
+
+
+def names() -> tuple[str, ...]:
+    """The configurations that can be run."""
+    return tuple(name for name in published() if name.split("/")[0] in TASKS and name.split("/")[1] in _METHODS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Alignment:
+    """How the updates of a configuration are compared with others during training: every `every` steps, and with
+    Gauss-Newton targets of the given damping for each hidden layer; no damping is given for BP."""
+
+    every: int
+    dampings: tuple[float, ...] | None
+
+
+def alignment(name: str) -> Alignment:
+    """The settings of the published angle figures for a configuration, for example `mnist/ddtp-linear/alignment`."""
+    row = published()[name]
+    return Alignment(row["angles_every"], tuple(row["gn_dampings"]) if "gn_dampings" in row else None)
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of a published configuration, for example `mnist/ddtp-linear`."""
+    row = published()[name]
+    place, key = name.split("/")[:2]
+    task, method = TASKS[place], _METHODS[key]
+    scale, stepsize = method.feedback_scale(row), row["target_stepsize"]
+    return Recipe(
+        rule=method.rule(row, scale),
+        dataset=task.dataset,
+        architecture=task.architecture,
+        stepsize=stepsize * method.stepsize_scale,
+        optimizer=_optimizer(row, [method.epsilon_scale(averaged) for averaged in task.averaged]),
+        feedback_optimizer=_feedback_optimizer(row, [scale * size for size in task.sizes]),
+        schedule=Schedule(row["epochs"], row["epochs_fb"], row["extra_fb_epochs"]),
+        batch_size=BATCH,
+        validation=None if row["validation"] else 0,
+        trainable=task.trainable,
+    )
+
+
+def _optimizer(row: dict, scales: Sequence[float]) -> Optimizer:
+    rates, epsilons = (_per_layer(row[name], len(scales)) for name in ("lr", "epsilon"))
+    return _joined(
+        [
+            Adam(rate / row["target_stepsize"], row["beta1"], row["beta2"], epsilon * scale)
+            for rate, epsilon, scale in zip(rates, epsilons, scales, strict=True)
+        ]
+    )
+
+
+def _feedback_optimizer(row: dict, scales: Sequence[float]) -> Optimizer:
+    if "lr_fb" not in row:
+        return Adam()
+    return _joined([Adam(row["lr_fb"], row["beta1_fb"], row["beta2_fb"], row["epsilon_fb"] * scale) for scale in scales])
+
+
+def _per_layer(value: float | list[float], layers: int) -> list[float]:
+    return value if isinstance(value, list) else [value] * layers
+
+
+def _joined(optimizers: list[Adam]) -> Optimizer:
+    """The optimizer of all layers if theirs are alike."""
+    return optimizers[0] if all(one == optimizers[0] for one in optimizers) else PerLayer(tuple(optimizers))
+
+
+def _learning(rule: Callable[..., Rule], **values: str) -> Callable[[dict, float], Rule]:
+    """The rule with the noise and the weight decay of a row; `values` are further fields and where a row has them."""
+
+    def create(row: dict, scale: float) -> Rule:
+        more = {field: row[entry] for field, entry in values.items()}
+        return rule(sigma=row["sigma"], regularizer=WeightDecayPerUnit(row["feedback_wd"] * scale / 2), **more)
+
+    return create
+
+
+@dataclasses.dataclass(frozen=True)
+class _Method:
+    """How the rows of a method are read. `rule` makes the rule from a row and the factor `feedback_scale` of our feedback
+    gradients, which `n` multiplies besides; `stepsize_scale` is the factor of the output stepsize, `epsilon_scale` that of
+    Adam's epsilon for a layer whose local loss is averaged over so many units."""
+
+    rule: Callable[[dict, float], Rule]
+    stepsize_scale: float = 1.0
+    epsilon_scale: Callable[[int], float] = lambda averaged: averaged * BATCH / 2
+    feedback_scale: Callable[[dict], float] = lambda row: 1.0
+
+
+def _nonlinear(rule: Callable[[dict, float], Rule], feedback_scale: Callable[[dict], float] = lambda row: 1.0) -> _Method:
+    return _Method(rule, 1 / BATCH, lambda averaged: averaged / 2, feedback_scale)
+
+
+def _layerwise_scale(row: dict) -> float:
+    return max(row["sigma"], 0.02) ** 2
+
+
+_RHL = _nonlinear(_learning(DDTPRHL, width="size_hidden_fb"))
+_RHL_REC = _nonlinear(_learning(DDTPRHLRec, width="size_hidden_fb"))
+_DTP = _nonlinear(_learning(DTP), _layerwise_scale)
+
+_METHODS = {
+    "bp": _Method(lambda row, scale: Backprop(), epsilon_scale=lambda averaged: 1.0),
+    "dfa": _Method(lambda row, scale: DirectFeedbackAlignment()),
+    "dtp": _DTP,
+    "dtp-pretrained": _DTP,
+    "dtpdrl": _nonlinear(_learning(DTPDRL)),
+    "ddtp-linear": _Method(_learning(DDTPLinear)),
+    "ddtp-control": _Method(_learning(DDTPControl)),
+    "ddtp-rhl": _RHL,
+    "ddtp-rhl-extra": _RHL,
+    "ddtp-rhl-rec": _RHL_REC,
+    "ddtp-rhl-rec-extra": _RHL_REC,
+}

@@ -1,0 +1,1 @@
+"""The thesis on target propagation (Meulemans 2019)."""

@@ -1,0 +1,90 @@
+"""Networks in continuous time beside target propagation and backpropagation (Meulemans 2019, chapter 6): student-teacher
+regression, digits and MNIST.
+
+The thesis trains none of them, so no value here is published. Networks of any widths have the numbers that were tuned on
+digits for each rule; on MNIST the learning rates, too large there, are 1e-3 for all. On the regression all rules share
+theirs, and so they do in square networks, for exact inverses; those keep their weights near orthogonal ones by the penalty
+of GAIT-prop.
+"""
+
+from ...experiments.defaults import tuned_values
+from ...feedback.backward import ExactInverses, TrainedFeedback
+from ...networks.activations import LeakyReLU
+from ...networks.architectures import MLP, Architecture, SquareMLP
+from ...rules import DTP, RULES, TP, Multiplexing, Rule, SinglePhase, TargetPropExact, TwoPhase
+from ...training.optimizers import Adam
+from ...training.penalties import OrthogonalityPenalty
+from ...training.recipe import Recipe
+from ...training.schedule import Schedule
+from ...training.values import set_values
+
+SQUARE = "square-"  # of the names of methods in square networks
+LEARNED = ("bp", "tp", "dtp", "single-phase", "two-phase", "multiplexing")
+EXACT = ("bp", "tp-exact", "single-phase", "two-phase", "multiplexing")
+METHODS = (*LEARNED, *(SQUARE + method for method in EXACT))
+SLOPE = LeakyReLU(0.5)
+
+# data set, widths of the hidden layers, width of the square layers, epochs, batch size
+TASKS: dict[str, tuple[str, tuple[int, ...], int, int, int]] = {
+    "digits": ("digits", (64, 64, 64), 64, 40, 32),
+    "mnist": ("mnist", (256, 256, 256), 128, 10, 128),
+    "student-teacher": ("student-teacher-deep", (6, 6, 6, 6), 6, 40, 32),
+}
+
+
+def names() -> tuple[str, ...]:
+    """The configurations, as `TASK/METHOD`."""
+    return tuple(f"{task}/{method}" for task in TASKS for method in METHODS)
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of a method on a task, for example `digits/two-phase` or, by exact inverses, `digits/square-two-phase`."""
+    task, _, method = name.partition("/")
+    dataset, hidden, width, epochs, batch = TASKS[task]
+    square, rule = method.startswith(SQUARE), method.removeprefix(SQUARE)
+    found = Recipe(
+        RULES[rule](),
+        dataset=dataset,
+        architecture=_architecture(task, hidden, width, square),
+        schedule=Schedule(epochs, pretraining=0 if square else 5, between=0 if square else 1),
+        batch_size=batch,
+    )
+    if square:
+        found = found.replace(rule=_with_exact_inverses(rule), stepsize=0.1, penalty=OrthogonalityPenalty(0.1))
+    if task == "student-teacher":
+        learned = found.rule if square else _of_leaky_layers(rule)
+        return found.replace(rule=learned, stepsize=0.02, optimizer=Adam(5e-3), feedback_optimizer=Adam(2e-3))
+    if square:
+        return found.replace(optimizer=Adam(1e-3))
+    tuned = set_values(found, tuned_values(rule))
+    return tuned if task == "digits" else tuned.replace(optimizer=Adam(1e-3), feedback_optimizer=Adam(1e-3))
+
+
+def _architecture(task: str, hidden: tuple[int, ...], width: int, square: bool) -> Architecture:
+    if task == "student-teacher":
+        return MLP(hidden, SLOPE, initializer="orthogonal")
+    return SquareMLP(len(hidden), SLOPE, width=width) if square else MLP(hidden)
+
+
+def _of_leaky_layers(rule: str) -> Rule:
+    """A rule whose mappings have the nonlinearity of the network's layers."""
+    backward = TrainedFeedback(activation=SLOPE)
+    rules = {
+        "tp": TP(feedback_activation=SLOPE),
+        "dtp": DTP(feedback_activation=SLOPE),
+        "single-phase": SinglePhase(backward=backward),
+        "two-phase": TwoPhase(backward=backward),
+        "multiplexing": Multiplexing(backward),
+    }
+    return rules.get(rule, RULES[rule]())
+
+
+def _with_exact_inverses(rule: str) -> Rule:
+    backward = ExactInverses()
+    rules = {
+        "tp-exact": TargetPropExact(),
+        "single-phase": SinglePhase(backward=backward),
+        "two-phase": TwoPhase(backward=backward),
+        "multiplexing": Multiplexing(backward=backward),
+    }
+    return rules.get(rule, RULES[rule]())

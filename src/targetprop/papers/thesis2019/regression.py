@@ -1,0 +1,331 @@
+"""Figs 5.7, 5.8 and 5.13 to 5.19: student-teacher regression by target propagation with exact or learned inverses.
+
+Every seed has a teacher, a student and samples of its own; all seeds of a method are one program.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.axes import Axes
+
+from ..._linear_algebra import pseudo_inverse
+from ...data.synthetic import make_student_teacher
+from ...diagnostics.decomposition import decompose, sizes
+from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
+from ...experiments.figures import COLORS, canvas, covered, legend, log_scale
+from ...experiments.item import EpochOptions, Item, Report, report_cell
+from ...feedback.inversion import BenIsraelCohen
+from ...feedback.maps import DenseFeedback
+from ...losses import MeanSquaredError, SquaredError
+from ...networks.activations import Identity, LeakyReLU
+from ...networks.network import Dense, Network, Trace
+from ...papers.thesis2019 import recipes as thesis2019
+from ...rules import Backprop
+from ...rules.updates import output_update
+from ...training.program import over_members, run_steps
+from ...training.recipe import Recipe
+from ...training.result import Summary
+from ...training.state import Data, Hyperparameters, Member, Split, Task, initial_state
+from ...training.values import set_values
+from .recipes import RegressionTask
+
+SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
+MEASURED = 32  # test samples of which signals and angles are taken
+LOSSES = {"train_loss": "training loss", "test_loss": "test loss"}
+SIGNALS = {
+    "approximation": "norm of the approximation error",
+    "to_signal": "cosine to the learning signal $e^{TP}_1$",
+    "to_gauss_newton": "cosine to $e^{GN}_1$",
+    "to_backprop": "cosine to $e^{BP}_1$",
+}
+LABELS = {
+    "tp-ai": ("TP-AI", COLORS[4]),
+    "dtp-ai": ("DTP-AI", COLORS[3]),
+    "original-tp": ("original TP", COLORS[1]),
+    "original-dtp": ("original DTP", COLORS[6]),
+    "tp-ei": ("TP-EI", COLORS[4]),
+    "mtp-ei": ("MTP-EI", COLORS[5]),
+    "bp": ("BP", COLORS[0]),
+    "bp-fixed": ("BP, hidden layers fixed", COLORS[7]),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Regression(Experiment):
+    """A recipe on a task. Metrics, before training and after each epoch: `train_loss` and `test_loss`, the mean of
+    `||h_L - t||^2` (equation 5.50), and for a rule with feedback, on a test batch and for the first hidden layer,
+    `approximation`, the mean norm of (5.59), and the mean cosines of the target update to (5.57), (5.60) and (5.61)."""
+
+    recipe: Recipe
+    task: RegressionTask
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.schedule.epochs
+
+    def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
+        members, data = (_stack(entries) for entries in zip(*(self._begin(seed) for seed in seeds), strict=True))
+        epoch, measure = self._programs()
+        found = [measure(members, data)]
+        for number in range(1, self.steps + 1):
+            members = epoch(members, data, jnp.asarray(number))
+            found.append(measure(members, data))
+            advance(1)
+        curves = {name: np.stack([np.asarray(entry[name]) for entry in found], axis=1) for name in found[0]}
+        return [{name: [float(f"{x:.4g}") for x in values[i]] for name, values in curves.items()} for i in range(len(seeds))]
+
+    def seconds(self, seeds: Sequence[int]) -> float:
+        short = dataclasses.replace(
+            self, recipe=self.recipe.replace(schedule=dataclasses.replace(self.recipe.schedule, epochs=1))
+        )
+        return extrapolated(lambda: short.run(seeds, lambda steps: None), self.steps)
+
+    def _begin(self, seed: int) -> tuple[Member, Data]:
+        recipe, task = self.recipe, self.task
+        drawn = make_student_teacher(
+            sizes=task.sizes,
+            train=task.batches * recipe.batch_size,
+            test=task.test,
+            seed=seed,
+            negative_slope=task.negative_slope,
+            distance=task.distance,
+        )
+        data = Data(*(jnp.asarray(getattr(drawn.data, name)) for name in ("train_x", "train_y", "test_x", "test_y")))
+        hidden = [LeakyReLU(task.negative_slope)] * (len(task.sizes) - 2)
+        weights = [jnp.asarray(w, jnp.float32) for w in drawn.weights]
+        layers = [Dense(w, None, s) for w, s in zip(weights, [*hidden, Identity()], strict=True)]
+        network, seed_array = Network(layers, task.sizes[0]), jnp.asarray(seed, jnp.uint32)
+        numbers = jax.tree.map(
+            jnp.asarray, Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer)
+        )
+        state = initial_state(network, numbers, seed_array, recipe.trainable)
+        state = eqx.tree_at(lambda s: s.feedback, state, at_inverses(network, state.feedback), is_leaf=lambda x: x is None)
+        split = Split(jnp.arange(len(data.x)), jnp.arange(0))
+        return Member(state, numbers, split, seed_array), data
+
+    def _programs(self) -> tuple[Callable, Callable]:
+        task = Task(SquaredError(), MeanSquaredError(), self.recipe.batch_size, self.recipe.trainable)
+
+        def epoch(member: Member, data: Data, number: Array) -> Member:
+            zero, stop = jnp.asarray(0), jnp.asarray(self.task.batches)
+            return member._replace(state=run_steps(task, member, data, number, zero, zero, stop, True)[0])
+
+        axes = (eqx.if_array(0), eqx.if_array(0), None)
+        mapped = eqx.filter_vmap(epoch, in_axes=axes, out_axes=eqx.if_array(0))
+        return eqx.filter_jit(mapped), eqx.filter_jit(lambda members, data: over_members(_measure, members, data))
+
+
+def at_inverses(network: Network, feedback: Any) -> Any:
+    """The feedback with every mapping `s(Q h)` at `Q = W^†`, as the thesis starts; the other forms do so by themselves."""
+    if not (isinstance(feedback, tuple) and all(isinstance(g, DenseFeedback) for g in feedback)):
+        return feedback
+    inverses = [pseudo_inverse(layer.weight) for layer in network.layers[1:] if isinstance(layer, Dense)]
+    return eqx.tree_at(lambda maps: [g.dense.weight for g in maps], feedback, inverses)
+
+
+def _stack(entries: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *entries)
+
+
+def _measure(member: Member, data: Data) -> dict[str, Array]:
+    network, numbers = member.state.network, member.hyperparameters
+    found = {
+        name: 2 * jnp.mean(SquaredError().value(network(x), y))
+        for name, x, y in (("train_loss", data.x, data.y), ("test_loss", data.test_x, data.test_y))
+    }
+    if member.state.feedback is None:
+        return found
+    trace = network.trace(data.test_x[:MEASURED])
+    dh = output_update(SquaredError(), trace.output, data.test_y[:MEASURED], numbers.stepsize)
+    parts = decompose(numbers.rule, network, member.state.feedback, trace, dh)
+    off = [reconstruction + taylor for reconstruction, taylor in zip(parts.reconstruction, parts.taylor, strict=True)]
+    moved = parts.signal[0] + off[0]
+    return found | {
+        "approximation": jnp.mean(sizes(tuple(off))[0]),
+        "to_signal": _cosine(moved, parts.signal[0]),
+        "to_gauss_newton": _cosine(moved, factored_gauss_newton(network, trace, dh)),
+        "to_backprop": _cosine(moved, Backprop().target_updates(network, None, trace, dh)[0]),
+    }
+
+
+def factored_gauss_newton(network: Network, trace: Trace, output_update: Array) -> Float[Array, "batch n_1"]:
+    """`W_2^† D_2^{-1} .. W_L^† D_L^{-1} dh_L`, the Gauss-Newton learning signal of the first hidden layer (equation
+    5.60)."""
+    signal = output_update
+    for layer, point in zip(network.layers[:0:-1], trace.points[:0:-1], strict=True):
+        assert isinstance(layer, Dense)
+        signal = (signal / layer.activation.slope(point.a)) @ pseudo_inverse(layer.weight).T
+    return signal
+
+
+def _cosine(u: Float[Array, "batch n"], v: Float[Array, "batch n"]) -> Float[Array, ""]:
+    return jnp.mean(jnp.sum(u * v, axis=1) / (jnp.linalg.norm(u, axis=1) * jnp.linalg.norm(v, axis=1)))
+
+
+ITERATED = "+ben-israel-cohen"
+ITERATED_RATE = 0.02
+
+
+def _recipe(task: str, method: str) -> Recipe:
+    """The recipe of a method, or that with the other learner in place of the gradient."""
+    found = thesis2019.recipe(f"{task}/{method.removesuffix(ITERATED)}")
+    if not method.endswith(ITERATED):
+        return found
+    learner = "rule.rule.learner" if thesis2019.RANDOMIZED in method else "rule.learner"
+    return set_values(found, {learner: BenIsraelCohen(), "feedback_optimizer.learning_rate": ITERATED_RATE})
+
+
+def _label(method: str) -> str:
+    if method.endswith(ITERATED):
+        return f"{_label(method.removesuffix(ITERATED))}, Ben-Israel-Cohen"
+    label = LABELS[method.removeprefix(thesis2019.RANDOMIZED)][0]
+    return f"R-{label}" if method.startswith(thesis2019.RANDOMIZED) else label
+
+
+class RegressionFigure(Item[EpochOptions]):
+    """Metrics of some methods on a task over training, a panel per metric."""
+
+    source = "thesis2019"
+
+    def __init__(self, name: str, title: str, task: str, methods: Sequence[str], metrics: Sequence[str], seeds: int = SEEDS):
+        self.name, self.title, self.task = name, title, task
+        self.methods, self.metrics = tuple(methods), tuple(metrics)
+        self.defaults = EpochOptions(seeds=seeds)
+
+    def parts(self, options: EpochOptions) -> list[ExperimentPart]:
+        folder = options.results / self.source / "regression" / options.variant / self.task
+        return [
+            ExperimentPart(_label(method), self.task, self._experiment(method, options), folder / method)
+            for method in self.methods
+        ]
+
+    def _experiment(self, method: str, options: EpochOptions) -> Regression:
+        found = _recipe(self.task, method)
+        if options.epochs is not None:
+            found = found.replace(schedule=dataclasses.replace(found.schedule, epochs=options.epochs))
+        return Regression(found, thesis2019.task(self.task))
+
+    def report(self, options: EpochOptions) -> Report:
+        parts = self.parts(options)
+        found = {method: list(part.found().values()) for method, part in zip(self.methods, parts, strict=True)}
+        cells, rows = [], []
+        for method, seeds in found.items():
+            kept = [metrics for metrics in seeds if _stable(metrics)]
+            for metric in self.metrics:
+                if seeds and metric not in seeds[0]:
+                    continue
+                first, last = (Summary(tuple(metrics[metric][at] for metrics in kept)) for at in (0, -1))
+                cells.append(report_cell(_label(method), metric, last))
+                median = f"{np.median(last.values):.3g}" if kept else "-"
+                name = (LOSSES | SIGNALS)[metric]
+                ends = (_shown(first), _shown(last), median)
+                rows.append((_label(method), name, *ends, str(len(kept)), str(len(seeds) - len(kept))))
+        epochs = options.epochs or thesis2019.published()["tasks"][self.task]["epochs"]
+        text = (
+            f"After {epochs} epochs; mean ± SD over the seeds that did not diverge, each with a teacher of its own. Losses "
+            "are means of `||h_L - t||^2`; norms and cosines are means over a batch of test samples, for the first hidden "
+            "layer. `R-`: one random layer learns at a time. The picture has medians and quartiles over seeds; a mean may "
+            "be that of one bad seed. The thesis draws curves and gives no numbers."
+        )
+        titles = ("method", "metric", "start", "end", "end (median)", "seeds", "diverged")
+        complete = all(found.values())
+        return Report(cells, titles, rows, self._picture(found) if complete else None, text, options.variant)
+
+    def _picture(self, found: dict[str, list[dict[str, Any]]]) -> Callable[[Path], None]:
+        def draw(path: Path) -> None:
+            figure = canvas(10, 4.4)
+            panels = figure.subplots(1, len(self.metrics))
+            for axes, metric in zip(panels, self.metrics, strict=True):
+                for method, seeds in found.items():
+                    values = np.array([metrics[metric] for metrics in seeds if metric in metrics and _stable(metrics)])
+                    if len(values):
+                        self._course(axes, method, values)
+                axes.set(xlabel="\n".join(["epoch", *covered(axes)]), title=(LOSSES | SIGNALS)[metric])
+                axes.grid(alpha=0.3, linewidth=0.5)
+                if metric.startswith("to_"):
+                    axes.set_ylim(top=1.02)
+                else:
+                    log_scale(axes)
+            figure.suptitle(f"{self.title} (medians and quartiles over seeds)")
+            legend(figure, panels)
+            figure.savefig(path, dpi=150)
+
+        return draw
+
+    def _course(self, axes: Axes, method: str, values: np.ndarray) -> None:
+        """Median and quartiles of `values`, of shape `(seeds, epochs)`: means of losses are those of the worst seed."""
+        plain = method.removeprefix(thesis2019.RANDOMIZED)
+        color = COLORS[5] if plain.endswith(ITERATED) else LABELS[plain][1]
+        style = "--" if plain != method and plain in self.methods else "-"
+        low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
+        epochs = np.arange(values.shape[1])
+        axes.plot(epochs, median, style, color=color, label=_label(method), linewidth=1.5)
+        axes.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
+
+
+def _shown(found: Summary) -> str:
+    """Mean and standard deviation of values of any size."""
+    return f"{found.mean:.3g} ± {found.sd:.2g}" if found.values else "-"
+
+
+def _stable(metrics: dict[str, Any]) -> bool:
+    last = metrics["train_loss"][-1]
+    return last is not None and last < STABLE
+
+
+TARGETS = ("tp-ai", "dtp-ai", "original-tp", "original-dtp")
+RANDOM = tuple(thesis2019.RANDOMIZED + method for method in TARGETS)
+CONTROLS = ("bp", "bp-fixed")
+EXACT = ("tp-ei", thesis2019.RANDOMIZED + "tp-ei", thesis2019.RANDOMIZED + "mtp-ei")
+FIGURES = (
+    RegressionFigure("fig-5.7", "Fig. 5.7: regression with exact inverses", "exact", (*EXACT, *CONTROLS), tuple(LOSSES)),
+    RegressionFigure(
+        "fig-5.8", "Fig. 5.8: approximation errors with exact inverses", "exact", EXACT, ("approximation", "to_signal")
+    ),
+    RegressionFigure(
+        "fig-5.13",
+        "Fig. 5.13: regression with 4 hidden layers of equal size",
+        "deep",
+        (RANDOM[0], "tp-ai", *CONTROLS),
+        tuple(LOSSES),
+    ),
+    RegressionFigure("fig-5.14", "Fig. 5.14: regression, randomized methods", "equal", (*RANDOM, *CONTROLS), tuple(LOSSES)),
+    RegressionFigure("fig-5.15", "Fig. 5.15: regression, all layers at once", "equal", (*TARGETS, *CONTROLS), tuple(LOSSES)),
+    RegressionFigure(
+        "fig-5.16", "Fig. 5.16: approximation errors, equal layers", "equal", RANDOM, ("approximation", "to_signal")
+    ),
+    RegressionFigure(
+        "fig-5.17", "Fig. 5.17: directions of the targets, equal layers", "equal", RANDOM, ("to_gauss_newton", "to_backprop")
+    ),
+    RegressionFigure(
+        "fig-5.18",
+        "Fig. 5.18: regression with contracting layers",
+        "contracting",
+        (*RANDOM, *CONTROLS),
+        ("test_loss", "to_signal"),
+    ),
+    RegressionFigure(
+        "fig-5.19",
+        "Fig. 5.19: directions of the targets, contracting layers",
+        "contracting",
+        RANDOM,
+        ("to_gauss_newton", "to_backprop"),
+    ),
+    *(
+        RegressionFigure(
+            f"ben-israel-cohen-{task}",
+            f"Ben-Israel and Cohen's iteration as DTP-AI's learner, {task} layers",
+            task,
+            (RANDOM[1], RANDOM[1] + ITERATED),
+            ("test_loss", "to_gauss_newton"),
+        )
+        for task in ("equal", "contracting")
+    ),
+)

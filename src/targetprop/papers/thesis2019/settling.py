@@ -1,0 +1,176 @@
+"""What happens in a trained network in continuous time on its way to rest: how its layers settle, how large signal and
+reconstruction errors are in each of them, and what noise does to the direction of learning."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from ...data import load
+from ...diagnostics.angles import backprop_gradients, layer_angles
+from ...dynamics._base import Displacements, Dynamics, norms
+from ...dynamics.equilibria import trajectory
+from ...dynamics.multiplexing import Multiplex, free_bursts
+from ...dynamics.teachers import Held
+from ...experiments.experiment import Experiment, extrapolated
+from ...losses import Loss, Target
+from ...networks.network import Network, Trace, difference
+from ...rules import Dendrites, Multiplexing
+from ...rules.updates import local_gradients, output_update
+from ...training.ensemble import Ensemble
+from ...training.program import inputs
+from ...training.recipe import Recipe
+from ...training.state import Member
+
+SAMPLES = 32  # of the test set
+TIMES = np.linspace(0.0, 20.0, 81)  # in units of tau
+MIXTURES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4)
+NOISE = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # standard deviations, relative to each layer's activity
+
+
+@dataclasses.dataclass(frozen=True)
+class Settling(Experiment):
+    """Train a recipe, then measure on test samples. Metrics: `free` and `taught`, how far each layer still is from its rest
+    at `TIMES`, relative to how far it was, the median over samples, shape `(times, L)`; `signal` and `reconstruction`, the
+    norms of what teaches each hidden layer, unscaled, for each of `MIXTURES`, shape `(mixtures, hidden)`; `noise`, degrees
+    between each hidden layer's parameter update under `NOISE` and backpropagation's, shape `(levels, hidden)`."""
+
+    recipe: Recipe
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.schedule.epochs
+
+    def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
+        data = load(self.recipe.dataset)
+        ensemble = Ensemble([self.recipe] * len(seeds), seeds, data)
+        for at in self.recipe.schedule.passes(ensemble.trained_maps > 0):
+            ensemble.advance(at, 0, ensemble.steps)
+            advance(int(at.ends_epoch and at.joint))
+        x, y = (jnp.asarray(rows[:SAMPLES]) for rows in (data.test_x, data.test_y))
+        members = [ensemble.member(i) for i in range(len(seeds))]
+        return [_rounded(_measure(member, ensemble.task.loss, x, y)) for member in members]
+
+    def seconds(self, seeds: Sequence[int]) -> float:
+        schedule = dataclasses.replace(self.recipe.schedule, epochs=1)
+        short = dataclasses.replace(self, recipe=self.recipe.replace(schedule=schedule))
+        return extrapolated(lambda: short.run(seeds, lambda steps: None), self.steps)
+
+
+class Subject(NamedTuple):
+    """A trained network with a minibatch: its forward pass and the output update there."""
+
+    network: Network
+    feedback: Any
+    forward: Trace
+    dh: Float[Array, "batch n_L"]
+
+
+@eqx.filter_jit
+def _measure(member: Member, loss: Loss, x: Array, y: Target) -> dict[str, Array]:
+    network, feedback, numbers = member.state.network, member.state.feedback, member.hyperparameters
+    forward = network.trace(inputs(network, x))
+    subject = Subject(network, feedback, forward, output_update(loss, forward.output, y, numbers.stepsize))
+    rule, reference = numbers.rule, backprop_gradients(network, forward, subject.dh)
+    if isinstance(rule, Multiplexing):
+        return _measure_channels(rule, subject, reference)
+    assert isinstance(rule, Dendrites)
+    return _measure_mixture(rule, subject, reference)
+
+
+def _measure_mixture(rule: Dendrites, subject: Subject, reference: Network) -> dict[str, Array]:
+    network, feedback, forward, dh = subject
+    rest = rule.settle(network, feedback, forward)
+    motion = rule.taught(network, feedback, rest, dh).motion
+    mixtures = jnp.asarray(MIXTURES, dh.dtype)
+    signals, errors = lax.map(lambda mu: _sizes(eqx.tree_at(lambda r: r.mu, rule, mu), subject), mixtures)
+
+    def under_noise(level, key):
+        noise = _noise(key, level, motion.h)
+        noisy = eqx.tree_at(lambda m: m.imbalance, motion, noise)
+        taught = rule.taught(network, feedback, rest, dh)._replace(motion=noisy, d=rule.solver.find(noisy).displacements)
+        lesson, _ = rule.learned_from(network, taught)
+        return layer_angles(local_gradients(network, lesson.trace, lesson.updates), reference)
+
+    free = rule.circuit(network, feedback, forward).free(forward)
+    return {
+        "free": _unsettled(free, rule.solver.find(free).d),
+        "taught": _unsettled(motion, rule.solver.find(motion).d),
+        "signal": signals,
+        "reconstruction": errors,
+        "noise": _over_noise(under_noise),
+    }
+
+
+def _sizes(rule: Dendrites, subject: Subject) -> tuple[Array, Array]:
+    """The norms of what each hidden layer learns from, without a teacher and what the teacher adds, before scaling."""
+    network, feedback, forward, dh = subject
+    rest = rule.settle(network, feedback, forward)
+    taught = rule.taught(network, feedback, rest, dh)
+    error = rule.signals(taught._replace(d=jax.tree.map(jnp.zeros_like, taught.d)))
+    added = jax.tree.map(jnp.subtract, rule.signals(taught), error)
+    return jnp.median(norms(added)[:-1], axis=1), jnp.median(norms(error)[:-1], axis=1)
+
+
+def _measure_channels(rule: Multiplexing, subject: Subject, reference: Network) -> dict[str, Array]:
+    network, feedback, forward, dh = subject
+    maps = rule.backward.maps(network, feedback, forward)
+    multiplex, points = Multiplex(network, maps), free_bursts(maps, forward.output)
+    free, taught = multiplex.free(forward.h[0]), multiplex.taught(forward, Held(dh))
+    updates = rule.target_updates(network, feedback, forward, dh)
+    errors = tuple(point.h - h for point, h in zip(points, forward.h[1:-1], strict=True))
+
+    def under_noise(level, key):
+        noise = _noise(key, level, tuple(point.h for point in points))
+        noisy = [dh]
+        for g, point, wrong in zip(reversed(maps), reversed(points), reversed(noise), strict=True):
+            noisy.append(difference(g, point, noisy[-1]) + wrong)
+        return layer_angles(local_gradients(network, forward, noisy[::-1]), reference)
+
+    size, error = (jnp.median(norms(part), axis=1) for part in (updates[:-1], errors))
+    return {
+        "free": _unsettled(free, free.rest()),
+        "taught": _unsettled(taught, taught.rest())[:, network.depth :],
+        "signal": size[None],
+        "reconstruction": error[None],
+        "noise": _over_noise(under_noise),
+    }
+
+
+def _unsettled(motion: Dynamics, rest: Displacements) -> Float[Array, "times parts"]:
+    """How far each part is from `rest` at `TIMES`, relative to its way there: the median over samples; `nan` for parts that
+    stay."""
+    course = trajectory(motion, jnp.asarray(TIMES, rest[0].dtype))
+    way = norms(rest)
+    left = jnp.stack([norms(tuple(x[k] - end for x, end in zip(course, rest, strict=True))) for k in range(len(TIMES))])
+    return jnp.median(left / jnp.where(way > 0, way, jnp.nan), axis=2)
+
+
+def _noise(key: Array, level: Any, like: Displacements) -> Displacements:
+    """What differs between two phases, each with independent noise of standard deviation `level` times the layer's."""
+
+    def one(i, h):
+        draw = jax.random.normal(jax.random.fold_in(key, i), h.shape, h.dtype)
+        return 2**0.5 * level * jnp.sqrt(jnp.mean(h**2)) * draw
+
+    return tuple(one(i, h) for i, h in enumerate(like))
+
+
+def _over_noise(angles: Callable) -> Array:
+    keys = jax.random.split(jax.random.key(0), len(NOISE))
+    return lax.map(lambda one: angles(*one), (jnp.asarray(NOISE), keys))
+
+
+def _rounded(found: dict[str, Array]) -> dict[str, Any]:
+    def plain(values):
+        if isinstance(values, list):
+            return [plain(value) for value in values]
+        return float(f"{values:.4g}") if np.isfinite(values) else None
+
+    return {name: plain(np.asarray(values, float).tolist()) for name, values in found.items()}

@@ -1,1 +1,0 @@
-"""Training: optimisers, schedule, the compiled program, checkpoints, logs."""

@@ -1,0 +1,1 @@
+"""Training: optimizers, schedule, the compiled program, checkpoints, logs."""

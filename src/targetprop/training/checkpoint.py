@@ -1,0 +1,65 @@
+"""Checkpoints: one `.npz` file of plain arrays and a JSON header, written whole or not at all; nothing is pickled."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import UserError
+
+CHECKPOINT = "checkpoint.npz"  # its name in the folder of a run
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be used; the message says what to do instead."""
+
+
+def save_checkpoint(path: Path, tree: Any, header: dict) -> None:
+    """Write the arrays of `tree` and a JSON-able `header`. After a crash at any moment the
+    file is either the old or the new."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
+    arrays: dict[str, Any] = {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
+    partial = path.with_name(path.name + ".part")
+    with open(partial, "wb") as file:
+        np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def load_header(path: Path) -> dict:
+    """The header alone. Raises `CheckpointError` for a missing or damaged file."""
+    return _read(path, lambda file: json.loads(file["header"].tobytes()))
+
+
+def load_checkpoint(path: Path, like: Any) -> Any:
+    """The arrays of a checkpoint in the structure of `like`. Raises `CheckpointError` for a missing or damaged file, or one
+    whose arrays do not fit `like` in number, shape or type."""
+    dynamic, static = eqx.partition(like, eqx.is_array)
+    leaves, structure = jax.tree.flatten(dynamic)
+    stored = _read(path, lambda file: [file[f"leaf{i}"] for i in range(len(file.files) - 1)])
+    expected, found = ([(leaf.shape, str(leaf.dtype)) for leaf in side] for side in (leaves, stored))
+    if expected != found:
+        raise CheckpointError(
+            f"{path} was written by another network, rule or optimizer: it does not fit this run. Use the settings of the "
+            "config.json beside it, or another --out folder."
+        )
+    return eqx.combine(jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in stored]), static)
+
+
+def _read(path: Path, read):
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return read(file)
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"No checkpoint at {path}: leave out --resume to begin a run there (--overwrite replaces one), or mend the path."
+        ) from None
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is damaged ({error}): delete it and start again without --resume.") from error

@@ -1,0 +1,227 @@
+"""An ensemble on the device: its members, and the host's view of what the compiled program does to them."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..data import Dataset
+from ..diagnostics import Probe
+from ..errors import ConfigError
+from ..losses import ErrorRate, LeadingLoss, LeadingScore, Loss, MeanSquaredError, Score, SoftmaxCrossEntropy, SquaredError
+from ..networks.architectures import Architecture
+from ..networks.network import Network
+from ..rules.updates import Layers
+from . import program
+from .recipe import Recipe
+from .schedule import Pass
+from .state import (
+    NETWORK,
+    SPLIT,
+    Data,
+    Hyperparameters,
+    Member,
+    Split,
+    Task,
+    count_trained_maps,
+    initial_state,
+    stream,
+)
+
+
+class Ensemble:
+    """Runs of one recipe that differ in seed, or in seed and numeric hyperparameters, trained as one program.
+
+    **Arguments:** `recipes`, one per member, alike but for their numbers; `seeds`, one per member.
+    Raises `ConfigError` for recipes that are not alike, and where the batch is larger than the training set.
+    """
+
+    def __init__(self, recipes: Sequence[Recipe], seeds: Sequence[int], dataset: Dataset):
+        _check_alike(recipes, seeds)
+        recipe = recipes[0]
+        dtype = jnp.dtype(recipe.dtype)
+        classify = dataset.classes is not None
+        loss = recipe.loss or (SoftmaxCrossEntropy() if classify else SquaredError())
+        if isinstance(loss, SoftmaxCrossEntropy) and not classify:
+            raise ConfigError(f"Cross-entropy needs labels, and {dataset.name} has real targets: use --loss squared-error.")
+        score = ErrorRate() if classify else MeanSquaredError()
+        targets = None if classify else dtype
+        self.data = Data(
+            jnp.asarray(dataset.train_x, dtype),
+            jnp.asarray(dataset.train_y, targets),
+            jnp.asarray(dataset.test_x, dtype),
+            jnp.asarray(dataset.test_y, targets),
+        )
+        samples = len(dataset.train_x)
+        validation = validation_size(recipe, dataset)
+        self.steps = (samples - validation) // recipe.batch_size
+        if self.steps < 1:
+            raise ConfigError(
+                f"A batch of {recipe.batch_size} is larger than the {samples - validation} training samples: use a smaller "
+                "--batch-size or a smaller --validation."
+            )
+        self.members = _stack(
+            [
+                _member(
+                    r.architecture,
+                    _numbers(r, dtype),
+                    dataset.shape,
+                    dataset.outputs,
+                    samples,
+                    validation,
+                    dtype,
+                    seed,
+                    recipe.trainable,
+                )
+                for r, seed in zip(recipes, np.asarray(seeds, np.uint32), strict=True)
+            ]
+        )
+        one = self.member(0)
+        loss, score = _on_leading_units(loss, score, one.state.network, dataset)
+        self.task = Task(loss, score, recipe.batch_size, recipe.trainable)
+        self.trained_maps = count_trained_maps(one.hyperparameters.rule, one.state.network, one.state.feedback)
+        self.alive = np.ones(len(seeds), bool)
+
+    def member(self, index: int) -> Member:
+        """One member, without the ensemble axis."""
+        return _one(self.members, index)
+
+    def compile(self, joint: bool) -> None:
+        """Compile the program of a kind of pass, running no step."""
+        self._advance(self.members, Pass(0, 0, joint, False), 0, 0)
+
+    def advance(self, at: Pass, start: int, stop: int) -> program.Checkup:
+        """Run steps `start .. stop - 1` of a pass; the arrays of the result have the member as leading axis."""
+        states, health = self._advance(self.members, at, start, stop)
+        self.members = self.members._replace(state=states)
+        return jax.tree.map(np.asarray, health)
+
+    def locate(
+        self, before: Member, at: Pass, start: int, stop: int, index: int
+    ) -> tuple[int, program.Checkup, Sequence[str]]:
+        """The first step after which member `index` is not finite, found by bisection from its state `before` the run, and
+        what its rule says about that step."""
+        good, bad = start, stop
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            health = self._advance(before, at, start, middle)[1]
+            good, bad = (middle, bad) if healthy(health, index) else (good, middle)
+        health = jax.tree.map(lambda leaf: np.asarray(leaf)[index], self._advance(before, at, start, bad)[1])
+        last_good = before._replace(state=self._advance(before, at, start, bad - 1)[0])
+        return bad - 1, health, self._complaints(last_good, at, bad - 1, index)
+
+    def complaints(self, at: Pass, step: int, index: int) -> Sequence[str]:
+        """What the rule of member `index` says about the minibatch of a step of a pass that is still to be done."""
+        return self._complaints(self.members, at, step, index)
+
+    def restore(self, saved: Member, index: int) -> None:
+        """Put member `index` back to where it stood in `saved`, and train it no further."""
+
+        def pick(now, then):
+            return now.at[index].set(then[index]) if eqx.is_array(now) else now
+
+        self.members = jax.tree.map(pick, self.members, saved)
+        self.alive[index] = False
+
+    def assess(self) -> tuple[program.Evaluation | None, program.Evaluation]:
+        """Validation (or `None`) and test evaluation; arrays of shape `(members,)`."""
+        return jax.tree.map(np.asarray, program.assess(self.task, self.members, self.data))
+
+    def diagnose(self, probe: Probe, at: Pass, step: int) -> dict[str, np.ndarray]:
+        """What a probe finds just before a step of a pass; the arrays have the member as leading axis."""
+        # one program per member: inside a loop, several batches of small decompositions can lock XLA on a CPU with few cores
+        where = [jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, step)]
+        members = (self.member(i) for i in range(len(self.alive)))
+        found = [program.diagnose(self.task, probe, member, self.data, *where) for member in members]
+        return jax.tree.map(lambda *values: np.stack(values), *found)
+
+    def _complaints(self, members: Member, at: Pass, step: int, index: int) -> Sequence[str]:
+        where = [jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, step)]
+        return program.complaints(self.task, _one(members, index), self.data, *where)
+
+    def _advance(self, members: Member, at: Pass, start: int, stop: int):
+        epoch, index, first, last = (jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop))
+        alive = jnp.asarray(self.alive)
+        done = program.advance(self.task, members, alive, self.data, epoch, index, first, last, at.joint)
+        return jax.block_until_ready(done)
+
+
+def _on_leading_units(loss: Loss, score: Score, network: Network, dataset: Dataset) -> tuple[Loss, Score]:
+    """The loss and the score, taken from the first units of the output alone where it has auxiliary ones."""
+    width = math.prod(network.shapes[-1])
+    if width < dataset.outputs:
+        raise ConfigError(
+            f"The network has {width} outputs, but {dataset.name} needs {dataset.outputs}: make its last layer wider."
+        )
+    if width == dataset.outputs:
+        return loss, score
+    return LeadingLoss(loss, dataset.outputs), LeadingScore(score, dataset.outputs)
+
+
+def validation_size(recipe: Recipe, dataset: Dataset) -> int:
+    """How many training samples a recipe keeps for validation. Raises `ConfigError` where that many cannot be kept."""
+    size = dataset.validation if recipe.validation is None else recipe.validation
+    if not 0 <= size < len(dataset.train_x):
+        raise ConfigError(
+            f"--validation {size} does not fit a training set of {len(dataset.train_x)} samples: use a smaller number."
+        )
+    return size
+
+
+def healthy(health: program.Checkup, index: int) -> bool:
+    """Whether all of member `index` is finite."""
+    return all(bool(np.all(np.asarray(leaf)[index])) for leaf in health)
+
+
+def _check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
+    if not seeds or len(recipes) != len(seeds):
+        raise ConfigError(f"{len(recipes)} recipes for {len(seeds)} seeds: give at least one seed, and one recipe for each.")
+    numeric = {field.name for field in dataclasses.fields(Hyperparameters)}
+    for name in (field.name for field in dataclasses.fields(Recipe)):
+        values = [getattr(recipe, name) for recipe in recipes]
+        kinds = [jax.tree.structure(value) for value in values] if name in numeric else values
+        if any(kind != kinds[0] for kind in kinds):
+            raise ConfigError(f"The recipes trained together may differ in numbers alone, not in {name}: train them apart.")
+
+
+def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:
+    """The numeric hyperparameters of a recipe as arrays, so that none of them is compiled in. Raises `ConfigError` where one
+    is not a number."""
+    tree = Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer, recipe.penalty)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if isinstance(leaf, float | jax.Array | np.ndarray) and bool(jnp.any(jnp.isnan(leaf))):
+            raise ConfigError(f"{jax.tree_util.keystr(path).lstrip('.')} of the recipe is {leaf}: choose a number.")
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
+
+
+@eqx.filter_jit
+def _member(
+    architecture: Architecture,
+    hyperparameters: Hyperparameters,
+    shape: tuple[int, ...],
+    outputs: int,
+    samples: int,
+    validation: int,
+    dtype: Any,
+    seed: jax.Array,
+    trainable: Layers,
+) -> Member:
+    network = architecture.build(shape, outputs, key=stream(seed, NETWORK), dtype=dtype)
+    if trainable is not None and not (trainable and set(trainable) <= set(range(1, network.depth + 1))):
+        raise ConfigError(f"--trainable {trainable} does not fit: name one or more of the layers 1 to {network.depth}.")
+    order = jax.random.permutation(stream(seed, SPLIT), samples)
+    split = Split(order[validation:], order[:validation])
+    return Member(initial_state(network, hyperparameters, seed, trainable), hyperparameters, split, seed)
+
+
+def _one(members: Member, index: int) -> Member:
+    return jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, members)
+
+
+def _stack(members: Sequence[Member]) -> Member:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *members)

@@ -1,0 +1,237 @@
+"""The compiled part of training: one step, a run of steps, and evaluation.
+
+A run of steps is one program with the first and last step as arguments, so a pass may be cut anywhere without compiling
+anew and without changing a number: randomness is a function of (seed, epoch, pass, step) alone.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from ..diagnostics.probe import Probe, Sample
+from ..networks.network import Network, parameters
+from ..rules import CHOICE, Rule
+from ..rules.updates import local_gradients, output_update, trainable_parameters
+from .penalties import penalized
+from .state import NOISE, ORDER, Data, Hyperparameters, Member, State, Task, stream
+
+EVALUATION_BATCH = 1000
+
+
+def step(
+    task: Task,
+    hyperparameters: Hyperparameters,
+    state: State,
+    x: Array,
+    y: Array,
+    key: PRNGKeyArray,
+    joint: bool,
+) -> State:
+    """One minibatch. Forward and feedback gradients are taken at the same parameters, then both are updated; with
+    `joint=False` the feedback alone is."""
+    rule, network, feedback = hyperparameters.rule, state.network, state.feedback
+    trace = rule.settle(network, feedback, network.trace(x)).with_loss(task.loss, y)
+    totals = state.totals
+    if not joint:
+        learned = rule.feedback_gradients(network, feedback, trace, key=key)
+    else:
+        error = output_update(task.loss, trace.output, y, hyperparameters.stepsize)
+        lesson, learned = rule.learn(network, feedback, trace, error, key=key)
+        gradients = local_gradients(network, lesson.trace, lesson.updates, task.trainable)
+        trained = trainable_parameters(network, task.trainable)
+        gradients = penalized(hyperparameters.penalty, gradients, trained)
+        chosen = rule.chosen(network, key=jax.random.fold_in(key, CHOICE))
+        moved, optimizer = _apply(hyperparameters.optimizer, gradients, state.optimizer, network, trained, chosen)
+        network, feedback = rule.follow(network, moved, feedback, lesson)
+        state = dataclasses.replace(state, network=network, feedback=feedback, optimizer=optimizer)
+        totals = totals._replace(
+            loss=totals.loss + jnp.mean(task.loss.value(trace.output, y)),
+            score=totals.score + jnp.mean(task.score(trace.output, y)),
+        )
+    if learned is not None:
+        feedback, optimizer = _apply(
+            hyperparameters.feedback_optimizer, learned.gradients, state.feedback_optimizer, feedback, parameters(feedback)
+        )
+        state = eqx.tree_at(lambda s: (s.feedback, s.feedback_optimizer), state, (feedback, optimizer))
+        totals = totals._replace(feedback_loss=totals.feedback_loss + learned.losses)
+    return eqx.tree_at(lambda s: s.totals, state, totals)
+
+
+def _apply(optimizer, gradients, state, tree, trained, chosen=None):
+    updates, state = optimizer.transform().update(gradients, state, trained)
+    if chosen is not None:
+        layers = tuple(
+            jax.tree.map(lambda u, moves=moves: moves * u, u) for u, moves in zip(updates.layers, chosen, strict=True)
+        )
+        updates = eqx.tree_at(lambda tree: tree.layers, updates, layers)
+    return eqx.apply_updates(tree, updates), state
+
+
+def inputs(network: Network, rows: Float[Array, "batch n_0"]) -> Array:
+    """Samples of a data set, which are rows, in the shape that the network takes."""
+    return rows.reshape(-1, *network.input_shape)
+
+
+class Checkup(NamedTuple):
+    """Whether the parameters of each layer and of each feedback mapping, and the loss, are finite."""
+
+    layers: Bool[Array, " L"]
+    feedback: Bool[Array, " mappings"]
+    loss: Bool[Array, ""]
+
+
+def run_steps(
+    task: Task, member: Member, data: Data, epoch: Array, index: Array, start: Array, stop: Array, joint: bool
+) -> tuple[State, Checkup]:
+    """Steps `start` to `stop - 1` of pass `index` of an epoch, for one member. The samples come in an order drawn anew for
+    each pass; the remainder of the last, incomplete minibatch is left out of that pass."""
+    state, hyperparameters = member.state, member.hyperparameters
+    noise_key, order = _pass_key(member, NOISE, epoch, index), _order(member, epoch, index)
+    totals = jax.tree.map(lambda total: jnp.where(start == 0, jnp.zeros_like(total), total), state.totals)
+    state = eqx.tree_at(lambda s: s.totals, state, totals)
+    dynamic, static = eqx.partition(state, eqx.is_array)
+
+    def body(i, dynamic):
+        state = eqx.combine(dynamic, static)
+        x, y = _minibatch(task, state.network, data, order, i)
+        state = step(task, hyperparameters, state, x, y, jax.random.fold_in(noise_key, i), joint)
+        return eqx.filter(state, eqx.is_array)
+
+    state = eqx.combine(lax.fori_loop(start, stop, body, dynamic), static)
+    return state, checkup(state)
+
+
+def _pass_key(member: Member, purpose: int, epoch: Array, index: Array) -> PRNGKeyArray:
+    return jax.random.fold_in(jax.random.fold_in(stream(member.seed, purpose), epoch), index)
+
+
+def _order(member: Member, epoch: Array, index: Array) -> Int[Array, " samples"]:
+    return jax.random.permutation(_pass_key(member, ORDER, epoch, index), member.split.train)
+
+
+def _minibatch(task: Task, network: Network, data: Data, order: Array, step: Array) -> tuple[Array, Array]:
+    picked = lax.dynamic_slice_in_dim(order, step * task.batch_size, task.batch_size)
+    return inputs(network, data.x[picked]), data.y[picked]
+
+
+def checkup(state: State) -> Checkup:
+    """Which layers, feedback mappings and losses are finite."""
+    feedback = jax.tree.leaves(parameters(state.feedback), is_leaf=lambda tree: isinstance(tree, eqx.Module))
+    return Checkup(
+        jnp.array([_finite(layer) for layer in state.network.layers]),
+        jnp.array([_finite(g) for g in feedback], bool),
+        _finite(state.totals),
+    )
+
+
+def _finite(tree: Any) -> Array:
+    flags = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(parameters(tree))]
+    return jnp.all(jnp.array(flags)) if flags else jnp.array(True)
+
+
+class Evaluation(NamedTuple):
+    """Mean loss and mean score over a set of samples."""
+
+    loss: Float[Array, ""]
+    score: Float[Array, ""]
+
+
+def evaluate(task: Task, network: Network, x: Array, y: Array, indices: Int[Array, " n"]) -> Evaluation:
+    """Mean loss and score over the samples at `indices`, in batches; nothing but the forward pass sees them."""
+    n = indices.shape[0]
+    batch = min(n, EVALUATION_BATCH)
+    padding = -n % batch
+    indices = jnp.concatenate([indices, jnp.zeros(padding, indices.dtype)]).reshape(-1, batch)
+    counted = (jnp.arange(n + padding) < n).reshape(-1, batch)
+
+    def one(batch):
+        picked, counted = batch
+        h, target = network(inputs(network, x[picked])), y[picked]
+        values = jnp.stack([task.loss.value(h, target), task.score(h, target)])
+        return jnp.sum(jnp.where(counted, values, 0), axis=1)
+
+    loss, score = jnp.sum(lax.map(one, (indices, counted)), axis=0) / n
+    return Evaluation(loss, score)
+
+
+@eqx.filter_jit
+def advance(
+    task: Task,
+    members: Member,
+    alive: Array,
+    data: Data,
+    epoch: Array,
+    index: Array,
+    start: Array,
+    stop: Array,
+    joint: bool,
+) -> tuple[State, Checkup]:
+    """`run_steps` for every living member of an ensemble, as one program; the others stay as they are."""
+    static_state = eqx.filter(members.state, eqx.is_array, inverse=True)
+
+    def one(member, living):
+        def go():
+            state, health = run_steps(task, member, data, epoch, index, start, stop, joint)
+            return eqx.filter(state, eqx.is_array), health
+
+        def rest():
+            return eqx.filter(member.state, eqx.is_array), checkup(member.state)
+
+        return lax.cond(living, go, rest)
+
+    states, health = over_members(one, members, alive)
+    return eqx.combine(states, static_state), health
+
+
+@eqx.filter_jit
+def assess(task: Task, members: Member, data: Data) -> tuple[Evaluation | None, Evaluation]:
+    """Validation and test evaluation of every member; no validation result where there is no validation set."""
+    test_indices = jnp.arange(data.test_x.shape[0])
+
+    def one(member):
+        network = member.state.network
+        validation = None
+        if member.split.validation.shape[0]:
+            validation = evaluate(task, network, data.x, data.y, member.split.validation)
+        return validation, evaluate(task, network, data.test_x, data.test_y, test_indices)
+
+    return over_members(one, members)
+
+
+@eqx.filter_jit
+def diagnose(
+    task: Task, probe: Probe, member: Member, data: Data, epoch: Array, index: Array, step: Array
+) -> dict[str, Array]:
+    """What a probe finds at one member, on the minibatch of a step that is still to be done."""
+    network, numbers = member.state.network, member.hyperparameters
+    x, y = _minibatch(task, network, data, _order(member, epoch, index), step)
+    return probe(Sample.take(numbers.rule, network, member.state.feedback, task.loss, x, y, numbers.stepsize))
+
+
+def complaints(task: Task, member: Member, data: Data, epoch: Array, index: Array, step: Array) -> Sequence[str]:
+    """What the rule has to say about the minibatch of a step that is still to be done. Not compiled; nothing is computed for
+    a rule that never complains."""
+    rule, network = member.hyperparameters.rule, member.state.network
+    if type(rule).complaints is Rule.complaints:
+        return ()
+    x, y = _minibatch(task, network, data, _order(member, epoch, index), step)
+    trace = rule.settle(network, member.state.feedback, network.trace(x)).with_loss(task.loss, y)
+    error = output_update(task.loss, trace.output, y, member.hyperparameters.stepsize)
+    return rule.complaints(network, member.state.feedback, trace, error)
+
+
+def over_members(one: Callable, *members: Any) -> Any:
+    """Apply `one` to every member of an ensemble inside one program: one after the other on a CPU, side by side on an
+    accelerator. The leading axis of every array in `members` is the member."""
+    dynamic, static = eqx.partition(members, eqx.is_array)
+
+    def apply(dynamic):
+        return one(*eqx.combine(dynamic, static))
+
+    return lax.map(apply, dynamic) if jax.default_backend() == "cpu" else jax.vmap(apply)(dynamic)

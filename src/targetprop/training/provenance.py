@@ -1,0 +1,124 @@
+"""Where results come from: configuration, versions and machine, written beside them."""
+
+import dataclasses
+import json
+import os
+import platform
+import zlib
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..data import Dataset
+from ..errors import ConfigError
+from ..version import __version__
+
+PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
+
+
+def describe(value: Any) -> Any:
+    """A JSON-able description of a configuration object: its type and its fields."""
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: describe(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [describe(entry) for entry in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    return float(value) if getattr(value, "ndim", None) == 0 else repr(value)
+
+
+def environment() -> dict:
+    """Versions and machine."""
+    return {
+        "versions": {
+            "targetprop": __version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in PACKAGES},
+        },
+        "machine": {
+            "device": jax.devices()[0].device_kind,
+            "backend": jax.default_backend(),
+            "processor": processor(),
+            "cores": os.cpu_count(),
+            "system": platform.system(),
+        },
+    }
+
+
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def describe_data(dataset: Dataset) -> dict:
+    """A data set's name, its sizes and a checksum of its arrays."""
+    arrays = (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y)
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return {"name": dataset.name, "train": len(arrays[0]), "test": len(arrays[2]), "crc32": f"{checksum:08x}"}
+
+
+def same_settings(before: Any, now: Any) -> bool:
+    """Whether a kept configuration is the present one; fields that there were not yet then do not matter."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return all(key in now and same_settings(value, now[key]) for key, value in before.items())
+    if isinstance(before, list) and isinstance(now, list):
+        return len(before) == len(now) and all(same_settings(one, other) for one, other in zip(before, now, strict=True))
+    return before == now
+
+
+def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset: Dataset, resume: bool) -> None:
+    """Write `config.json`: one recipe, or the list of them where they differ. With `resume`, first check that the folder's
+    run is the same, or a shorter one; raises `ConfigError` naming the first difference, or for a damaged file."""
+    path = folder / "config.json"
+    described = [describe(recipe) for recipe in recipes]
+    alike = all(entry == described[0] for entry in described)
+    config = {
+        "recipe": described[0] if alike else described,
+        "seeds": seeds,
+        "data": describe_data(dataset),
+        **environment(),
+    }
+    if resume and path.exists():
+        before = _read_config(path)
+        for name in ("recipe", "seeds", "data"):
+            difference = _first_difference(before.get(name), json.loads(json.dumps(config[name])), name)
+            if difference:
+                raise ConfigError(
+                    f"Cannot resume in {folder}: {difference}. Use the same settings, or another --out folder."
+                )
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(config, indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def _read_config(path: Path) -> dict:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        advice = "replace the run with --overwrite, or use another --out folder"
+        raise ConfigError(f"{path} is damaged ({error}): {advice}.") from error
+
+
+def _first_difference(before: Any, now: Any, where: str) -> str | None:
+    if isinstance(before, dict) and isinstance(now, dict):
+        pairs = [(f"{where}.{key}", before.get(key), now.get(key)) for key in {**before, **now}]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = [(f"{where}[{i}]", *pair) for i, pair in enumerate(zip(before, now, strict=True))]
+    elif where.endswith(".epochs") and isinstance(before, int) and isinstance(now, int) and now >= before:
+        return None
+    else:
+        return None if before == now else f"{where} was {before!r} and is now {now!r}"
+    differences = (_first_difference(before, now, where) for where, before, now in pairs)
+    return next((difference for difference in differences if difference), None)

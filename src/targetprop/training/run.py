@@ -1,0 +1,333 @@
+"""The training loop: passes cut into runs of steps, evaluation, logs, checkpoints, interruption and divergence."""
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ..data import Dataset, load
+from ..diagnostics import Probe
+from ..diagnostics.averages import Averages
+from ..diagnostics.complaints import complaints, movement
+from ..errors import ConfigError
+from ..networks.network import parameters
+from .arguments import Seeds, check_data, recipe_list, seed_list
+from .checkpoint import CHECKPOINT, load_checkpoint, load_header, save_checkpoint
+from .ensemble import Ensemble, healthy
+from .loggers import JsonlLogger, Logger, ProgressBar, TensorBoardLogger
+from .paths import check_folder, make_folder
+from .precision import precision
+from .provenance import write_config
+from .recipe import Recipe
+from .result import FINISHED, RUNNING, Result, SeedResult, finite_or_none
+from .schedule import Pass
+from .state import Totals
+
+LOGGER = logging.getLogger("targetprop")
+SECONDS_PER_RUN = 0.5
+
+
+def train(
+    recipe: Recipe | Sequence[Recipe],
+    data: Dataset | None = None,
+    *,
+    seeds: Seeds = 1,
+    out: Path | str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    checkpoint_every: int = 1,
+    probe: Probe | None = None,
+    progress: bool = True,
+) -> Result:
+    """Train a network, one run per seed, all seeds as one program.
+
+    **Arguments:** `recipe`, or one recipe per seed (alike but for their numbers); `data`, the recipe's own data set unless
+    given; `seeds`, a list of seeds or a number `n` for seeds 0 .. n-1; `out`, a folder for configuration, metrics,
+    TensorBoard events and checkpoints (every `checkpoint_every` epochs), nothing is written without it; `resume`
+    continues from the folder's checkpoint to the numbers of an unbroken run; `overwrite` replaces the run that it holds;
+    `probe`, diagnostics to be sampled during training and written with the metrics, with a warning in the log of
+    `targetprop` where a hidden layer stands still or learns against the gradient. A probe changes no other number.
+
+    A seed that diverges is put back to its last good state, its `status` names the layer and the epoch, and the others go
+    on. SIGINT stops after the steps under way, with everything saved. Raises `CheckpointError` or `ConfigError` for a
+    folder that does not fit, `ConfigError` (a `ValueError`) for settings that do not, `UserError` for a folder that cannot
+    be written, `TypeError` for what is no recipe or no data set.
+    """
+    check_data(data)
+    if checkpoint_every < 1:
+        raise ConfigError(f"--checkpoint-every {checkpoint_every} is not a number of epochs: use 1 or more.")
+    if resume and out is None:
+        raise ConfigError("There is no run to resume without a folder: name it with --out.")
+    if out is not None:
+        check_folder(Path(out))
+    seeds = seed_list(seeds)
+    recipes = recipe_list(recipe, len(seeds))
+    if not (seeds and recipes):
+        raise ConfigError("There is nothing to train: give at least one seed, and a recipe.")
+    if len(set(seeds)) < len(seeds) and (out is not None or isinstance(recipe, Recipe)):
+        raise ConfigError(f"The seeds {seeds} are not all different: repeat none, or the same run counts twice.")
+    with precision(recipes[0].dtype):
+        return _Loop(recipes, data or load(recipes[0].dataset), seeds, out, resume, overwrite, checkpoint_every, probe).run(
+            progress
+        )
+
+
+class _Loop:
+    """One call of `train`."""
+
+    def __init__(self, recipes, dataset, seeds, out, resume, overwrite, checkpoint_every, probe):
+        self.recipe = recipes[0]
+        self.probe, self.measured = probe, Averages()
+        self.folder = None if out is None else Path(out)
+        self.checkpoint = None if out is None else Path(out) / CHECKPOINT
+        self.checkpoint_every = checkpoint_every
+        self.ensemble = Ensemble(recipes, seeds, dataset)
+        self.passes = self.recipe.schedule.passes(self.ensemble.trained_maps > 0)
+        self.results = [SeedResult(seed) for seed in seeds]
+        self.position, self.lines, self.logged = (0, 0), 0, None
+        self.seconds, self.epochs_timed = 0.0, 0
+        self.cold: dict[bool, tuple[int, float]] = {}
+        self.good = self.ensemble.members
+        if self.folder is not None and self.checkpoint is not None:
+            make_folder(self.folder)
+            if not resume:
+                _clear(self.folder, overwrite)
+            write_config(self.folder, recipes, seeds, dataset, resume)
+            if self.checkpoint.exists():
+                self._resume(self.checkpoint)
+        self.loggers = self._open_loggers(seeds)
+        unit = self.ensemble.task.score.unit
+        self.result = Result(self.recipe.rule.name, dataset.name, unit, self.results)
+
+    def _resume(self, checkpoint: Path) -> None:
+        header = load_header(checkpoint)
+        like = self.ensemble.members
+        members, good = load_checkpoint(checkpoint, (like, like if header["midway"] else None))
+        self.ensemble.members, self.good = members, good or members
+        self.position = (header["pass"], header["step"])
+        self.lines, self.logged = header["lines"], header["logged"]
+        self.seconds, self.epochs_timed = header["seconds"], header["epochs_timed"]
+        self.measured = Averages(**header["measured"])
+        self.results = [SeedResult(**entry) for entry in header["results"]]
+        for index, result in enumerate(self.results):
+            self.ensemble.alive[index] = result.status in (RUNNING, FINISHED)
+            result.status = RUNNING if result.status == FINISHED else result.status
+
+    def _open_loggers(self, seeds: Sequence[int]) -> list[Logger]:
+        if self.folder is None:
+            return []
+        return [
+            JsonlLogger(self.folder / "metrics.jsonl", self.lines),
+            TensorBoardLogger(self.folder / "tensorboard", seeds, self.logged, self.position[0]),
+        ]
+
+    def run(self, progress: bool) -> Result:
+        first, steps = self.position[0], self.ensemble.steps
+        title = f"{self.recipe.rule.name} on {self.result.dataset}"
+        done = first * steps + self.position[1]
+        interrupted = False
+        try:
+            with (
+                _Interruption() as interruption,
+                ProgressBar(title, len(self.passes) * steps, done, progress) as bar,
+            ):
+                bar.note("compiling")
+                for joint in {at.joint for at in self.passes[first:]}:
+                    self.ensemble.compile(joint)
+                if done == 0:
+                    self._warn()
+                for number in range(first, len(self.passes)):
+                    interrupted = self._run_pass(number, bar, interruption)
+                    if interrupted or not self.ensemble.alive.any():
+                        break
+        finally:
+            for logger in self.loggers:
+                logger.close()
+            self.seconds += sum(elapsed for _, elapsed in self.cold.values())
+        if not interrupted:
+            for result in self.results:
+                result.status = FINISHED if result.status == RUNNING else result.status
+        self._save()
+        return self._finish()
+
+    def _warn(self) -> None:
+        """Pass on what the rule has to say about the first minibatch."""
+        for index, result in enumerate(self.results):
+            for complaint in self.ensemble.complaints(self.passes[0], 0, index):
+                LOGGER.warning("seed %d: %s", result.seed, complaint)
+
+    def _run_pass(self, number: int, bar: ProgressBar, interruption: "_Interruption") -> bool:
+        """Run one pass from the present position, as far as a member lives; returns whether the run was interrupted."""
+        at, step, chunk = self.passes[number], self.position[1], 4
+        while step < self.ensemble.steps and self.ensemble.alive.any():
+            stop = min(step + chunk, self.ensemble.steps)
+            if self.probe is not None and at.joint:
+                stop = min(stop, self._measure(self.probe, at, step))
+            before, began = self.ensemble.members, time.perf_counter()
+            health = self.ensemble.advance(at, step, stop)
+            elapsed = time.perf_counter() - began
+            self._count(elapsed, stop - step, at.joint)
+            for index, result in enumerate(self.results):
+                if self.ensemble.alive[index] and not healthy(health, index):
+                    result.status = self._diagnose(before, at, step, stop, index)
+                    self.ensemble.restore(self.good, index)
+            chunk = max(1, int((stop - step) * SECONDS_PER_RUN / max(elapsed, 1e-4)))
+            bar.advance(stop - step)
+            step = stop
+            self.position = (number, step)
+            if interruption.asked and step < self.ensemble.steps:
+                return True
+        if not self.ensemble.alive.any():
+            return False
+        self.position = (number + 1, 0)
+        self._log(at, bar)
+        if at.ends_epoch:
+            self.good = self.ensemble.members
+            if at.epoch % self.checkpoint_every == 0:
+                self._save()
+        return interruption.asked and number + 1 < len(self.passes)
+
+    def _count(self, elapsed: float, steps: int, joint: bool) -> None:
+        """Add to the time. The first steps of a program are slow, and taken for as quick as the next ones."""
+        if joint not in self.cold:
+            self.cold[joint] = (steps, elapsed)
+            return
+        before, _ = self.cold[joint]
+        self.seconds += elapsed * (1 + before / steps)
+        self.cold[joint] = (0, 0.0)
+
+    def _measure(self, probe: Probe, at: Pass, step: int) -> int:
+        """Use the probe if it is its turn; returns the step before which its next turn comes."""
+        if step % probe.every == 0:
+            self.measured.add(self.ensemble.diagnose(probe, at, step))
+        return step - step % probe.every + probe.every
+
+    def _diagnose(self, before, at: Pass, start: int, stop: int, index: int) -> str:
+        step, health, complaints = self.ensemble.locate(before, at, start, stop, index)
+        layers = [i for i, finite in enumerate(health.layers, start=1) if not finite]
+        maps = [i for i, finite in enumerate(health.feedback, start=1) if not finite]
+        if layers:
+            where = "layer " + ", ".join(map(str, layers))
+        elif maps:
+            where = "the feedback to layer " + ", ".join(map(str, maps))
+        else:
+            where = "the loss"
+        advice = "; ".join(complaints) or "try a smaller learning rate"
+        return f"diverged: {where} not finite in epoch {at.epoch}, step {step + 1}; {advice}"
+
+    def _log(self, at: Pass, bar: ProgressBar) -> None:
+        """Record a pass: all metrics after the joint pass of an epoch, the feedback loss after one of pre-training."""
+        if not at.joint and at.epoch > 0:
+            return
+        totals = jax.device_get(self.ensemble.members.state.totals)
+        metrics = self._assess(totals) if at.joint else {"pass": [at.index] * len(self.results)}
+        for index, result in enumerate(self.results):
+            if not self.ensemble.alive[index]:
+                continue
+            feedback_loss = [_number(loss / self.ensemble.steps) for loss in totals.feedback_loss[index]]
+            record = {"seed": result.seed, "epoch": at.epoch, "feedback_loss": feedback_loss or None}
+            record |= {name: values[index] for name, values in metrics.items()}
+            if self.measured.count:
+                record |= self._diagnostics(index)
+                for complaint in record["warnings"]:
+                    LOGGER.warning("seed %d, epoch %d: %s", result.seed, at.epoch, complaint)
+            if at.joint:
+                result.history.append(record)
+            for logger in self.loggers:
+                logger.log(record)
+            self.lines += 1
+        self.logged, self.measured = at.epoch, Averages()
+        if at.joint:
+            self.epochs_timed += 1
+            best = min(result.history[-1]["test_error"] for result in self.results if result.history)
+            bar.note(f"test {best:.2f} {self.result.unit}")
+
+    def _diagnostics(self, index: int) -> dict:
+        """What the probe has found for a member in this epoch, how far its hidden layers have moved, and what is odd."""
+        before = self.good.state.network
+        start, now = (
+            jax.tree.map(lambda leaf: leaf[index], parameters(n)) for n in (before, self.ensemble.members.state.network)
+        )
+        found = {**self.measured.of(index), "diagnostics/movement": movement(start, now)}
+        return found | {"warnings": complaints(found, self.recipe.trainable)}
+
+    def _assess(self, totals: Totals) -> dict[str, list]:
+        """The metrics of an epoch, each a list over members."""
+        validation, test = self.ensemble.assess()
+        columns = {
+            "train_loss": totals.loss / self.ensemble.steps,
+            "train_error": totals.score / self.ensemble.steps,
+            "validation_loss": None if validation is None else validation.loss,
+            "validation_error": None if validation is None else validation.score,
+            "test_loss": test.loss,
+            "test_error": test.score,
+        }
+        nothing = [None] * len(self.results)
+        return {name: nothing if v is None else [_number(x) for x in v] for name, v in columns.items()}
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        header = {
+            "pass": self.position[0],
+            "step": self.position[1],
+            "lines": self.lines,
+            "logged": self.logged,
+            "midway": self.good is not self.ensemble.members,
+            "measured": self.measured.to_json(),
+            "seconds": self.seconds,
+            "epochs_timed": self.epochs_timed,
+            "results": [vars(result) for result in self.results],
+        }
+        good = self.good if header["midway"] else None
+        save_checkpoint(self.checkpoint, (self.ensemble.members, good), header)
+
+    def _finish(self) -> Result:
+        self.result.networks = [self.ensemble.member(i).state.network for i in range(len(self.results))]
+        if self.epochs_timed:
+            self.result.seconds_per_epoch = self.seconds / self.epochs_timed / len(self.results)
+        if self.folder is not None:
+            document = finite_or_none(self.result.to_json())
+            (self.folder / "result.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+        return self.result
+
+
+def _number(value: np.floating) -> float:
+    """The shortest decimal number that stands for a value of its precision."""
+    return float(str(value))
+
+
+def _clear(folder: Path, overwrite: bool) -> None:
+    """Make room for a new run. Raises `ConfigError` for a folder that holds one, unless that is to be overwritten."""
+    if (folder / "config.json").exists() and not overwrite:
+        raise ConfigError(f"{folder} holds a run: go on with --resume, replace it with --overwrite, or name another folder.")
+    for name in ("result.json", "checkpoint.npz"):
+        (folder / name).unlink(missing_ok=True)
+
+
+class _Interruption:
+    """While open, the first SIGINT or SIGTERM only asks to stop; a second one acts as usual. Main thread only."""
+
+    def __init__(self):
+        self.asked = False
+        self._previous = {}
+
+    def __enter__(self) -> "_Interruption":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number, frame) -> None:
+        self.asked = True
+        signal.signal(number, self._previous[number])

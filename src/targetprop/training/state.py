@@ -1,0 +1,114 @@
+"""What a training run carries on from step to step, and the numbers that steer it."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..losses import Loss, Score
+from ..networks.network import Network, parameters
+from ..rules import Rule
+from ..rules.updates import Layers, trainable_parameters
+from .optimizers import Optimizer
+from .penalties import Penalty
+
+
+class Hyperparameters(eqx.Module):
+    """The numbers of one run: a rule, the output stepsize, the two optimizers, and a penalty on the weights, if any."""
+
+    rule: Rule
+    stepsize: Any
+    optimizer: Optimizer
+    feedback_optimizer: Optimizer
+    penalty: Penalty | None = None
+
+
+class Totals(NamedTuple):
+    """Sums over the steps of the pass under way."""
+
+    loss: Float[Array, ""]
+    score: Float[Array, ""]
+    feedback_loss: Float[Array, " mappings"]
+
+
+class State(eqx.Module):
+    """What one member of an ensemble carries on: parameters, optimizer states, and the sums of the present pass."""
+
+    network: Network
+    feedback: Any
+    optimizer: Any
+    feedback_optimizer: Any
+    totals: Totals
+
+
+class Task(eqx.Module):
+    """What is learned: an output loss, how a test set is scored, the minibatch size, and the layers that are trained (1 is
+    the first; `None` is all of them)."""
+
+    loss: Loss
+    score: Score
+    batch_size: int = eqx.field(static=True)
+    trainable: Layers = eqx.field(static=True, default=None)
+
+
+class Data(NamedTuple):
+    """The data set on the device, shared by all members; each member's split is a set of indices into it."""
+
+    x: Array
+    y: Array
+    test_x: Array
+    test_y: Array
+
+
+class Split(NamedTuple):
+    """A member's training and validation samples, as indices into the training set."""
+
+    train: Array
+    validation: Array
+
+
+class Member(NamedTuple):
+    """One run of an ensemble: its state, its numbers, its split and the seed of its randomness."""
+
+    state: State
+    hyperparameters: Hyperparameters
+    split: Split
+    seed: Array
+
+
+NETWORK, FEEDBACK, SPLIT, ORDER, NOISE = range(5)
+
+
+def stream(seed: Array, purpose: int) -> PRNGKeyArray:
+    """The key of one purpose: initial weights, initial feedback, split, data order or noise. A function of the seed
+    alone, so every rule starts from the same weights and sees the same minibatches."""
+    return jax.random.fold_in(jax.random.key(seed), purpose)
+
+
+def initial_state(network: Network, hyperparameters: Hyperparameters, seed: Array, trainable: Layers = None) -> State:
+    """The state before the first step; only the layers in `trainable` (all, unless given) have an optimizer state."""
+    feedback = hyperparameters.rule.init(network, key=stream(seed, FEEDBACK))
+    zero = jnp.zeros((), network.dtype)
+    trained = count_trained_maps(hyperparameters.rule, network, feedback)
+    return State(
+        network,
+        feedback,
+        hyperparameters.optimizer.transform().init(trainable_parameters(network, trainable)),
+        hyperparameters.feedback_optimizer.transform().init(parameters(feedback)) if trained else None,
+        Totals(zero, zero, jnp.zeros(trained, network.dtype)),
+    )
+
+
+def count_trained_maps(rule: Rule, network: Network, feedback: Any) -> int:
+    """How many feedback losses the rule reports on this network; 0 where its feedback is fixed."""
+
+    def losses(rule, network, feedback):
+        x = jnp.zeros((1, *network.input_shape), network.dtype)
+        trace = rule.settle(network, feedback, network.trace(x))
+        step = rule.feedback_gradients(network, feedback, trace, key=jax.random.key(0))
+        return None if step is None else step.losses
+
+    shape = eqx.filter_eval_shape(losses, rule, network, feedback)
+    return 0 if shape is None else shape.shape[0]

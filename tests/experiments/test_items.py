@@ -1,0 +1,286 @@
+"""Items of papers: parts are kept and continued, and what they say becomes a document, a page and a picture."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import targetprop as tp
+from targetprop.cli import main
+from targetprop.diagnostics import AngleToBackprop, Probe
+from targetprop.errors import ConfigError
+from targetprop.experiments.experiment import Experiment, ExperimentPart, extrapolated
+from targetprop.experiments.figures import canvas
+from targetprop.experiments.item import Item, Options, Report, TrainingOptions, document, estimate, run_missing
+from targetprop.experiments.published import Published, Table
+from targetprop.experiments.store import Store
+from targetprop.experiments.tables import TableItem
+from targetprop.experiments.training_part import TrainingPart
+from targetprop.experiments.verdict import Verdict
+from targetprop.papers import items as registry
+from targetprop.training.result import Summary
+
+CALLS: list[tuple[int, list[int]]] = []
+
+
+@dataclasses.dataclass(frozen=True)
+class Powers(Experiment):
+    """`seed ** exponent`; an exponent of 9 is interrupted."""
+
+    exponent: int
+
+    @property
+    def steps(self) -> int:
+        return 1
+
+    def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
+        if self.exponent == 9:
+            raise KeyboardInterrupt
+        CALLS.append((self.exponent, list(seeds)))
+        advance(1)
+        return [{"power": seed**self.exponent} for seed in seeds]
+
+    def seconds(self, seeds: Sequence[int]) -> float:
+        return 2.0 * len(seeds)
+
+
+@dataclasses.dataclass(frozen=True)
+class PowerOptions(Options):
+    selection = ("exponents",)
+    exponents: tuple[int, ...] = (2, 3)
+
+
+class PowerItem(Item[PowerOptions]):
+    source, name, title = "meulemans2020", "powers", "Powers of the seeds"
+    defaults = PowerOptions(seeds=2)
+
+    def parts(self, options: PowerOptions) -> list[ExperimentPart]:
+        folder = options.results / self.source / self.name
+        return [ExperimentPart(f"x^{e}", "", Powers(e), folder / f"x{e}") for e in options.exponents]
+
+    def report(self, options: PowerOptions) -> Report:
+        found = {part.row: [entry["power"] for entry in part.found().values()] for part in self.parts(options)}
+        cells = [{"row": row, "column": "", "published": None, "ours": values or None} for row, values in found.items()]
+        return Report(cells, ("what", "values"), [(row, str(values)) for row, values in found.items()], self._draw)
+
+    def _draw(self, path: Path) -> None:
+        canvas(1, 1).savefig(path)
+
+
+@pytest.fixture
+def powers(monkeypatch: pytest.MonkeyPatch) -> PowerItem:
+    CALLS.clear()
+    item = PowerItem()
+    known = registry.items
+    monkeypatch.setattr(
+        registry, "items", lambda source: known(source) | ({item.name: item} if source == item.source else {})
+    )
+    return item
+
+
+def test_names_of_items_are_unique_and_every_source_finds_its_own():
+    names = [(item.source, item.name) for item in registry.all_items()]
+    assert len(set(names)) == len(names)
+    for source, name in names:
+        assert registry.item(source, name).name == name
+    with pytest.raises(ConfigError, match="there are items of meulemans2020"):
+        registry.items("meulemans2021")
+    with pytest.raises(ConfigError, match="it has table1"):
+        registry.item("meulemans2020", "table9")
+
+
+def test_only_what_is_missing_is_run(powers, tmp_path):
+    options = PowerOptions(seeds=2, results=tmp_path)
+    assert [part.seconds for part in estimate(powers, options)] == [4, 4]
+    assert run_missing(powers, options, progress=False)
+    assert CALLS == [(2, [0, 1]), (3, [0, 1])]
+    assert run_missing(powers, options, progress=False)
+    more = dataclasses.replace(options, seeds=4)
+    assert [part.seeds for part in estimate(powers, more)] == [[2, 3], [2, 3]]
+    assert run_missing(powers, more, progress=False)
+    assert CALLS[2:] == [(2, [2, 3]), (3, [2, 3])]
+    assert [cell["ours"] for cell in document(powers, powers.report(more))["cells"]] == [[0, 1, 4, 9], [0, 1, 8, 27]]
+
+
+def test_an_interrupted_item_keeps_its_finished_parts(powers, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_missing(powers, PowerOptions(2, tmp_path, exponents=(2, 9, 3)), progress=False)
+    assert CALLS == [(2, [0, 1])]
+    assert run_missing(powers, PowerOptions(2, tmp_path, exponents=(2, 3)), progress=False)
+    assert CALLS == [(2, [0, 1]), (3, [0, 1])]
+
+
+def test_results_of_another_configuration_do_not_count(tmp_path):
+    CALLS.clear()
+    ExperimentPart("x", "", Powers(2), tmp_path).run([0, 1], progress=False)
+    other = ExperimentPart("x", "", Powers(3), tmp_path)
+    assert other.missing(2) == [0, 1]
+    saved = json.loads((tmp_path / "seeds-0-1.json").read_text())
+    assert saved["config"] == {"type": "Powers", "exponent": 2}
+    del saved["config"]["exponent"]  # as if that field had come later
+    (tmp_path / "seeds-0-1.json").write_text(json.dumps(saved))
+    assert other.missing(2) == []
+    assert saved["versions"]["jax"]
+    assert saved["machine"]["cores"]
+
+
+@pytest.mark.parametrize("item", registry.all_items(), ids=lambda item: f"{item.source}-{item.name}")
+def test_report_before_anything_was_run(item, tmp_path):
+    report = item.report(dataclasses.replace(item.defaults, results=tmp_path))
+    assert report.rows
+    assert report.cells
+    assert all(cell["ours"] is None for cell in report.cells)
+    assert all({"row", "column", "published", "verdict"} <= cell.keys() for cell in report.cells)
+    assert {cell["verdict"] for cell in report.cells} == {"not yet run"}
+
+
+def test_command_line_of_an_item(powers, tmp_path, capfd):
+    command = ["reproduce", "meulemans2020", "powers", "--results", str(tmp_path), "--json"]
+    assert main([*command, "--show"]) == 2
+    assert "name that of the results with --results" in capfd.readouterr().err
+    (tmp_path / "meulemans2020").mkdir()
+    assert main([*command, "--show"]) == 0
+    assert json.loads(capfd.readouterr().out)["cells"][0]["ours"] is None
+    assert CALLS == []
+    assert main([*command, "--estimate"]) == 0
+    assert json.loads(capfd.readouterr().out)["seconds"] == 8
+    assert CALLS == []
+    assert main([*command, "--exponents", "3"]) == 0
+    shown = json.loads(capfd.readouterr().out)
+    assert shown == {
+        "source": "meulemans2020",
+        "item": "powers",
+        "cells": [{"row": "x^3", "column": "", "published": None, "ours": [0, 1]}],
+    }
+    folder = tmp_path / "meulemans2020" / "report"
+    page = (folder / "powers.md").read_text()
+    assert "`targetprop reproduce meulemans2020 powers`" in page, "the page is that of the whole item"
+    assert "| x^2 | [] |\n| x^3 | [0, 1] |" in page
+    assert "(powers.png)" in page
+    assert (folder / "powers.png").read_bytes()[:4] == b"\x89PNG"
+    assert main(["reproduce", "meulemans2020", "nope"]) == 2
+    assert "powers" in capfd.readouterr().err
+
+
+def test_extrapolation_counts_the_first_call_once(monkeypatch):
+    clock = iter([0.0, 5.0, 7.0])  # the first call takes 5 seconds, the second 2
+    monkeypatch.setattr("targetprop.experiments.experiment.time.perf_counter", lambda: next(clock))
+    assert extrapolated(lambda: None, 10) == 5 + 9 * 2
+
+
+SMALL = tp.recipe("bp", "digits").replace(architecture=tp.MLP((8,)), schedule=tp.Schedule(epochs=1))
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_training_part_is_continued_by_seed_and_probed(tmp_path):
+    store = Store(tmp_path)
+    plain = TrainingPart("BP", "digits", "any/digits/bp", SMALL, store)
+    assert plain.run([0], progress=False)
+    assert plain.missing(3) == [1, 2]
+    probe = Probe(every=30, diagnostics=(AngleToBackprop(),))
+    probed = dataclasses.replace(plain, probe=probe, needs="diagnostics/angle_bp")
+    assert probed.missing(3) == [0, 1, 2]
+    assert probed.run([1], progress=False)
+    assert probed.missing(3) == [0, 2]
+    assert probed.found()[1].history[0]["diagnostics/angle_bp"] == pytest.approx([0], abs=0.1)  # BP beside itself
+    longer = dataclasses.replace(plain, recipe=SMALL.replace(schedule=tp.Schedule(epochs=2)))
+    assert longer.missing(1) == [0]
+    assert dataclasses.replace(plain, recipe=SMALL.replace(stepsize=0.5)).missing(1) == [0]
+    assert probed.seconds([0]) > 0
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_an_interrupted_part_goes_on_when_more_seeds_are_asked_for(tmp_path, monkeypatch):
+    part = TrainingPart("BP", "digits", "any/digits/bp", SMALL, Store(tmp_path))
+    folder = part.store.run_folder(part.name, SMALL, [0, 1])
+    tp.train(SMALL, seeds=[0, 1], out=folder, progress=False)
+    result = json.loads((folder / "result.json").read_text())
+    result["seeds"][1]["status"] = "interrupted"
+    (folder / "result.json").write_text(json.dumps(result))
+    runs = []
+    monkeypatch.setattr(TrainingPart, "_run", lambda self, seeds, progress: runs.append(tuple(seeds)) or True)
+    assert part.missing(3) == [1, 2]
+    part.run([0, 1, 2], progress=False)
+    assert runs == [(0, 1), (2,)]
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_a_diverged_seed_is_said_to_be_so_and_leaves_the_item_unfinished(tmp_path, monkeypatch):
+    name = "meulemans2020/mnist/bp"
+    recipe = SMALL.replace(optimizer=tp.Adam(1e38))
+    item = TableItem(Table("meulemans2020", "small", "Small", "test_error", (Published("BP", "mnist", 2.0, 0.1, 10, name),)))
+    monkeypatch.setattr("targetprop.experiments.tables.published_recipe", lambda name, epochs: recipe)
+    options = dataclasses.replace(item.defaults, results=tmp_path)
+    assert not run_missing(item, options, progress=False)
+    (cell,) = item.report(options).cells
+    assert (cell["ours"], cell["diverged"], cell["verdict"]) == (None, 1, "1 diverged")
+
+
+@pytest.mark.parametrize("numbers", [{"seeds": 0}, {"seeds": -1}, {"epochs": 0}])
+def test_numbers_of_which_nothing_comes_are_refused(numbers):
+    with pytest.raises(ConfigError, match="use 1 or more"):
+        TrainingOptions(**numbers)
+
+
+def errors_of(*errors: float) -> tuple[list[dict], list[dict]]:
+    """The results and the metrics of seeds with these test errors; the first one's training error is above 60 %."""
+    seeds = [{"seed": i, "status": "finished", "test_error": error} for i, error in enumerate(errors)]
+    return seeds, [{"seed": i, "epoch": 6, "train_loss": 1.0, "train_error": 61.0 * (i == 0)} for i in range(len(errors))]
+
+
+def test_a_table_sets_the_found_runs_beside_the_published_cells(tmp_path, write_run):
+    name = "meulemans2020/mnist/bp"
+    cells = (
+        Published("BP", "mnist", 2.0, 0.1, 10, name),
+        Published("DFA", "mnist", 2.5, 0.1, 10, "meulemans2020/mnist/dfa"),
+    )
+    item = TableItem(Table("meulemans2020", "small", "Small", "test_error", cells))
+    write_run(tmp_path / name / "run", 100, *errors_of(1.9, 2.0, 2.1))
+    write_run(tmp_path / name / "train-loss" / "run", 100, *errors_of(9.0))  # another recipe's, below this one's folder
+    write_run(tmp_path / name / "short", 3, *errors_of(9.0))
+    options = dataclasses.replace(item.defaults, results=tmp_path, seeds=4)
+    report = item.report(options)
+    assert report.cells[0]["ours"] == {"mean": pytest.approx(2.0), "sd": pytest.approx(0.1), "n": 3}
+    assert report.cells[0]["verdict"] == "reproduced"
+    assert report.cells[0]["would_stop_early"] == 1
+    assert report.cells[1]["ours"] is None
+    assert report.cells[1]["verdict"] == "not yet run"
+    assert [part.missing(4) for part in item.parts(options)] == [[3], [0, 1, 2, 3]]
+    selected = dataclasses.replace(options, methods=("dfa",))
+    assert [part.row for part in item.parts(selected)] == ["DFA"]
+    with pytest.raises(ConfigError, match="it has bp, dfa"):
+        item.report(dataclasses.replace(options, methods=("gnt",)))
+    report.draw(tmp_path / "small.png")
+    assert (tmp_path / "small.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_verdict_is_welchs_interval_and_a_word():
+    published = Published("a", "b", 2.0, 0.14, 10, "")
+    values = (2.2, 2.1, 2.25, 2.05)
+    sample = np.arange(10.0)
+    theirs = 2.0 + 0.14 * (sample - sample.mean()) / sample.std(ddof=1)  # ten values of that mean and standard deviation
+    expected = stats.ttest_ind(values, theirs, equal_var=False).confidence_interval(0.95)
+    assert Verdict(Summary(values), published).interval == pytest.approx((expected.low, expected.high))
+    assert str(Verdict(Summary((2.0, 2.01, 1.99)), published)) == "reproduced"
+    assert str(Verdict(Summary((2.0, 2.01)), published)) == "within 2 SD"
+    assert str(Verdict(Summary((2.0,)), published)) == "too few seeds"
+    assert str(Verdict(Summary((2.3, 2.31, 2.29)), published)) == "not reproduced"
+    assert str(Verdict(Summary((2.3, 2.3001)), published)) == "not reproduced"
+    assert str(Verdict(Summary((2.1, 2.5)), published)) == "too few seeds"
+    assert str(Verdict(Summary(()), published)) == "not yet run"
+
+
+def test_a_published_number_without_spread_is_one_more_run():
+    """The interval is the one in which the next run is expected: `t sd sqrt(1 + 1/n)` around the mean."""
+    values = (2.2, 2.1, 2.25, 2.05)
+    half = stats.t.ppf(0.975, 3) * np.std(values, ddof=1) * np.sqrt(1 + 1 / 4)
+    for mean, word in ((2.2, "reproduced"), (2.0, "reproduced"), (1.7, "not reproduced")):
+        verdict = Verdict(Summary(values), Published("a", "b", mean, None, 1, ""))
+        assert verdict.interval == pytest.approx((2.15 - mean - half, 2.15 - mean + half))
+        assert str(verdict) == word
+    assert str(Verdict(Summary((2.0,)), Published("a", "b", 2.0, None, 1, ""))) == "too few seeds"

@@ -1,0 +1,107 @@
+"""Items of the thesis on learned inverses: what they measure where the answer is known, and the committed results."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import targetprop as tp
+from targetprop.data.synthetic import make_student_teacher
+from targetprop.feedback.gauss_newton import PseudoInverse
+from targetprop.networks.network import mlp
+from targetprop.papers.items import items
+from targetprop.papers.thesis2019 import recipes as thesis2019
+from targetprop.papers.thesis2019.factorization import Factorization
+from targetprop.papers.thesis2019.inverses import InverseLearning
+from targetprop.papers.thesis2019.regression import Regression, factored_gauss_newton
+from targetprop.rules import GaussNewtonTargets
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+RESULTS = Path(__file__).parents[2] / "results"
+ITERATED = ("ben-israel-cohen", "ben-israel-cohen-equal", "ben-israel-cohen-contracting")
+MINE = (*ITERATED, *(f"fig-5.{n}" for n in range(9, 20)))
+
+
+def nothing(steps: int) -> None:
+    pass
+
+
+def test_noise_of_rank_one_teaches_one_direction():
+    """The reconstruction error of what the noise excites goes to zero; elsewhere `Q` stays where it was."""
+    toy = InverseLearning(2, 2, color=1, batch=4, rate=0.02, last=0.02, iterations=1000)
+    first, second = toy.run([0, 1], nothing)
+    for found in (first, second):
+        assert len(found["distance"]) == len(found["error"]) == 101
+        assert found["error"][-1] < 1e-3 < found["error"][0]
+        assert found["distance"][-1] > 0.1
+    np.testing.assert_allclose(toy.run([1], nothing)[0]["distance"], second["distance"], rtol=1e-2)
+
+
+def test_ben_israel_and_cohen_reach_the_inverse():
+    toy = InverseLearning(2, 2, batch=64, rate=0.2, last=0.2, iterations=200, learner=tp.BenIsraelCohen(), start=1.0)
+    assert toy.run([0], nothing)[0]["distance"][-1] < 1e-4
+
+
+def test_distances_of_factorized_updates():
+    assert max(Factorization((4, 3, 3), 20).run([0], nothing)[0]["distance"]) < 1e-9
+    assert np.median(Factorization((3, 3, 2), 20).run([0], nothing)[0]["distance"]) > 1e-2
+
+
+def test_the_factored_signal_is_that_of_gauss_newton_where_the_widths_allow_it():
+    network = mlp((3, 5, 4, 4), tp.LeakyReLU(0.35), bias=False, key=jax.random.key(0))
+    trace = network.trace(jax.random.normal(jax.random.key(1), (6, 3)))
+    dh = jnp.ones((6, 4))
+    signal = GaussNewtonTargets(PseudoInverse()).target_updates(network, None, trace, dh)[0]
+    np.testing.assert_allclose(factored_gauss_newton(network, trace, dh), signal, rtol=1e-3, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def short():
+    recipe = thesis2019.recipe("equal/randomized/dtp-ai")
+    task = dataclasses.replace(thesis2019.task("equal"), batches=3, test=40)
+    return Regression(recipe.replace(schedule=dataclasses.replace(recipe.schedule, epochs=2)), task)
+
+
+@pytest.fixture(scope="module")
+def runs(short):
+    return short.run([0, 3], nothing)
+
+
+def test_the_student_starts_where_it_was_put(runs):
+    for found, seed in zip(runs, (0, 3), strict=True):
+        data, (w1, w2) = make_student_teacher(train=96, test=40, seed=seed)
+        a = data.test_x @ w1.T
+        output = np.maximum(a, 0.35 * a) @ w2.T
+        assert found["test_loss"][0] == pytest.approx(np.mean(np.sum((output - data.test_y) ** 2, axis=1)), rel=1e-3)
+        assert len(found["test_loss"]) == 3
+
+
+def test_learning_starts_along_gauss_newton(runs):
+    """Theorem 4.9: `Q = W^{-1}`, and with one hidden layer and a linear output there is no Taylor error."""
+    for found in runs:
+        assert found["to_gauss_newton"][0] == pytest.approx(1, abs=1e-4)
+        np.testing.assert_allclose(found["to_signal"], 1, atol=1e-4)
+        np.testing.assert_allclose(found["approximation"], 0, atol=1e-4)
+        assert found["train_loss"][-1] < found["train_loss"][0]
+
+
+def test_hidden_layers_can_be_kept(short):
+    fixed = dataclasses.replace(short, recipe=dataclasses.replace(short.recipe, rule=tp.Backprop(), trainable=(2,)))
+    (found,) = fixed.run([0], nothing)
+    assert set(found) == {"train_loss", "test_loss"}
+    assert found["train_loss"][-1] < found["train_loss"][0]
+
+
+@pytest.mark.parametrize("name", MINE)
+def test_committed_results_are_those_of_the_present_settings(name, tmp_path):
+    item = items("thesis2019")[name]
+    options = dataclasses.replace(item.defaults, results=RESULTS)
+    assert all(part.missing(options.seeds) == [] for part in item.parts(options))
+    report = item.report(options)
+    assert all(cell["ours"]["n"] > 0 for cell in report.cells)
+    report.draw(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000

@@ -1,0 +1,115 @@
+"""`targetprop train` as a process of its own: interrupted, killed, resumed."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from targetprop.cli import main
+from targetprop.training.checkpoint import load_header, save_checkpoint
+
+EPOCHS = 150
+FLAGS = ["--epochs", str(EPOCHS), "--hidden", "8", "--batch-size", "128", "--checkpoint-every", "4"]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    assert main(["train", "bp", *FLAGS, "--out", str(folder)]) == 0
+    return folder
+
+
+def start(folder) -> subprocess.Popen:
+    resume = ["--resume"] if (folder / "checkpoint.npz").exists() else ["--overwrite"]
+    command = [sys.executable, "-m", "targetprop", "train", "bp", *FLAGS, "--out", str(folder), *resume, "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def epochs_logged(folder) -> int:
+    path = folder / "metrics.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def wait_for(process, folder, epochs) -> None:
+    """Until the run has logged that many epochs, or is over."""
+    while process.poll() is None and epochs_logged(folder) < epochs:
+        time.sleep(0.002)
+
+
+def test_a_run_killed_and_interrupted_resumes_to_the_same_numbers(unbroken, tmp_path, assert_same_run):
+    chance = random.Random(0)
+    for epochs in (1, EPOCHS // 3):  # the first kill comes about the time of the first checkpoint
+        process = start(tmp_path)
+        wait_for(process, tmp_path, epochs + chance.randrange(10))
+        time.sleep(chance.uniform(0, 0.03))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        assert epochs_logged(tmp_path) < EPOCHS
+
+    process = start(tmp_path)
+    wait_for(process, tmp_path, 2 * EPOCHS // 3)
+    process.send_signal(signal.SIGINT)
+    output, complaint = process.communicate()
+    assert process.returncode == 1, complaint
+    assert [seed["status"] for seed in json.loads(output)["seeds"]] == ["interrupted"]
+    assert load_header(tmp_path / "checkpoint.npz")["lines"] == epochs_logged(tmp_path) < EPOCHS
+
+    assert main(["train", "bp", *FLAGS, "--out", str(tmp_path), "--resume"]) == 0
+    assert_same_run(tmp_path, unbroken)
+
+
+def test_a_run_that_diverges_is_no_success(tmp_path, capsys):
+    assert main(["train", "bp", *FLAGS, "--optimizer.learning-rate", "1e38", "--json"]) == 1
+    (seed,) = json.loads(capsys.readouterr().out)["seeds"]
+    assert seed["status"].startswith("diverged: layer ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--batch-size", "2000"], "A batch of 2000 is larger than the"),
+        (["--validation", "5000"], "--validation 5000 does not fit"),
+        (["--epochs", "0"], "at least 1 epoch"),
+        (["--checkpoint-every", "0"], "--checkpoint-every 0 is not a number of epochs"),
+        (["--seeds", "0"], "give at least one seed"),
+        (["--first-seed", "-5"], "There is no seed -5: choose seeds from 0 to 4294967295"),
+        (["--first-seed", "99999999999"], "There is no seed 99999999999"),
+        (["--resume"], "name it with --out"),
+        (["--resume", "--out", "no/such/run"], "No checkpoint at no/such/run/checkpoint.npz: leave out --resume"),
+        (["--out", "/dev/null"], "Nothing can be written to /dev/null: /dev/null is no folder"),
+        (["--out", "/dev/null/below"], "Nothing can be written to /dev/null/below: /dev/null is no folder"),
+        (["--out", "long" * 100], "cannot be made (File name too long): name another folder with --out"),
+        (["--batch-size", "0"], "Recipe takes no batch_size = 0: choose it above 0"),
+        (["--hidden", "8", "-3"], "MLP takes no hidden = -3: choose it above 0"),
+        (["--optimizer.learning-rate", "-1"], "Adam takes no learning_rate = -1: choose it 0 or above"),
+        (["--stepsize", "nan"], "Recipe takes no stepsize = nan"),
+        (["--dataset", "teacher", "--loss", "cross-entropy"], "Cross-entropy needs labels, and teacher has real targets"),
+    ],
+)
+def test_a_users_error_is_one_line(capsys, flags, complaint):
+    assert main(["train", "bp", *flags]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert complaint in captured.err
+
+
+def test_resuming_another_configuration_is_a_users_error(unbroken, capsys):
+    assert main(["train", "bp", *FLAGS, "--out", str(unbroken), "--resume", "--stepsize", "0.5"]) == 2
+    assert "recipe.stepsize was 1.0 and is now 0.5" in capsys.readouterr().err
+
+
+def test_a_damaged_configuration_is_a_users_error(tmp_path, capsys):
+    save_checkpoint(tmp_path / "checkpoint.npz", (), {})
+    for text in ("{", "[1, 2]", "3"):
+        (tmp_path / "config.json").write_text(text)
+        assert main(["train", "bp", *FLAGS, "--out", str(tmp_path), "--resume"]) == 2
+        captured = capsys.readouterr().err
+        assert "config.json is damaged" in captured
+        assert "replace the run with --overwrite" in captured
+        assert captured.count("\n") == 1

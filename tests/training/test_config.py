@@ -1,0 +1,92 @@
+"""`config.json`: what it says, and which changes a resumed run may make."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import targetprop as tp
+from targetprop.training.provenance import describe, write_config
+
+
+def write(folder, recipe, data, seeds=(0, 1), resume=True):
+    recipes = recipe if isinstance(recipe, list) else [recipe] * len(seeds)
+    write_config(folder, recipes, list(seeds), data, resume)
+
+
+@pytest.fixture
+def folder(tmp_path, dtp, toy):
+    write(tmp_path, dtp, toy, resume=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"rule": tp.DTP(sigma=0.2)}, "recipe.rule.sigma was 0.1 and is now 0.2"),
+        ({"rule": tp.TP()}, "recipe.rule.type was 'DTP' and is now 'TP'"),
+        ({"stepsize": 0.25}, "recipe.stepsize was 1.0 and is now 0.25"),
+        ({"optimizer": tp.Adam(0.5)}, "recipe.optimizer.learning_rate was 0.001 and is now 0.5"),
+        ({"batch_size": 4}, "recipe.batch_size was 8 and is now 4"),
+        ({"architecture": tp.MLP((6, 4))}, "recipe.architecture.hidden[1] was 5 and is now 4"),
+        ({"architecture": tp.MLP((6,))}, "recipe.architecture.hidden was [6, 5] and is now [6]"),
+        ({"loss": tp.SquaredError()}, "recipe.loss was None and is now {'type': 'SquaredError'}"),
+        ({"dtype": "float64"}, "recipe.dtype was 'float32' and is now 'float64'"),
+        ({"schedule": tp.Schedule(1, 1, 1)}, "recipe.schedule.epochs was 2 and is now 1"),
+        ({"schedule": tp.Schedule(2, 2, 1)}, "recipe.schedule.pretraining was 1 and is now 2"),
+    ],
+)
+def test_other_settings_are_refused_by_name(folder, dtp, toy, changes, difference):
+    before = (folder / "config.json").read_text()
+    with pytest.raises(ValueError, match=r"Cannot resume in .*Use the same settings, or another --out folder") as caught:
+        write(folder, dtp.replace(**changes), toy)
+    assert f"{folder}: {difference}." in str(caught.value)
+    assert (folder / "config.json").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("seeds", "difference"), [((0, 1, 2), "seeds was [0, 1] and is now [0, 1, 2]"), ((0, 2), "seeds[1] was 1 and is now 2")]
+)
+def test_other_seeds_are_refused(folder, dtp, toy, seeds, difference):
+    with pytest.raises(ValueError, match="Cannot resume") as caught:
+        write(folder, dtp, toy, seeds)
+    assert difference in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["train_x", "test_x", "train_y", "test_y"])
+def test_other_data_are_refused(folder, dtp, toy, part):
+    changed = getattr(toy, part).copy()
+    changed[7] = changed[7] + 1e-3 if changed.dtype == np.float32 else (changed[7] + 1) % 3
+    with pytest.raises(ValueError, match=r"data\.crc32 was"):
+        write(folder, dtp, dataclasses.replace(toy, **{part: changed}))
+
+
+def test_other_numbers_of_one_member_are_refused(tmp_path, dtp, toy):
+    write(tmp_path, [dtp, dtp.replace(stepsize=0.5)], toy, resume=False)
+    with pytest.raises(ValueError, match=r"recipe\[1\]\.stepsize was 0\.5 and is now 0\.25"):
+        write(tmp_path, [dtp, dtp.replace(stepsize=0.25)], toy)
+
+
+def test_the_same_settings_and_more_epochs_are_accepted(folder, dtp, toy):
+    write(folder, dtp, toy)
+    write(folder, dtp.replace(schedule=tp.Schedule(7, 1, 1)), toy)
+    assert json.loads((folder / "config.json").read_text())["recipe"]["schedule"]["epochs"] == 7
+
+
+def test_without_resume_anything_is_accepted(folder, bp, toy):
+    write(folder, bp, toy, seeds=(5,), resume=False)
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["recipe"]["rule"]["type"], config["seeds"]) == ("Backprop", [5])
+
+
+def test_a_description_names_types_and_fields():
+    regularizer = {"type": "WeightDecay", "strength": 0.5}
+    assert describe(tp.DTPDRL(sigma=0.25, regularizer=tp.WeightDecay(0.5))) == {
+        "type": "DTPDRL",
+        "sigma": 0.25,
+        "regularizer": regularizer,
+        "samples": 1,
+        "feedback_activation": {"type": "Tanh"},
+    }
+    assert describe(tp.MLP((3, 4), tp.LeakyReLU(0.125)))["activation"] == {"type": "LeakyReLU", "negative_slope": 0.125}

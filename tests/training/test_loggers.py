@@ -1,0 +1,162 @@
+import json
+import math
+import struct
+from collections.abc import Sequence
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+from targetprop.training import loggers
+from targetprop.training.loggers import JsonlLogger, ProgressBar, TensorBoardLogger
+
+
+def write(path, records, keep=0):
+    logger = JsonlLogger(path, keep)
+    for record in records:
+        logger.log(record)
+    logger.close()
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+RECORDS = [{"seed": 0, "epoch": epoch, "test_error": 1 / 3 + epoch} for epoch in range(4)]
+
+
+@pytest.fixture
+def metrics(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    write(path, RECORDS[:3])
+    return path
+
+
+def test_a_line_for_each_record(metrics):
+    assert metrics.read_text().endswith("\n")
+    assert read(metrics) == RECORDS[:3]
+
+
+def test_a_record_is_on_disk_before_the_next(tmp_path):
+    logger = JsonlLogger(tmp_path / "metrics.jsonl")
+    for n, record in enumerate(RECORDS, start=1):
+        logger.log(record)
+        assert read(tmp_path / "metrics.jsonl") == RECORDS[:n]
+    logger.close()
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2, 3])
+def test_the_kept_lines_stay_and_the_others_go(metrics, keep):
+    write(metrics, RECORDS[3:], keep)
+    assert read(metrics) == RECORDS[:keep] + RECORDS[3:]
+
+
+def test_a_half_written_last_line_goes(metrics):
+    with open(metrics, "a") as file:
+        file.write('{"seed": 0, "ep')
+    write(metrics, RECORDS[3:], keep=3)
+    assert read(metrics) == RECORDS
+
+
+def test_a_half_written_line_never_counts_as_kept(metrics):
+    metrics.write_text(metrics.read_text()[:-5])
+    write(metrics, RECORDS[2:], keep=3)
+    assert read(metrics) == RECORDS
+
+
+def test_numbers_that_are_not_finite_are_null(tmp_path):
+    write(tmp_path / "metrics.jsonl", [{"a": math.inf, "b": [math.nan, 1.0], "c": None}])
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"a": null, "b": [null, 1.0], "c": null}\n'
+
+
+def events(folder) -> list[Event]:
+    """All events of a folder's files: each is framed by its length, a checksum of that, and a checksum of itself."""
+    found = []
+    for path in sorted(folder.glob("events.*")):
+        content = path.read_bytes()
+        while content:
+            (length,) = struct.unpack_from("<Q", content)
+            found.append(Event.FromString(content[12 : 12 + length]))
+            content = content[16 + length :]
+    return found
+
+
+def scalars(folder) -> list[tuple[str, int, float]]:
+    return [(value.tag, event.step, value.simple_value) for event in events(folder) for value in event.summary.value]
+
+
+def starts(folder) -> list[int]:
+    """The steps from which on older events are purged."""
+    return [event.step for event in events(folder) if event.session_log.status == SessionLog.START]
+
+
+def test_tensorboard_files(tmp_path):
+    logger = TensorBoardLogger(tmp_path, [0, 7])
+    logger.log({"seed": 0, "epoch": 1, "test_error": 2.5, "validation_error": None, "feedback_loss": [0.5, 0.25]})
+    logger.log({"seed": 7, "epoch": 1, "test_error": 3.5, "validation_error": 1.5, "feedback_loss": None})
+    logger.close()
+    assert scalars(tmp_path / "seed0") == [("test_error", 1, 2.5), ("feedback_loss/1", 1, 0.5), ("feedback_loss/2", 1, 0.25)]
+    assert scalars(tmp_path / "seed7") == [("test_error", 1, 3.5), ("validation_error", 1, 1.5)]
+
+
+def pretrain(logger: TensorBoardLogger, passes: Sequence[int]) -> None:
+    for index in passes:
+        logger.log({"seed": 0, "epoch": 0, "feedback_loss": [0.5 / index], "pass": index})
+
+
+def test_tensorboard_shows_pre_training_pass_by_pass(tmp_path):
+    logger = TensorBoardLogger(tmp_path, [0])
+    pretrain(logger, [1, 2])
+    logger.close()
+    assert scalars(tmp_path / "seed0" / "pretraining") == [("feedback_loss/1", 1, 0.5), ("feedback_loss/1", 2, 0.25)]
+    assert scalars(tmp_path / "seed0") == []
+
+
+def test_a_new_run_removes_all_older_events(tmp_path):
+    for epoch in (1, 2):
+        logger = TensorBoardLogger(tmp_path, [0])
+        logger.log({"seed": 0, "epoch": epoch, "test_error": 1.0})
+        if epoch == 1:
+            pretrain(logger, [1])
+        logger.close()
+    assert scalars(tmp_path / "seed0") == [("test_error", 2, 1.0)]
+    assert scalars(tmp_path / "seed0" / "pretraining") == []
+
+
+def test_a_resumed_run_purges_the_events_after_its_checkpoint(tmp_path):
+    for start in (None, 5):
+        logger = TensorBoardLogger(tmp_path, [0], start, passes=2)
+        logger.log({"seed": 0, "epoch": (start or 0) + 1, "test_error": 1.0})
+        logger.close()
+    assert starts(tmp_path / "seed0") == [1, 6]
+    assert [step for _, step, _ in scalars(tmp_path / "seed0")] == [1, 6]
+
+
+def test_a_resumed_pre_training_purges_its_own_passes_alone(tmp_path):
+    logger = TensorBoardLogger(tmp_path, [0])
+    pretrain(logger, [1, 2, 3])
+    logger.close()
+    logger = TensorBoardLogger(tmp_path, [0], 0, passes=2)
+    pretrain(logger, [3])
+    logger.log({"seed": 0, "epoch": 1, "test_error": 1.0})
+    logger.close()
+    assert starts(tmp_path / "seed0" / "pretraining") == [1, 3]
+    assert starts(tmp_path / "seed0") == [1, 1]
+
+
+def test_a_bar_that_is_no_terminal_tells_a_line_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr(loggers, "SECONDS_PER_LINE", 0.0)
+    with ProgressBar("training", total=4) as bar:
+        bar.note("test 3.00 %")
+        bar.advance(1)
+    line = capsys.readouterr().err
+    assert line.startswith("training: 25 %")
+    assert line.endswith("test 3.00 %\n")
+    assert line.count("\n") == 1
+
+
+def test_a_silent_bar_prints_nothing(capsys):
+    with ProgressBar("training", total=4, shown=False) as bar:
+        bar.advance(2)
+        bar.note("half way")
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""

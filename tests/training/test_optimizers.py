@@ -1,0 +1,80 @@
+"""Optimizers as data."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import targetprop as tp
+from targetprop.networks.network import mlp, parameters
+from targetprop.rules import DDTPRHL
+from targetprop.training.ensemble import Ensemble
+from targetprop.training.optimizers import DecayingSGD
+
+KEY = jax.random.key(0)
+
+
+def steps(optimizer, trained, number: int = 3):
+    """The parameters after some steps with gradients that are the parameters themselves."""
+    transform = optimizer.transform()
+    state = transform.init(trained)
+    for _ in range(number):
+        updates, state = transform.update(trained, state, trained)
+        trained = optax.apply_updates(trained, updates)
+    return trained
+
+
+def test_each_layer_follows_its_own_optimizer():
+    trained = parameters(mlp([4, 3, 2], key=KEY))
+    optimizers = (tp.Adam(0.1, eps=1e-3), tp.SGD(0.2))
+    together = steps(tp.PerLayer(optimizers), trained)
+    for layer, optimizer in enumerate(optimizers):
+        alone = steps(optimizer, trained).layers[layer]
+        for one, other in zip(jax.tree.leaves(together.layers[layer]), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_a_decaying_rate_falls_linearly_and_stays():
+    transform = DecayingSGD(0.5, last=0.2, steps=4).transform()
+    one, rates = jnp.ones(()), []
+    state = transform.init(one)
+    for _ in range(6):
+        update, state = transform.update(one, state)
+        rates.append(-float(update))
+    np.testing.assert_allclose(rates, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", [tp.DDTPLinear(), DDTPRHL(width=8)], ids=lambda rule: rule.name)
+def test_each_mapping_follows_its_own_optimizer(rule):
+    network = mlp([4, 3, 3, 2], key=KEY)
+    trained = parameters(rule.init(network, key=KEY))
+    after = steps(tp.PerLayer((tp.SGD(0.0), tp.SGD(0.5))), trained)
+    maps = [getattr(tree, "maps", tree) for tree in (trained, after)]
+    np.testing.assert_array_equal(maps[0][0].dense.weight, maps[1][0].dense.weight)
+    np.testing.assert_allclose(maps[1][1].dense.weight, maps[0][1].dense.weight / 8, rtol=1e-6)
+
+
+def test_a_layer_without_an_optimizer_is_named():
+    with pytest.raises(tp.ConfigError, match="layer 2"):
+        tp.PerLayer((tp.SGD(),)).transform().init(parameters(mlp([4, 3, 2], key=KEY)))
+
+
+def test_layers_that_are_not_trained_need_nothing(toy, bp):
+    recipe = bp.replace(optimizer=tp.PerLayer((tp.Adam(1e-2), tp.SGD(1e-2), tp.SGD(1e-2))), trainable=(1, 3))
+    result = tp.train(recipe, toy, progress=False)
+    assert result.finished
+    start = Ensemble([recipe], [0], toy).member(0).state.network
+    moved = [not np.array_equal(a.weight, b.weight) for a, b in zip(start.layers, result.networks[0].layers, strict=True)]
+    assert moved == [True, False, True]
+
+
+def test_adam_without_bias_correction_takes_its_averages_as_they_are():
+    """By hand, for a gradient `g` and then `2g`: averages `0.1 g`, `0.01 g^2`, then `0.29 g`, `0.0499 g^2`."""
+    transform = tp.UncorrectedAdam(0.5, b1=0.9, b2=0.99, eps=0.1).transform()
+    g = {"w": np.array([1.0, -3.0]), "b": np.array([0.2])}
+    state = transform.init(g)
+    for scale, mean, square in ((1, 0.1, 0.01), (2, 0.29, 0.0499)):
+        step, state = transform.update(jax.tree.map(lambda v, scale=scale: scale * v, g), state)
+        for name, v in g.items():
+            np.testing.assert_allclose(step[name], -0.5 * mean * v / (0.1 + np.sqrt(square) * np.abs(v)), rtol=1e-5)

@@ -1,0 +1,89 @@
+"""What a rule may ask of a training step beside its target updates."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import targetprop as tp
+from targetprop.losses import MeanSquaredError, SquaredError
+from targetprop.networks.network import mlp
+from targetprop.rules import Lesson
+from targetprop.rules.updates import local_gradients, minibatch_step
+from targetprop.training.optimizers import Adam
+from targetprop.training.program import step
+from targetprop.training.state import Hyperparameters, Task, initial_state
+
+X, Y = jax.random.normal(jax.random.key(1), (5, 4)), jnp.ones((5, 2))
+
+
+class Plain(tp.Rule):
+    """Backpropagation, to be varied."""
+
+    name = "plain"
+    equation = "that of backpropagation"
+    source = "a test"
+
+    def target_updates(self, network, feedback, trace, output_update):
+        return tp.Backprop().target_updates(network, feedback, trace, output_update)
+
+
+class Second(Plain):
+    """Only the second layer moves."""
+
+    def chosen(self, network, *, key):
+        return jnp.arange(network.depth) == 1
+
+
+class Halved(Plain):
+    """Every step is halved, and the feedback counts them."""
+
+    def init(self, network, *, key):
+        return jnp.zeros(())
+
+    def follow(self, before, after, feedback, lesson):
+        return jax.tree.map(lambda a, b: (a + b) / 2, before, after), feedback + 1
+
+
+class Elsewhere(Plain):
+    """Local updates are taken at the activities of the negative input."""
+
+    def lesson(self, network, feedback, trace, output_update, *, key):
+        return Lesson(network.trace(-X), self.target_updates(network, feedback, trace, output_update))
+
+
+def after(rule, steps):
+    numbers = Hyperparameters(rule, 1.0, Adam(0.1), Adam(0.1))
+    network = mlp((4, 3, 3, 2), bias=False, key=jax.random.key(0))
+    state = initial_state(network, numbers, jnp.uint32(0))
+    for i in range(steps):
+        state = step(Task(SquaredError(), MeanSquaredError(), 5), numbers, state, X, Y, jax.random.key(i), joint=True)
+    return network, state
+
+
+def test_layers_that_are_not_chosen_stay_though_the_optimizer_has_a_memory():
+    before, state = after(Second(), 2)
+    moved = [not np.array_equal(a.weight, b.weight) for a, b in zip(before.layers, state.network.layers, strict=True)]
+    assert moved == [False, True, False]
+
+
+def test_a_step_may_be_shortened_and_the_feedback_goes_with_it():
+    before, state = after(Halved(), 1)
+    assert float(state.feedback) == 1
+    plain = after(Plain(), 1)[1]
+    for start, ours, theirs in zip(before.layers, state.network.layers, plain.network.layers, strict=True):
+        np.testing.assert_allclose(ours.weight - start.weight, (theirs.weight - start.weight) / 2, atol=1e-6)
+
+
+def test_local_updates_may_be_taken_at_other_activities():
+    """An odd network at the negative input: with the same target updates, every weight gradient has the other sign."""
+    network = mlp((4, 3, 3, 2), bias=False, key=jax.random.key(0))
+    trace = network.trace(X)
+    lesson = Elsewhere().lesson(network, None, trace, Y, key=jax.random.key(0))
+    ours = local_gradients(network, lesson.trace, lesson.updates)
+    theirs = local_gradients(network, trace, lesson.updates)
+    for one, other in zip(ours.layers, theirs.layers, strict=True):
+        np.testing.assert_allclose(one.weight, -other.weight, rtol=1e-5)
+    found = minibatch_step(Elsewhere(), network, None, SquaredError(), X, Y)
+    stepped = after(Elsewhere(), 1)[1]
+    for start, gradient, end in zip(network.layers, found.gradients.layers, stepped.network.layers, strict=True):
+        np.testing.assert_allclose(jnp.sign(start.weight - end.weight), jnp.sign(gradient.weight))
