@@ -15,9 +15,9 @@ from targetprop.dynamics.equilibria import Newton
 from targetprop.dynamics.plasticity import Along
 from targetprop.experiments.catalog import recipe
 from targetprop.experiments.sources import recipe_names
-from targetprop.feedback.backward import ApproximateInverses, ExactInverses, TrainedFeedback
 from targetprop.feedback.inverses import Woodbury
-from targetprop.feedback.reconstruction import WeightDecay
+from targetprop.feedback.mappings import ExactInverses, Layerwise, LearnedInverses
+from targetprop.feedback.regularizers import WeightDecay
 from targetprop.networks.activations import LeakyReLU
 from targetprop.rules import GENERAL, RULES
 
@@ -123,13 +123,13 @@ def test_objects_within_objects_are_one_flag():
     default = TrainOptions(recipe("two-phase"))
     options = parse(TrainOptions, default=default, args=flags.split(), verb="train", description="")
     rule = options.recipe.rule
-    assert (rule.backward, rule.solver) == (TrainedFeedback(LeakyReLU(0.2), WeightDecay(0.01)), Newton(0.001))
+    assert (rule.backward, rule.solver) == (Layerwise(LeakyReLU(0.2), WeightDecay(0.01)), Newton(0.001))
     assert (rule.plasticity, rule.mu) == (Along(5.0, 3), default.recipe.rule.mu)
     for text, expected in (
         ("exact", ExactInverses()),
         ("exact:woodbury", ExactInverses(Woodbury())),
-        ("approximate:weight-decay:0.5", ApproximateInverses(WeightDecay(0.5))),
-        ("trained:weight-decay:0.5", TrainedFeedback(decay=WeightDecay(0.5))),
+        ("approximate:weight-decay:0.5", LearnedInverses(WeightDecay(0.5))),
+        ("trained:weight-decay:0.5", Layerwise(decay=WeightDecay(0.5))),
     ):
         options = parse(TrainOptions, default=default, args=["--backward", text], verb="train", description="")
         assert options.recipe.rule.backward == expected

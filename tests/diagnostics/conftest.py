@@ -23,7 +23,8 @@ class Problem(NamedTuple):
     output_update: jax.Array
 
     def sample(self, rule: tp.Rule, feedback: Any) -> Sample:
-        return Sample.take(rule, self.network, feedback, tp.SquaredError(), self.x, self.target, 0.1)
+        example = tp.Example(tp.SquaredError(), self.x, self.target, 0.1, jax.random.key(0))
+        return Sample.take(rule, self.network, feedback, example)
 
 
 def problem(network: Network, batch: int = 4) -> Problem:

@@ -21,6 +21,7 @@ from targetprop.diagnostics import (
 from targetprop.errors import ConfigError
 from targetprop.feedback.gauss_newton import PseudoInverse, Tikhonov
 from targetprop.rules import GaussNewtonTargets
+from targetprop.rules.contract import Minibatch
 
 DAMPINGS = (0.0, 1e-3, 1e-1, 10.0)
 
@@ -71,7 +72,7 @@ def dense_target_update(problem, oracle, layer, damping):
 def test_angles_to_damped_gauss_newton_targets(request, oracle, name):
     """The search over the damping, and the single references, against explicit Jacobians."""
     problem = request.getfixturevalue(name)
-    rule = tp.DirectFeedbackAlignment()
+    rule = tp.dfa()
     sample = problem.sample(rule, rule.init(problem.network, key=jax.random.key(3)))
     found = damping_angles(problem.trace, sample.gradients, problem.output_update, DAMPINGS)
     assert found.shape == (4, 2)
@@ -117,7 +118,7 @@ def test_gauss_newton_targets_are_gauss_newton_for_one_sample_of_a_linear_networ
 
 def test_angles_of_targets(dense):
     bp, gnt = (
-        rule.target_updates(dense.network, None, dense.trace, dense.output_update)
+        rule.target_updates(dense.network, None, Minibatch(dense.trace, dense.output_update))
         for rule in (tp.Backprop(), GaussNewtonTargets(PseudoInverse()))
     )
     found = target_angles(bp, gnt)
@@ -130,12 +131,12 @@ def test_angles_to_target_propagation(dense):
     """Multiplexing with linear mappings is DTP; in the last hidden layer it is with any. TP has its reconstruction errors
     besides."""
     for mapping, layers in ((tp.Identity(), slice(None)), (tp.Tanh(), slice(1, None))):
-        rule = tp.Multiplexing(tp.TrainedFeedback(mapping))
+        rule = tp.multiplexing(feedback_activation=mapping)
         feedback = rule.init(dense.network, key=jax.random.key(3))
         angles = AngleToTargetPropagation()(dense.sample(rule, feedback))
         np.testing.assert_allclose(angles["angle_dtp"][layers], 0, atol=1e-5)
         assert np.all(np.asarray(angles["angle_tp"]) > 1)
-    with pytest.raises(ConfigError, match="bp is not in continuous time"):
+    with pytest.raises(ConfigError, match="bp has no layer-wise mappings"):
         AngleToTargetPropagation()(dense.sample(tp.Backprop(), None))
 
 
@@ -143,7 +144,7 @@ def test_backpropagation_is_that_of_the_forward_pass(dense):
     """However far from it a network rests."""
     rule = tp.TwoPhase(0.3)
     sample = dense.sample(rule, rule.init(dense.network, key=jax.random.key(3)))
-    assert np.linalg.norm(sample.trace.h[1] - dense.trace.h[1]) > 0.01
+    assert np.linalg.norm(sample.batch.h[1] - dense.trace.h[1]) > 0.01
     angles = AngleToBackprop()(sample)["angle_bp"]
 
     def loss(network):

@@ -9,6 +9,7 @@ import targetprop as tp
 from targetprop.diagnostics import TargetResidual, UpdateParts, decompose, hebbian_parts, target_residuals
 from targetprop.diagnostics.complaints import complaints
 from targetprop.networks.network import Network
+from targetprop.rules.contract import Minibatch
 
 TAU = 3.0
 FROM_ZERO = tp.GradientTargets(tp.AtZero(), tp.Euler(TAU, 1))
@@ -20,7 +21,7 @@ def assert_close(one, other, rtol=1e-10):
 
 def test_each_part_is_the_gradient_of_its_term(dense):
     network, h = dense.network, dense.trace.h
-    parts = hebbian_parts(FROM_ZERO, network, dense.trace, dense.output_update)
+    parts = hebbian_parts(FROM_ZERO, network, Minibatch(dense.trace, dense.output_update))
     target = h[-1] + dense.output_update
     for layer in (1, 2):
         above = Network(network.layers[layer:], network.shapes[layer])
@@ -41,9 +42,9 @@ def test_each_part_is_the_gradient_of_its_term(dense):
 
 def test_the_hebbian_parts_are_what_is_there_without_an_error(dense):
     """One step is affine in the error: its parts are those of the expansion around no error."""
-    sample = (dense.network, None, dense.trace, dense.output_update)
-    expanded = decompose(FROM_ZERO, *sample)
-    parts = hebbian_parts(FROM_ZERO, dense.network, dense.trace, dense.output_update)
+    batch = Minibatch(dense.trace, dense.output_update)
+    expanded = decompose(FROM_ZERO, dense.network, None, batch)
+    parts = hebbian_parts(FROM_ZERO, dense.network, Minibatch(dense.trace, dense.output_update))
     for i in range(2):
         assert_close(parts.backprop[i], expanded.signal[i])
         assert_close(parts.hebbian[i] + parts.carried[i], expanded.reconstruction[i])
@@ -53,7 +54,7 @@ def test_from_the_activity_the_rest_is_of_second_order_in_time(dense):
     rests = []
     for tau in (2e-4, 1e-4):
         rule = tp.GradientTargets(tp.AtActivity(), tp.Euler(tau, 5))
-        parts = hebbian_parts(rule, dense.network, dense.trace, dense.output_update)
+        parts = hebbian_parts(rule, dense.network, Minibatch(dense.trace, dense.output_update))
         assert not any(np.any(part) for part in (*parts.hebbian, *parts.carried))
         rests.append(np.linalg.norm(parts.rest[1]))
     assert rests[0] / rests[1] == pytest.approx(4, rel=1e-2)
@@ -63,7 +64,7 @@ def test_the_diagnostic_measures_parameter_updates(dense, oracle):
     sample = dense.sample(FROM_ZERO, None)
     found = UpdateParts()(sample)
     assert found.keys() == {"update_backprop", "update_hebbian", "update_carried", "update_rest"}
-    parts = hebbian_parts(FROM_ZERO, dense.network, dense.trace, sample.output_update)
+    parts = hebbian_parts(FROM_ZERO, dense.network, Minibatch(dense.trace, sample.batch.output_update))
     for name in ("backprop", "hebbian", "carried"):
         for layer in (1, 2):
             change = oracle.single_updates(dense, getattr(parts, name), layer).mean(axis=0)
@@ -75,7 +76,7 @@ def test_only_gradient_targets_of_a_finite_time_have_these_parts(dense):
         UpdateParts()(dense.sample(tp.Backprop(), None))
     rule = tp.GradientTargets(integrator=tp.SteadyState())
     with pytest.raises(tp.ConfigError, match="use Euler's method"):
-        hebbian_parts(rule, dense.network, dense.trace, dense.output_update)
+        hebbian_parts(rule, dense.network, Minibatch(dense.trace, dense.output_update))
 
 
 def test_a_target_that_leads_away_is_told(dense):

@@ -11,7 +11,7 @@ from targetprop.rules import GaussNewtonTargets
 @pytest.mark.parametrize("name", ["dense", "images"])
 def test_share_is_that_of_the_projection_with_explicit_jacobians(request, oracle, name):
     problem = request.getfixturevalue(name)
-    rule = tp.DirectFeedbackAlignment()
+    rule = tp.dfa()
     updates = problem.sample(rule, rule.init(problem.network, key=jax.random.key(3))).updates
     shares = null_space_shares(problem.network, problem.trace, updates)
     assert shares.shape == (2, 4)

@@ -27,8 +27,8 @@ class Backwards(tp.Rule):
     equation = "dh_i = -J^T dh_{i+1}"
     source = "a test"
 
-    def target_updates(self, network, feedback, trace, output_update):
-        first, second, last = tp.Backprop().target_updates(network, feedback, trace, output_update)
+    def target_updates(self, network, feedback, batch):
+        first, second, last = tp.Backprop().target_updates(network, feedback, batch)
         return 0 * first, -second, last
 
 

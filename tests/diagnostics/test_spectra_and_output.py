@@ -14,6 +14,7 @@ from targetprop.diagnostics import (
 )
 from targetprop.feedback.gauss_newton import PseudoInverse
 from targetprop.rules import GaussNewtonTargets
+from targetprop.rules.contract import Minibatch
 
 
 @pytest.mark.parametrize("name", ["dense", "images"])
@@ -26,10 +27,10 @@ def test_forward_singular_values(request, oracle, name):
 
 
 def test_feedback_jacobians_of_chained_mappings_are_products(dense):
-    rule = tp.DTPDRL()
+    rule = tp.dtpdrl()
     feedback = rule.init(dense.network, key=jax.random.key(3))
-    found = feedback_jacobians(rule, dense.network, feedback, dense.trace)
-    singular = feedback_singular_values(rule, dense.network, feedback, dense.trace)
+    found = feedback_jacobians(rule, dense.network, feedback, Minibatch(dense.trace, dense.output_update))
+    singular = feedback_singular_values(rule, dense.network, feedback, Minibatch(dense.trace, dense.output_update))
     for b in range(4):
         lower, upper = (
             np.asarray(jax.jacobian(lambda h, g=g: g.at(h[None]).h[0])(dense.trace.h[i][b]))
@@ -41,15 +42,21 @@ def test_feedback_jacobians_of_chained_mappings_are_products(dense):
 
 
 def test_feedback_jacobians_of_direct_mappings_are_their_weights(images):
-    rule = tp.DDTPLinear()
+    rule = tp.ddtp_linear()
     feedback = rule.init(images.network, key=jax.random.key(3))
-    for g, jacobian in zip(feedback, feedback_jacobians(rule, images.network, feedback, images.trace), strict=True):
+    for g, jacobian in zip(
+        feedback,
+        feedback_jacobians(rule, images.network, feedback, Minibatch(images.trace, images.output_update)),
+        strict=True,
+    ):
         np.testing.assert_allclose(jacobian, np.broadcast_to(g.dense.weight, jacobian.shape), rtol=1e-12)
 
 
 def test_feedback_of_gauss_newton_targets_is_the_pseudo_inverse(dense, oracle):
     rule = GaussNewtonTargets(PseudoInverse())
-    for layer, jacobian in enumerate(feedback_jacobians(rule, dense.network, None, dense.trace), start=1):
+    for layer, jacobian in enumerate(
+        feedback_jacobians(rule, dense.network, None, Minibatch(dense.trace, dense.output_update)), start=1
+    ):
         np.testing.assert_allclose(jacobian, np.linalg.pinv(oracle.activity_jacobians(dense, layer)), rtol=1e-8, atol=1e-11)
 
 

@@ -12,11 +12,13 @@ from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.equilibria import Integration, Newton, Sweeps, jacobian, trajectory
 from targetprop.dynamics.teachers import Clamped, Held
 from targetprop.errors import ConfigError
-from targetprop.feedback.backward import TrainedFeedback
+from targetprop.feedback.mappings import Layerwise
 from targetprop.networks.activations import Identity, LeakyReLU, Tanh
 from targetprop.networks.convolution import ConvPool
-from targetprop.networks.network import Dense, Network, mlp
+from targetprop.networks.layers import Dense
+from targetprop.networks.network import Network, mlp
 from targetprop.rules import SinglePhase, TwoPhase
+from targetprop.rules.contract import Minibatch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -33,7 +35,7 @@ def _cast(tree, dtype):
 def motions(mu=0.2, activation=None, dtype=None, sizes=SIZES, scale=1.0):
     """A circuit's motion to its free rest, and from there under a teacher."""
     network = mlp(sizes, activation or Tanh(), key=KEY, dtype=jnp.float32)
-    maps = TrainedFeedback(activation or Tanh()).init(network, key=jax.random.key(1))
+    maps = Layerwise(activation or Tanh()).init(network, key=jax.random.key(1))
     numbers = np.random.default_rng(0)
     x, dh = (jnp.asarray(numbers.normal(size=(3, size)), jnp.float32) for size in (sizes[0], sizes[-1]))
     network, maps, x, dh = _cast((network, maps, x, dh), dtype or jnp.float32)
@@ -125,8 +127,8 @@ def test_networks_of_one_layer_and_of_images():
     for network, x in ((one, jnp.ones((2, 4))), (image, jnp.linspace(0, 1, 72).reshape(2, 1, 6, 6))):
         rule = TwoPhase()
         feedback = rule.init(network, key=KEY)
-        rest = rule.settle(network, feedback, network.trace(x))
-        updates = rule.target_updates(network, feedback, rest, jnp.ones_like(rest.output))
+        rest = rule.equilibrium(network, feedback, network.trace(x))
+        updates = rule.target_updates(network, feedback, Minibatch(rest, jnp.ones_like(rest.output)))
         assert [dh.shape for dh in updates] == [h.shape for h in rest.h[1:]]
         assert all(bool(jnp.all(jnp.isfinite(dh))) and bool(jnp.any(dh != 0)) for dh in updates)
 
@@ -137,7 +139,7 @@ def test_other_mixtures_compile_nothing_anew():
     @jax.jit
     def run(rule, network, feedback, x):
         traced.append(1)
-        return rule.settle(network, feedback, network.trace(x)).output
+        return rule.equilibrium(network, feedback, network.trace(x)).output
 
     network = mlp(SIZES, key=KEY)
     for mu in (0.1, 0.2):
@@ -159,10 +161,10 @@ def test_a_circuit_without_rest_says_where_and_what_to_change():
     lost = find(Sweeps(), motion)
     assert not lost.reached.any()
     assert all(bool(jnp.isnan(d).all()) for d in lost.displacements)
-    rule = TwoPhase(0.4, TrainedFeedback(Identity()))
+    rule = TwoPhase(0.4, Layerwise(Identity()))
     network, maps = motion.circuit.network, motion.circuit.maps
     trace = network.trace(jnp.ones((2, 5)))
-    (message,) = rule.complaints(network, maps, trace, jnp.ones((2, 3)))
+    (message,) = rule.advice(network, maps, Minibatch(trace, jnp.ones((2, 3))))
     for part in ("the free network has no rest within 50 steps in 2 of 2 samples", "layer", "use a smaller mu", "Newton()"):
         assert part in message
     with pytest.raises(ConfigError, match="1 or more"):
@@ -173,7 +175,7 @@ def test_every_sample_is_judged_by_itself():
     """A sample that finds no rest takes no other's targets away."""
     layer = Dense(jnp.eye(2), jnp.zeros(2), LeakyReLU(0.5))
     network = Network([layer, layer], 2)
-    maps = TrainedFeedback(Identity()).init(network, key=KEY)
+    maps = Layerwise(Identity()).init(network, key=KEY)
     maps = eqx.tree_at(lambda m: m[0].dense.weight, maps, jnp.diag(jnp.array([0.5, 30.0])))
     circuit = Circuit(network, maps, Gains.mixing(0.3), 0.0)
     motion = circuit.taught(network.trace(jnp.ones((2, 2))), Held(jnp.array([[1.0, 0.0], [1.0, 1.0]])))

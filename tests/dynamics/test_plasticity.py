@@ -23,20 +23,22 @@ from targetprop.dynamics.plasticity import (
 )
 from targetprop.dynamics.teachers import Held
 from targetprop.errors import ConfigError
-from targetprop.feedback.backward import ApproximateInverses, Backward, ExactInverses, TrainedFeedback
-from targetprop.feedback.reconstruction import WeightDecay
+from targetprop.feedback.mappings import ExactInverses, Layerwise, LearnedInverses
+from targetprop.feedback.regularizers import WeightDecay
 from targetprop.losses import SquaredError
 from targetprop.networks.activations import Identity, LeakyReLU, Tanh
 from targetprop.networks.convolution import ConvPool
-from targetprop.networks.network import Network, evaluate, mlp, parameters
+from targetprop.networks.layers import evaluate, parameters
+from targetprop.networks.network import Network, mlp
 from targetprop.rules import SinglePhase, TwoPhase
+from targetprop.rules.contract import Minibatch
 from targetprop.rules.updates import local_gradients
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 SIZES, L, MU, BATCH = (4, 3, 4, 2), 3, 0.2, 3
 KEY = jax.random.key(0)
-FEEDBACK, INVERSES = TrainedFeedback(Tanh(), WeightDecay(0.1)), ApproximateInverses(WeightDecay(0.1))
+FEEDBACK, INVERSES = Layerwise(Tanh(), WeightDecay(0.1)), LearnedInverses(WeightDecay(0.1))
 
 
 class Case(NamedTuple):
@@ -113,8 +115,8 @@ def at_rest(kind, made: Case):
     """What forward and backward weights learn at the equilibrium, as velocities at rates of 1: (6.17) and (6.26), or (6.35)
     and (6.37)."""
     rule = rules(kind)
-    rest = rule.settle(made.network, made.maps, made.network.trace(made.x))
-    lesson, feedback = rule.learn(made.network, made.maps, rest, made.dh, key=KEY)
+    rest = rule.equilibrium(made.network, made.maps, made.network.trace(made.x))
+    lesson, feedback = rule.credit(made.network, made.maps, Minibatch(rest, made.dh, key=KEY))
     forward = local_gradients(made.network, lesson.trace, lesson.updates)
     return jax.tree.map(jnp.negative, (forward, feedback.gradients))
 
@@ -234,7 +236,7 @@ def test_exact_inverses_without_a_teacher_leave_the_weights_alone():
         exact = case(backward=INVERSES)
         exact = exact._replace(dh=jnp.zeros_like(exact.dh))
         worse = exact._replace(maps=jax.tree.map(lambda leaf: 1.1 * leaf, exact.maps))
-        rates, times, plain = rates_of(0.1, 0.1), jnp.array([10.0, 20.0]), ApproximateInverses()
+        rates, times, plain = rates_of(0.1, 0.1), jnp.array([10.0, 20.0]), LearnedInverses()
         still, moving = (single(each, rates, times, backward=plain).course[0] for each in (exact, worse))
         assert size(still) < 1e-11
         assert min(map(size, moving)) > 1e-3
@@ -247,7 +249,7 @@ def test_float32_keeps_the_digits_of_a_signal_that_decays():
     for dtype in (jnp.float32, jnp.float64):
         with jax.enable_x64(dtype == jnp.float64):
             made, times = case(dtype, INVERSES), jnp.array([10.0, 20.0], dtype)
-            (course,) = single(made, rates_of(1e-4, 0.0, dtype), times, 0.01, ApproximateInverses()).course
+            (course,) = single(made, rates_of(1e-4, 0.0, dtype), times, 0.01, LearnedInverses()).course
             assert {leaf.dtype for leaf in jax.tree.leaves(course)} == {jnp.dtype(dtype)}
             found.append([np.float64(x) for x in jax.tree.leaves((course.d, course.network))])
     for one, other in zip(*found, strict=True):
@@ -264,7 +266,7 @@ def test_other_layers_and_mappings_are_refused():
     image = Network([ConvPool.create(1, 2, Tanh(), size=3, key=KEY), mlp((18, 4), key=KEY).layers[0]], (1, 6, 6))
     square = mlp((3, 3, 3), LeakyReLU(0.5), output_activation=LeakyReLU(0.5), key=KEY)
     with pytest.raises(ConfigError, match="layer 1 is a ConvPool: use a dense one"):
-        eqx.filter_eval_shape(go, image, jnp.ones((2, 1, 6, 6)), TrainedFeedback())
+        eqx.filter_eval_shape(go, image, jnp.ones((2, 1, 6, 6)), Layerwise())
     with pytest.raises(ConfigError, match="to layer 1 is of type ExactInverse: use TrainedFeedback or ApproximateInverses"):
         eqx.filter_eval_shape(go, square, jnp.ones((2, 3)), ExactInverses())
 
@@ -282,10 +284,10 @@ class Lessons(NamedTuple):
 
 @eqx.filter_jit
 def learned(rule, made):
-    rest = rule.settle(made.network, made.maps, made.network.trace(made.x))
-    lesson, feedback = rule.learn(made.network, made.maps, rest, made.dh, key=KEY)
+    rest = rule.equilibrium(made.network, made.maps, made.network.trace(made.x))
+    lesson, feedback = rule.credit(made.network, made.maps, Minibatch(rest, made.dh, key=KEY))
     forward = local_gradients(made.network, lesson.trace, lesson.updates)
-    targets = rule.target_updates(made.network, made.maps, rest, made.dh)
+    targets = rule.target_updates(made.network, made.maps, Minibatch(rest, made.dh))
     return Lessons(lesson.trace.h, lesson.updates, forward, feedback.gradients, targets)
 
 

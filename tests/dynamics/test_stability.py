@@ -8,9 +8,10 @@ import pytest
 from targetprop.dynamics import stability as st
 from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.teachers import Clamped, Held
-from targetprop.feedback.backward import ExactInverses
+from targetprop.feedback.mappings import ExactInverses
 from targetprop.networks.activations import Identity, LeakyReLU
-from targetprop.networks.network import Dense, Network, mlp
+from targetprop.networks.layers import Dense
+from targetprop.networks.network import Network, mlp
 
 pytestmark = pytest.mark.usefixtures("quick_compilation", "float64")
 

@@ -11,9 +11,11 @@ import targetprop as tp
 from targetprop.experiments.catalog import UnknownRecipeError
 from targetprop.experiments.search import SPACE, Range, search
 from targetprop.experiments.sources import recipe_names
-from targetprop.networks.network import parameters
+from targetprop.feedback.maps import direct_paths
+from targetprop.networks.layers import parameters
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
-from targetprop.rules import RULES, Randomized
+from targetprop.rules import RULES
+from targetprop.rules.contract import Minibatch
 from targetprop.training.values import has_value, set_values
 
 
@@ -25,8 +27,8 @@ def test_every_rule_has_a_default_recipe(name):
 
 
 def test_a_rule_object_keeps_its_own_numbers():
-    assert tp.recipe(tp.DTP(sigma=0.123), "digits").rule.sigma == 0.123
-    assert tp.recipe(tp.DTP(sigma=0.123), "mnist").rule.sigma == 0.123
+    assert tp.recipe(tp.dtp(sigma=0.123), "digits").rule.learner.noise.sigma == 0.123
+    assert tp.recipe(tp.dtp(sigma=0.123), "mnist").rule.learner.noise.sigma == 0.123
 
 
 def test_unknown_names_are_answered_with_close_ones():
@@ -74,7 +76,7 @@ def test_networks_in_continuous_time_fit_their_task(name):
     recipe.rule.init(network, key=jax.random.key(1))
     if "/square-" in name:
         assert all(layer.weight.shape[0] == layer.weight.shape[1] for layer in network.layers[1:])
-        assert recipe.rule.name in ("bp", "tp-exact") or recipe.rule.backward == tp.ExactInverses()
+        assert recipe.rule.name in ("bp", "tp-exact") or recipe.rule.mappings == tp.ExactInverses()
     else:
         assert network.shapes[-1] == (outputs,)
 
@@ -85,7 +87,7 @@ def test_learned_inverses_as_published(name):
     recipe, (_, task, *_, method) = tp.recipe(name), name.split("/")
     backprop = method.startswith("bp")
     assert recipe.stepsize == (2.0 if backprop else 0.2)
-    assert isinstance(recipe.rule, Randomized) == ("randomized" in name)
+    assert (recipe.update_mask == tp.OneRandomLayer()) == ("randomized" in name)
     assert recipe.trainable == ({"deep": (5,)}.get(task, (2,)) if method == "bp-fixed" else None)
     rates = {
         "equal": {"tp-ai": 0.09, "dtp-ai": 0.1, "original-tp": 0.01, "original-dtp": 0.1, "bp": 0.01, "bp-fixed": 0.01},
@@ -156,7 +158,8 @@ def published_steps(row, network, feedback, x, y, sigma_noise):
 
 def test_converted_recipe_gives_the_published_adam_steps(float64):
     """The ratio of our gradient to Adam's epsilon must be the published one: then the steps are the same."""
-    from targetprop.feedback.reconstruction import NoiseLoop, direct_reconstruction, layer_noise, output_displacements
+    from targetprop.feedback.noise import NoiseLoop, output_displacements
+    from targetprop.feedback.reconstruction import direct_reconstruction
 
     row, recipe = meulemans2020.published()["mnist/ddtp-linear"], tp.recipe("meulemans2020/mnist/ddtp-linear")
     network = tp.mlp([20, 256, 256, 10], key=jax.random.key(0), dtype=jnp.float64)
@@ -165,13 +168,14 @@ def test_converted_recipe_gives_the_published_adam_steps(float64):
     rule = recipe.rule
     feedback = rule.init(network, key=jax.random.key(3))
     trace = network.trace(x)
-    noise = layer_noise(trace, rule.sigma, jax.random.key(4))
+    noise = rule.learner.noise.on_layers(trace, jax.random.key(4))
     updates = rule.target_updates(
-        network, feedback, trace, tp.output_update(tp.SoftmaxCrossEntropy(), trace.output, y, recipe.stepsize)
+        network, feedback, Minibatch(trace, tp.output_update(tp.SoftmaxCrossEntropy(), trace.output, y, recipe.stepsize))
     )
     ours = tp.local_gradients(network, trace, updates).layers
     loop = NoiseLoop(noise, output_displacements(network, trace, noise), None)
-    ours_feedback = direct_reconstruction(feedback, trace, loop, rule.sigma, rule.regularizer).gradients
+    sigma, regularizer = rule.learner.noise.sigma, rule.learner.regularizer
+    ours_feedback = direct_reconstruction(direct_paths(feedback, trace), loop, sigma, regularizer).gradients
     theirs, theirs_feedback = published_steps(row, network, feedback, x, y, noise)
     ours_feedback = [gradient.dense for gradient in ours_feedback]
     theirs_feedback = [gradient.dense for gradient in theirs_feedback]
@@ -186,11 +190,13 @@ def test_converted_recipe_gives_the_published_adam_steps(float64):
 
 def test_values_by_dotted_name():
     recipe = tp.recipe("dtpdrl")
-    changed = set_values(recipe, {"optimizer.learning_rate": 0.5, "rule.regularizer.strength": 2.0, "stepsize": 0.25})
-    assert (changed.optimizer.learning_rate, changed.rule.regularizer.strength, changed.stepsize) == (0.5, 2.0, 0.25)
+    changed = set_values(
+        recipe, {"optimizer.learning_rate": 0.5, "rule.learner.regularizer.strength": 2.0, "stepsize": 0.25}
+    )
+    assert (changed.optimizer.learning_rate, changed.rule.learner.regularizer.strength, changed.stepsize) == (0.5, 2.0, 0.25)
     assert dataclasses.replace(changed, optimizer=recipe.optimizer, rule=recipe.rule, stepsize=recipe.stepsize) == recipe
-    assert has_value(recipe, "rule.sigma")
-    assert not has_value(tp.recipe("bp"), "rule.sigma")
+    assert has_value(recipe, "rule.learner.noise.sigma")
+    assert not has_value(tp.recipe("bp"), "rule.learner.noise.sigma")
     with pytest.raises(AttributeError):
         set_values(recipe, {"rule.nonsense": 1.0})
 
@@ -238,7 +244,7 @@ def test_search_stays_in_its_space_and_is_repeatable():
     assert set(first.best) == {
         "optimizer.learning_rate",
         "stepsize",
-        "rule.sigma",
+        "rule.learner.noise.sigma",
         "feedback_optimizer.learning_rate",
     }
     assert all(SPACE[name].low <= value <= SPACE[name].high for name, value in first.best.items())

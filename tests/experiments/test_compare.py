@@ -19,8 +19,8 @@ class Lazy(tp.Rule):
     equation = "dh_i = 0"
     source = "a test"
 
-    def target_updates(self, network, feedback, trace, output_update):
-        return (*(jax.numpy.zeros_like(h) for h in trace.h[1:-1]), output_update)
+    def target_updates(self, network, feedback, batch):
+        return (*(jax.numpy.zeros_like(h) for h in batch.h[1:-1]), batch.output_update)
 
 
 def test_a_rule_of_ones_own_stands_beside_the_built_in_ones(tmp_path):

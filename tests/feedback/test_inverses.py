@@ -14,15 +14,16 @@ from targetprop.feedback.inverses import (
     LUSolve,
     Woodbury,
     drift,
-    follow_inverses,
     init_inverses,
     inverse_displacement,
+    update_inverses,
     woodbury,
 )
 from targetprop.networks.activations import Identity, LeakyReLU, ReLU, Tanh
 from targetprop.networks.initializers import orthogonal
 from targetprop.networks.invertible import Leading, inverted_layers, invertible_mlp
-from targetprop.networks.network import Dense, Network, mlp
+from targetprop.networks.layers import Dense
+from targetprop.networks.network import Network, mlp
 
 WIDTH, BATCH = 24, 3
 METHODS = [LUSolve(), ExplicitInverse(), ExplicitInverse(0.0), Woodbury(), ConjugateGradients(), Automatic()]
@@ -44,7 +45,7 @@ def walk(method, weight, steps, inputs):
 
     def body(carry, given):
         weight, state = carry
-        return method.follow(state, weight, weight + given[0], given[1]), None
+        return method.update(state, weight, weight + given[0], given[1]), None
 
     return jax.lax.scan(body, (weight, method.init(weight)), (steps, inputs))[0]
 
@@ -110,7 +111,7 @@ def test_the_choice_goes_by_shape():
     inside[0, 0] = 0.5  # a step in the span of a batch whose samples are the first unit vectors
     for batch, follows in ((2, True), (60, False)):
         state = Automatic(jnp.inf).init(wide)
-        _, state = Automatic(jnp.inf).follow(state, wide, wide + inside, jnp.eye(130)[:batch])
+        _, state = Automatic(jnp.inf).update(state, wide, wide + inside, jnp.eye(130)[:batch])
         assert (float(state.matrix[0, 0]) == pytest.approx(1 / 1.5)) == follows
     assert Automatic().init(narrow) is None
 
@@ -156,7 +157,7 @@ def test_following_a_step_keeps_every_layer_inverted(float64):
         for pullback, point in zip(trace.pullbacks, trace.points, strict=True)
     ]
     after = Network([eqx.apply_updates(*pair) for pair in zip(network.layers, gradients, strict=True)], network.input_shape)
-    unchanged, states = follow_inverses(method, network, after, init_inverses(method, network), trace)
+    unchanged, states = update_inverses(method, network, after, init_inverses(method, network), trace)
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(unchanged), jax.tree.leaves(after), strict=True))
     for state, dense in zip(states, inverted_layers(after), strict=True):
         np.testing.assert_allclose(state.matrix @ dense.weight, np.eye(len(dense.weight)), atol=1e-12)

@@ -60,7 +60,7 @@ def test_the_inverse_is_exact_after_thousands_of_steps(batch):
 
     def body(carry, given):
         weight, state = carry
-        moved, state = method.follow(state, weight, weight + given[0], given[1])
+        moved, state = method.update(state, weight, weight + given[0], given[1])
         return (moved, state), jnp.linalg.norm(moved - weight - given[0]) > 1e-9
 
     start = jnp.asarray(weight(2))
@@ -74,6 +74,6 @@ def test_the_inverse_is_exact_after_thousands_of_steps(batch):
 def test_a_step_beyond_the_span_of_the_inputs_is_taken_whole():
     method, start = RobustShermanMorrison(THRESHOLD), jnp.asarray(weight(3))
     step = 0.01 * np.random.default_rng(4).normal(size=(N, N))
-    moved, state = method.follow(method.init(start), start, start + step, jnp.ones((1, N)))
+    moved, state = method.update(method.init(start), start, start + step, jnp.ones((1, N)))
     np.testing.assert_allclose(moved, start + step, atol=1e-14)
     np.testing.assert_allclose(method.apply(state, moved, jnp.eye(N)), np.linalg.inv(moved).T, rtol=1e-9)

@@ -11,10 +11,12 @@ import pytest
 import targetprop as tp
 from targetprop.data import load
 from targetprop.feedback.gauss_newton import PseudoInverse
-from targetprop.feedback.reconstruction import layer_noise, output_displacements
+from targetprop.feedback.noise import Gaussian, output_displacements
 from targetprop.networks.convolution import ConvPool, convolve
-from targetprop.networks.network import Dense, Network
+from targetprop.networks.layers import Dense
+from targetprop.networks.network import Network
 from targetprop.rules import GaussNewtonTargets
+from targetprop.rules.contract import Minibatch
 from targetprop.training import program
 from targetprop.training.ensemble import Ensemble
 
@@ -144,14 +146,16 @@ def test_the_published_cnn():
 def test_gradients_of_backprop_are_those_of_the_loss(float64):
     network, x = small_cnn(), normal(1, 4, 1, 7, 6)
     trace = network.trace(x)
-    updates = tp.Backprop().target_updates(network, None, trace, tp.output_update(LOSS, trace.output, LABELS, 1.0))
+    updates = tp.Backprop().target_updates(
+        network, None, Minibatch(trace, tp.output_update(LOSS, trace.output, LABELS, 1.0))
+    )
     ours = tp.local_gradients(network, trace, updates)
     true = jax.grad(lambda network: jnp.mean(LOSS.value(network(x), LABELS)))(network)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(true), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-13)
 
 
-RULES = [tp.DDTPLinear(), tp.DirectFeedbackAlignment(), tp.DTP(), tp.DTPDRL(), GaussNewtonTargets(PseudoInverse())]
+RULES = [tp.ddtp_linear(), tp.dfa(), tp.dtp(), tp.dtpdrl(), GaussNewtonTargets(PseudoInverse())]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -159,13 +163,13 @@ def test_rules_give_every_layer_its_targets(rule):
     network, x = small_cnn(), normal(1, 4, 1, 7, 6)
     feedback = rule.init(network, key=KEY)
     trace = network.trace(x)
-    updates = rule.target_updates(network, feedback, trace, tp.output_update(LOSS, trace.output, LABELS, 0.1))
+    updates = rule.target_updates(network, feedback, Minibatch(trace, tp.output_update(LOSS, trace.output, LABELS, 0.1)))
     assert [dh.shape[1:] for dh in updates] == [(2, 4, 3), (3, 2, 2), (5,), (3,)]
     gradients = tp.local_gradients(network, trace, updates)
     for leaf in jax.tree.leaves(gradients):
         assert np.all(np.isfinite(leaf))
         assert np.any(np.asarray(leaf) != 0)
-    learned = rule.feedback_gradients(network, feedback, trace, key=KEY)
+    learned = rule.feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, key=KEY))
     if learned is not None:
         assert learned.losses.shape == (3,)
         assert np.all(np.isfinite(learned.losses))
@@ -175,7 +179,7 @@ def test_gauss_newton_targets_of_pooled_activities(float64):
     network, x = small_cnn(), normal(1, 4, 1, 7, 6)
     trace = network.trace(x)
     dh = tp.output_update(LOSS, trace.output, LABELS, 0.1)
-    updates = GaussNewtonTargets(PseudoInverse()).target_updates(network, None, trace, dh)
+    updates = GaussNewtonTargets(PseudoInverse()).target_updates(network, None, Minibatch(trace, dh))
     for i in (1, 2, 3):
         rest = Network(network.layers[i:], network.shapes[i])
         jacobians = jax.vmap(jax.jacobian(lambda h, rest=rest: rest(h[None])[0]))(trace.h[i])
@@ -186,7 +190,7 @@ def test_gauss_newton_targets_of_pooled_activities(float64):
 def test_noise_on_pooled_activities_reaches_the_output(float64):
     network, x = small_cnn(), normal(1, 4, 1, 7, 6)
     trace = network.trace(x)
-    noise = layer_noise(trace, 0.3, KEY)
+    noise = Gaussian(0.3).on_layers(trace, KEY)
     moved = output_displacements(network, trace, noise)
     for i in (1, 2, 3):
         rest = Network(network.layers[i:], network.shapes[i])

@@ -62,7 +62,7 @@ def test_gait_and_bp_learn_alike(architecture):
 
 
 def test_too_few_outputs_are_an_error():
-    class Narrow(tp.recipes.Architecture):
+    class Narrow(tp.Architecture):
         def build(self, input_shape, outputs, *, key, dtype):
             return tp.mlp((6, 3), key=key, dtype=dtype)
 

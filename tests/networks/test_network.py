@@ -10,9 +10,11 @@ import pytest
 from targetprop.losses import SoftmaxCrossEntropy
 from targetprop.networks.activations import Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from targetprop.networks.initializers import orthogonal, xavier_normal, xavier_uniform
-from targetprop.networks.network import Dense, Network, difference, evaluate, mlp, parameters
+from targetprop.networks.layers import Dense, difference, evaluate, parameters
+from targetprop.networks.network import Network, mlp
 from targetprop.rules import Backprop
-from targetprop.rules.updates import local_gradients, output_update
+from targetprop.rules.contract import Minibatch, output_update
+from targetprop.rules.updates import local_gradients
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -89,7 +91,7 @@ def batch_for(network: Network, size: int = 4):
 def backprop_gradients(network, x, y):
     loss, rule = SoftmaxCrossEntropy(), Backprop()
     trace = network.trace(x)
-    updates = rule.target_updates(network, None, trace, output_update(loss, trace.output, y, 1.0))
+    updates = rule.target_updates(network, None, Minibatch(trace, output_update(loss, trace.output, y, 1.0)))
     return local_gradients(network, trace, updates)
 
 

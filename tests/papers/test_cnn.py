@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.feedback.reconstruction import NoiseDraw, layer_noise
+from targetprop.feedback.noise import NoiseDraw
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
-from targetprop.rules.updates import minibatch_step
+from targetprop.rules.by_numbers import minibatch_step
 
 SAMPLES = 2
 
@@ -55,7 +55,7 @@ def test_converted_recipe_gives_the_published_adam_steps(float64, name):
     x = jax.random.normal(jax.random.key(1), (SAMPLES, 3, 32, 32), jnp.float64)
     y = jnp.array([3, 7])
     feedback = recipe.rule.init(network, key=jax.random.key(3))
-    noise = layer_noise(network.trace(x), recipe.rule.sigma, jax.random.key(4))
+    noise = recipe.rule.learner.noise.on_layers(network.trace(x), jax.random.key(4))
     loss = tp.SoftmaxCrossEntropy()
     ours = minibatch_step(recipe.rule, network, feedback, loss, x, y, recipe.stepsize, NoiseDraw(noise))
     theirs, theirs_feedback = published_steps(row, network, feedback, x, y, noise, name == "ddtp-linear")

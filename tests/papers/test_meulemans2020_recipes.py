@@ -8,8 +8,7 @@ import pytest
 
 import targetprop as tp
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
-from targetprop.rules import DDTPRHL, DTP, DTPDRL, DDTPControl, DDTPRHLRec
-from targetprop.rules.updates import minibatch_step
+from targetprop.rules.by_numbers import minibatch_step
 
 NAMES = [
     "mnist/dtpdrl",
@@ -33,9 +32,9 @@ def mappings(rule, feedback, h):
 
     def mapping(i):
         def g(dense, above):
-            if isinstance(rule, DDTPRHL | DDTPRHLRec) and i < len(maps):
+            if rule.name in ("ddtp-rhl", "ddtp-rhl-rec") and i < len(maps):
                 above = feedback.hidden.value.at(above).h
-                above = jnp.concatenate([above, h[i]], axis=1) if isinstance(rule, DDTPRHLRec) else above
+                above = jnp.concatenate([above, h[i]], axis=1) if rule.name == "ddtp-rhl-rec" else above
             return dense.at(above).h
 
         return g
@@ -46,7 +45,7 @@ def mappings(rule, feedback, h):
 def published_step(rule, row, network, feedback, x, y, noise):
     """Gradients of the forward and of the feedback parameters: losses averaged over batch and features, the output target
     moved by the gradient of the mean loss, local losses without 1/2, absolute targets."""
-    layerwise = isinstance(rule, DTP | DTPDRL)
+    layerwise = rule.name in ("dtp", "dtpdrl")
     h = [x]
     for layer in network.layers:
         h.append(layer.at(h[-1]).h)
@@ -73,10 +72,10 @@ def published_step(rule, row, network, feedback, x, y, noise):
     def feedback_loss(dense, i):
         noisy = h[i] + noise[i - 1]
         g = maps[i - 1]
-        if isinstance(rule, DTP):
+        if rule.name == "dtp":
             return jnp.mean((g(dense, network.layers[i].at(noisy).h) - noisy) ** 2) / max(sigma, 0.02) ** 2
         moved = tail(network, i, noisy)
-        if isinstance(rule, DDTPControl):
+        if rule.name == "ddtp-control":
             return jnp.mean((g(dense, moved) - noisy) ** 2)
         above = h[i + 1] if layerwise else h[-1]
         arrived = below(i + 1, moved) if layerwise else moved

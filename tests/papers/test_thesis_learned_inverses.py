@@ -18,6 +18,7 @@ from targetprop.papers.thesis2019.factorization import Factorization
 from targetprop.papers.thesis2019.inverses import InverseLearning
 from targetprop.papers.thesis2019.regression import Regression, factored_gauss_newton
 from targetprop.rules import GaussNewtonTargets
+from targetprop.rules.contract import Minibatch
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -55,7 +56,7 @@ def test_the_factored_signal_is_that_of_gauss_newton_where_the_widths_allow_it()
     network = mlp((3, 5, 4, 4), tp.LeakyReLU(0.35), bias=False, key=jax.random.key(0))
     trace = network.trace(jax.random.normal(jax.random.key(1), (6, 3)))
     dh = jnp.ones((6, 4))
-    signal = GaussNewtonTargets(PseudoInverse()).target_updates(network, None, trace, dh)[0]
+    signal = GaussNewtonTargets(PseudoInverse()).target_updates(network, None, Minibatch(trace, dh))[0]
     np.testing.assert_allclose(factored_gauss_newton(network, trace, dh), signal, rtol=1e-3, atol=1e-3)
 
 

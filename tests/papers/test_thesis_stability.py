@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from targetprop.feedback.mappings import LearnedInverses
 from targetprop.papers.items import item
 from targetprop.papers.thesis2019.stability_experiments import (
     ERRORS,
     SETTLED,
-    ApproximateInverses,
     ComputedSpectra,
     Growth,
     RandomCases,
@@ -73,7 +73,7 @@ def test_a_single_unit_has_only_two_directions_to_err_in():
     """`G = J^{-1} (1 ± error)`, `mu (1 - mu) (1 + error) < 1` for two layers; in the other direction up to where the pair of
     eigenvalues is complex the real part stays at -1."""
     mu = 0.3
-    found, done = only(ApproximateInverses(40, "orthogonal", depths=(2,), mus=(mu,), width=1))
+    found, done = only(LearnedInverses(40, "orthogonal", depths=(2,), mus=(mu,), width=1))
     low, _, high = found["limits"][0][0]
     limit = 1 / (mu * (1 - mu)) - 1
     assert done == [1]

@@ -14,7 +14,7 @@ SMALL = tp.recipe("two-phase", "digits").replace(architecture=tp.MLP((8, 6)), sc
 def test_training_stops_where_there_is_no_rest_and_keeps_the_last_good_state(tmp_path):
     """Linear feedback that grows by 1 in every step is soon too strong for any rest."""
     runaway = SMALL.replace(
-        rule=tp.TwoPhase(0.45, tp.TrainedFeedback(tp.Identity())),
+        rule=tp.TwoPhase(0.45, tp.Layerwise(tp.Identity())),
         architecture=tp.MLP((8, 6), tp.Identity()),
         feedback_optimizer=tp.Adam(1.0),
     )

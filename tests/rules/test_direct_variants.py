@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from targetprop.errors import ConfigError
-from targetprop.feedback.reconstruction import NoiseDraw, OutputNoise, WeightDecay, layer_noise
+from targetprop.feedback.noise import Gaussian, NoiseDraw
+from targetprop.feedback.regularizers import OutputNoise, WeightDecay
 from targetprop.losses import ErrorRate, SoftmaxCrossEntropy
 from targetprop.networks.architectures import MLP
-from targetprop.networks.network import Fixed, Network, evaluate, mlp, parameters, split_parameters
-from targetprop.rules import DDTPRHL, DTP, TP, Backprop, DDTPControl, DDTPLinear, DDTPRHLRec
-from targetprop.rules.updates import local_gradients, minibatch_step, output_update, trainable_parameters
+from targetprop.networks.layers import Fixed, evaluate, parameters, split_parameters
+from targetprop.networks.network import Network, mlp
+from targetprop.rules import Backprop, ddtp_control, ddtp_linear, ddtp_rhl, ddtp_rhl_rec, dtp, tp
+from targetprop.rules.by_numbers import minibatch_step
+from targetprop.rules.contract import Minibatch, output_update
+from targetprop.rules.updates import local_gradients, trainable_parameters
 from targetprop.training.optimizers import SGD, Adam
 from targetprop.training.program import step
 from targetprop.training.recipe import Recipe
@@ -25,7 +29,7 @@ WIDTH, SIGMA, STRENGTH = 11, 0.1, 0.3
 KEY = jax.random.key(0)
 LOSS = SoftmaxCrossEntropy()
 Y = jnp.array([2, 0, 1, 1], jnp.int32)
-RANDOM_HIDDEN = pytest.mark.parametrize("kind", [DDTPRHL, DDTPRHLRec])
+RANDOM_HIDDEN = pytest.mark.parametrize("kind", [ddtp_rhl, ddtp_rhl_rec])
 
 
 def setting():
@@ -56,7 +60,7 @@ def random_hidden_map(kind, feedback, i, own):
             return jnp.tanh(h_L @ dense.weight.T + dense.bias)
         u = jnp.tanh(h_L @ hidden.weight.T + hidden.bias)
         a = u @ dense.weight[:, :WIDTH].T + dense.bias
-        return jnp.tanh(a + own @ dense.weight[:, WIDTH:].T if kind is DDTPRHLRec else a)
+        return jnp.tanh(a + own @ dense.weight[:, WIDTH:].T if kind is ddtp_rhl_rec else a)
 
     return g
 
@@ -72,7 +76,7 @@ def test_targets_are_the_printed_ones(kind):
     feedback = biased(rule.init(network, key=KEY))
     trace = network.trace(x)
     dh = output_update(LOSS, trace.output, Y, 0.1)
-    updates = rule.target_updates(network, feedback, trace, dh)
+    updates = rule.target_updates(network, feedback, Minibatch(trace, dh))
     for i, map_ in enumerate(feedback.maps, start=1):
         g = random_hidden_map(kind, feedback, i, trace.h[i])
         expected = g(map_.dense, trace.output + dh) - g(map_.dense, trace.output)
@@ -88,7 +92,7 @@ def test_feedback_learns_by_algorithms_3_and_4(kind, regularizer):
     feedback = biased(rule.init(network, key=KEY))
     trace = network.trace(x)
     noise = rule.draw(trace, jax.random.fold_in(KEY, 2))
-    learned = rule.feedback_step(network, feedback, trace, noise)
+    learned = rule.feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, noise=noise))
 
     def loss(dense, i):
         g = random_hidden_map(kind, feedback, i, trace.h[i])
@@ -109,14 +113,14 @@ def test_feedback_learns_by_algorithms_3_and_4(kind, regularizer):
 
 def test_random_layer_is_uniform_and_shared():
     network = mlp((5, 8, 7, 6, 4), key=KEY)
-    feedback = DDTPRHL(width=5000).init(network, key=KEY)
+    feedback = ddtp_rhl(width=5000).init(network, key=KEY)
     hidden = feedback.hidden.value
     for array in (hidden.weight, hidden.bias):
         assert np.abs(array).max() <= 0.5  # 1 / sqrt(4)
         assert abs(np.std(array) - 0.5 / np.sqrt(3)) < 0.01
         assert abs(np.mean(array)) < 0.02
     assert [g.dense.weight.shape for g in feedback.maps] == [(8, 5000), (7, 5000), (6, 4)]
-    recurrent = DDTPRHLRec(width=50).init(network, key=KEY)
+    recurrent = ddtp_rhl_rec(width=50).init(network, key=KEY)
     assert [g.dense.weight.shape for g in recurrent.maps] == [(8, 58), (7, 57), (6, 4)]
 
 
@@ -128,7 +132,7 @@ def test_float32_keeps_small_targets(kind):
 
     def targets(network, feedback, x):
         trace = network.trace(x)
-        return rule.target_updates(network, feedback, trace, output_update(LOSS, trace.output, Y, 1e-6))
+        return rule.target_updates(network, feedback, Minibatch(trace, output_update(LOSS, trace.output, Y, 1e-6)))
 
     single = targets(network, feedback, x)
     with jax.enable_x64(True):
@@ -178,8 +182,8 @@ def test_random_layer_is_not_trained_and_has_no_optimizer_state(kind):
 
 @pytest.mark.parametrize("optimizer", [Adam(1e-2), SGD(1e-2, 0.9)], ids=["adam", "sgd"])
 def test_frozen_layers_stay_and_cost_no_optimizer_state(optimizer):
-    before, after = started(DDTPLinear(), (1, 3), optimizer)
-    _, unfrozen = started(DDTPLinear(), None, optimizer)
+    before, after = started(ddtp_linear(), (1, 3), optimizer)
+    _, unfrozen = started(ddtp_linear(), None, optimizer)
     for i, (one, other, free) in enumerate(
         zip(before.network.layers, after.network.layers, unfrozen.network.layers, strict=True), start=1
     ):
@@ -197,7 +201,7 @@ def test_frozen_layers_stay_and_cost_no_optimizer_state(optimizer):
 def test_frozen_layers_have_no_gradients():
     network, x = setting()
     trace = network.trace(x)
-    updates = Backprop().target_updates(network, None, trace, output_update(LOSS, trace.output, Y, 1.0))
+    updates = Backprop().target_updates(network, None, Minibatch(trace, output_update(LOSS, trace.output, Y, 1.0)))
     some, every = local_gradients(network, trace, updates, (2,)), local_gradients(network, trace, updates)
     assert jax.tree.structure(some) == jax.tree.structure(trainable_parameters(network, (2,)))
     assert [len(jax.tree.leaves(layer)) for layer in some.layers] == [0, 2, 0, 0]
@@ -216,11 +220,11 @@ def test_only_layers_that_exist_can_be_trained(layers):
 @pytest.mark.usefixtures("float64")
 def test_control_learns_by_algorithm_5():
     network, x = setting()
-    rule = DDTPControl(sigma=SIGMA, regularizer=WeightDecay(STRENGTH))
+    rule = ddtp_control(sigma=SIGMA, regularizer=WeightDecay(STRENGTH))
     feedback = biased(rule.init(network, key=KEY))
     trace = network.trace(x)
     noise = rule.draw(trace, jax.random.fold_in(KEY, 2))
-    learned = rule.feedback_step(network, feedback, trace, noise)
+    learned = rule.feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, noise=noise))
 
     def loss(dense, i):
         noisy = trace.h[i] + noise.layers[i - 1]
@@ -238,23 +242,27 @@ def test_control_learns_by_algorithm_5():
 @pytest.mark.usefixtures("float64")
 def test_control_has_the_targets_of_the_linear_variant():
     network, x = setting()
-    feedback = biased(DDTPLinear().init(network, key=KEY))
+    feedback = biased(ddtp_linear().init(network, key=KEY))
     trace = network.trace(x)
     dh = output_update(LOSS, trace.output, Y, 0.1)
-    control = DDTPControl().target_updates(network, feedback, trace, dh)
+    control = ddtp_control().target_updates(network, feedback, Minibatch(trace, dh))
     for got, g in zip(control, feedback, strict=False):
         np.testing.assert_allclose(got, dh @ g.dense.weight.T, rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [TP, DTP])
+@pytest.mark.parametrize("kind", [tp, dtp])
 @pytest.mark.usefixtures("float64")
 def test_weight_decay_pulls_layerwise_mappings_to_zero(kind):
     network, x = setting()
     feedback = biased(kind().init(network, key=KEY))
     trace = network.trace(x)
-    noise = NoiseDraw(layer_noise(trace, SIGMA, KEY))
-    plain = kind(sigma=SIGMA).feedback_step(network, feedback, trace, noise).gradients
-    decayed = kind(sigma=SIGMA, regularizer=WeightDecay(STRENGTH)).feedback_step(network, feedback, trace, noise).gradients
+    noise = NoiseDraw(Gaussian(SIGMA).on_layers(trace, KEY))
+    plain = kind(sigma=SIGMA).feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, noise=noise)).gradients
+    decayed = (
+        kind(sigma=SIGMA, regularizer=WeightDecay(STRENGTH))
+        .feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, noise=noise))
+        .gradients
+    )
     for one, other, leaf in zip(*map(jax.tree.leaves, (plain, decayed, feedback)), strict=True):
         np.testing.assert_allclose(other - one, 2 * STRENGTH * leaf, rtol=1e-9, atol=1e-12)
 
@@ -262,17 +270,17 @@ def test_weight_decay_pulls_layerwise_mappings_to_zero(kind):
 # --- given noise ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", [DTP(), DDTPLinear(regularizer=OutputNoise()), DDTPRHL(width=WIDTH), DDTPControl()])
+@pytest.mark.parametrize("rule", [dtp(), ddtp_linear(regularizer=OutputNoise()), ddtp_rhl(width=WIDTH), ddtp_control()])
 def test_a_step_with_the_noise_of_a_key_is_the_step_with_that_key(rule):
     network, x = setting()
     feedback = rule.init(network, key=KEY)
     trace = network.trace(x)
     noise = rule.draw(trace, jax.random.fold_in(KEY, 2))
     given = minibatch_step(rule, network, feedback, LOSS, x, Y, 0.1, noise)
-    drawn = rule.feedback_gradients(network, feedback, trace, key=jax.random.fold_in(KEY, 2))
+    drawn = rule.feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, key=jax.random.fold_in(KEY, 2)))
     for one, other in zip(jax.tree.leaves(given.feedback), jax.tree.leaves(drawn), strict=True):
         np.testing.assert_array_equal(one, other)
-    updates = rule.target_updates(network, feedback, trace, output_update(LOSS, trace.output, Y, 0.1))
+    updates = rule.target_updates(network, feedback, Minibatch(trace, output_update(LOSS, trace.output, Y, 0.1)))
     for one, other in zip(given.updates, updates, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -291,7 +299,7 @@ def test_a_step_of_backpropagation_is_the_gradient_of_the_loss():
 
 def test_noise_that_does_not_fit_is_refused_with_the_right_shapes():
     network, x = setting()
-    rule = DDTPLinear(regularizer=OutputNoise())
+    rule = ddtp_linear(regularizer=OutputNoise())
     feedback = rule.init(network, key=KEY)
     noise = rule.draw(network.trace(x), KEY)
     for wrong, error, words in (

@@ -14,12 +14,15 @@ from targetprop.feedback.gauss_newton import (
     gauss_newton_update,
     output_jacobians,
 )
-from targetprop.feedback.reconstruction import NoiseDraw, OutputNoise
+from targetprop.feedback.noise import NoiseDraw
+from targetprop.feedback.regularizers import OutputNoise
 from targetprop.losses import SoftmaxCrossEntropy, SquaredError
 from targetprop.networks.activations import Identity, Tanh
-from targetprop.networks.network import Dense, Network, evaluate, mlp, parameters
-from targetprop.rules import DDTPGGN, GaussNewtonTargets, GeneralizedGaussNewtonTargets
-from targetprop.rules.updates import minibatch_step
+from targetprop.networks.layers import Dense, evaluate, parameters
+from targetprop.networks.network import Network, mlp
+from targetprop.rules import GaussNewtonTargets, GeneralizedGaussNewtonTargets, ddtp_ggn
+from targetprop.rules.by_numbers import minibatch_step
+from targetprop.rules.contract import Minibatch
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -92,7 +95,7 @@ def test_targets_are_the_dense_ones(setting, damping):
     network, x = setting()
     trace, dh = network.trace(x), jax.random.normal(jax.random.key(2), (4, 4), jnp.float64)
     rule = GaussNewtonTargets(Tikhonov(damping) if damping else PseudoInverse())
-    updates = rule.target_updates(network, None, trace, dh)
+    updates = rule.target_updates(network, None, Minibatch(trace, dh))
     for update, jacobians in zip(updates, dense_jacobians(network, x), strict=False):
         for b, jacobian in enumerate(jacobians):
             inverse = (
@@ -148,12 +151,12 @@ def test_every_layer_may_have_its_own_solver():
     network, x = dense_network()
     trace, dh = network.trace(x), jnp.ones((4, 4))
     solvers = (Tikhonov(1.0), PseudoInverse(), Tikhonov(1e-4))
-    mixed = GaussNewtonTargets(PerLayerSolver(solvers)).target_updates(network, None, trace, dh)
+    mixed = GaussNewtonTargets(PerLayerSolver(solvers)).target_updates(network, None, Minibatch(trace, dh))
     for i, solver in enumerate(solvers):
-        alone = GaussNewtonTargets(solver).target_updates(network, None, trace, dh)
+        alone = GaussNewtonTargets(solver).target_updates(network, None, Minibatch(trace, dh))
         np.testing.assert_array_equal(mixed[i], alone[i])
     with pytest.raises(ValueError, match="2 solvers but none for layer 3"):
-        GaussNewtonTargets(PerLayerSolver(solvers[:2])).target_updates(network, None, trace, dh)
+        GaussNewtonTargets(PerLayerSolver(solvers[:2])).target_updates(network, None, Minibatch(trace, dh))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +164,9 @@ def test_every_layer_may_have_its_own_solver():
 )
 def test_no_matrix_is_square_in_a_hidden_layer(rule):
     network, x = mlp((5, 41, 37, 3), key=jax.random.key(0)), jnp.ones((2, 5))
-    program = str(jax.make_jaxpr(lambda x: rule.target_updates(network, None, network.trace(x), jnp.ones((2, 3))))(x))
+    program = str(
+        jax.make_jaxpr(lambda x: rule.target_updates(network, None, Minibatch(network.trace(x), jnp.ones((2, 3)))))(x)
+    )
     assert "41,37" in program or "37,41" in program
     assert "41,41" not in program
     assert "37,37" not in program
@@ -179,9 +184,11 @@ def hessians(loss, h, target):
 def test_generalized_targets_are_those_of_equation_187(setting):
     network, x = setting()
     loss, damping = SoftmaxCrossEntropy(), 1e-2
-    trace = network.trace(x).with_loss(loss, LABELS)
+    trace = network.trace(x)
     error = loss.error(trace.output, LABELS)
-    updates = GeneralizedGaussNewtonTargets(damping).target_updates(network, None, trace, -0.3 * error)
+    updates = GeneralizedGaussNewtonTargets(damping).target_updates(
+        network, None, Minibatch(trace, -0.3 * error, loss, LABELS)
+    )
     for update, jacobians in zip(updates, dense_jacobians(network, x), strict=False):
         for b, hessian in enumerate(hessians(loss, trace.output, LABELS)):
             curvature = jacobians[b].T @ hessian @ jacobians[b] + damping * np.eye(jacobians[b].shape[1])
@@ -192,9 +199,8 @@ def test_generalized_targets_are_those_of_equation_187(setting):
 def test_generalized_targets_of_the_squared_error_are_gauss_newton_targets(loss):
     network, x = dense_network()
     trace, dh = network.trace(x), jax.random.normal(jax.random.key(2), (4, 4), jnp.float64)
-    trace = trace if loss is None else trace.with_loss(loss, LABELS)
-    generalized = GeneralizedGaussNewtonTargets(0.1).target_updates(network, None, trace, dh)
-    plain = GaussNewtonTargets(Tikhonov(0.1)).target_updates(network, None, trace, dh)
+    generalized = GeneralizedGaussNewtonTargets(0.1).target_updates(network, None, Minibatch(trace, dh, loss, LABELS))
+    plain = GaussNewtonTargets(Tikhonov(0.1)).target_updates(network, None, Minibatch(trace, dh))
     for one, other in zip(generalized, plain, strict=True):
         assert_close(one, other, 1e-11)
 
@@ -202,8 +208,8 @@ def test_generalized_targets_of_the_squared_error_are_gauss_newton_targets(loss)
 def test_curvature_root_is_a_root_and_has_an_inverse():
     network, x = dense_network()
     loss, damping = SoftmaxCrossEntropy(), 1e-3
-    trace = network.trace(x).with_loss(loss, LABELS)
-    root = CurvatureRoot.of(trace, damping)
+    trace = network.trace(x)
+    root = CurvatureRoot.of(Minibatch(trace, 0 * trace.output, loss, LABELS).curvature, trace.output, damping)
     matrices = jnp.stack([root(jnp.broadcast_to(unit, (4, 4))) for unit in jnp.eye(4)], axis=-1)
     for matrix, hessian in zip(matrices, hessians(loss, trace.output, LABELS), strict=True):
         np.testing.assert_allclose(matrix @ matrix.T, hessian + damping * np.eye(4), atol=1e-12)
@@ -216,11 +222,11 @@ def test_curvature_root_is_a_root_and_has_an_inverse():
 def test_curved_reconstruction_is_the_loss_of_equation_192(strength):
     network, x = dense_network()
     loss, sigma, damping = SoftmaxCrossEntropy(), 0.1, 1e-2
-    rule = DDTPGGN(sigma=sigma, regularizer=OutputNoise(strength), curvature_damping=damping)
+    rule = ddtp_ggn(sigma=sigma, regularizer=OutputNoise(strength), curvature_damping=damping)
     feedback = rule.init(network, key=jax.random.key(3))
-    trace = network.trace(x).with_loss(loss, LABELS)
+    trace = network.trace(x)
     noise = rule.draw(trace, jax.random.key(4))
-    learned = rule.feedback_step(network, feedback, trace, noise)
+    learned = rule.feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, loss, LABELS, noise=noise))
     values, vectors = np.linalg.eigh(hessians(loss, trace.output, LABELS) + damping * np.eye(4))
     roots = jnp.asarray(np.einsum("bij,bj,bkj->bik", vectors, np.sqrt(values), vectors))
 
@@ -282,7 +288,7 @@ def test_damped_parameter_step_of_dense_layers_holds_no_jacobian_of_parameters(o
 def test_noise_may_be_written_out():
     """A draw is plain data: the displacement of each hidden layer."""
     network, x = dense_network()
-    rule = DDTPGGN()
+    rule = ddtp_ggn()
     feedback, trace = rule.init(network, key=jax.random.key(3)), network.trace(x)
     drawn = rule.draw(trace, jax.random.key(4))
     copy = NoiseDraw([np.array(noise) for noise in drawn.layers])

@@ -10,9 +10,11 @@ import pytest
 from targetprop.errors import ConfigError
 from targetprop.losses import SoftmaxCrossEntropy, SquaredError
 from targetprop.networks.activations import Activation, LeakyReLU, Sigmoid, Tanh
-from targetprop.networks.network import Network, evaluate, mlp, parameters
-from targetprop.rules import DTP, DTPDRL, TP, Backprop, DDTPLinear
-from targetprop.rules.updates import local_gradients, output_update
+from targetprop.networks.layers import evaluate, parameters
+from targetprop.networks.network import Network, mlp
+from targetprop.rules import Backprop, ddtp_linear, dtp, dtpdrl, tp
+from targetprop.rules.contract import Minibatch, output_update
+from targetprop.rules.updates import local_gradients
 
 SIZES = (8, 7, 6, 4, 3)
 STEPSIZE = 1e-6
@@ -68,8 +70,8 @@ class Setting(NamedTuple):
 def setting(activation: Activation) -> Setting:
     network = mlp(SIZES, activation, key=jax.random.key(0))
     network = eqx.tree_at(lambda n: n.layers[-1].weight, network, replace_fn=lambda weight: 4 * weight)
-    layerwise = DTP(feedback_activation=activation).init(network, key=jax.random.key(1))
-    direct = DDTPLinear().init(network, key=jax.random.key(2))
+    layerwise = dtp(feedback_activation=activation).init(network, key=jax.random.key(1))
+    direct = ddtp_linear().init(network, key=jax.random.key(2))
     x = jnp.asarray(NUMBERS.normal(size=(4, SIZES[0])), jnp.float32)
     return Setting(network, layerwise, direct, x, jnp.argmax(network(x), axis=1))
 
@@ -79,9 +81,9 @@ def displacements(s: Setting):
     """The target updates of every rule, as the library propagates them."""
     trace = s.network.trace(s.x)
     dh = output_update(SoftmaxCrossEntropy(), trace.output, s.y, STEPSIZE)
-    rules = {"bp": (Backprop(), None), "tp": (TP(), s.layerwise), "dtp": (DTP(), s.layerwise)}
-    rules |= {"dtpdrl": (DTPDRL(), s.layerwise), "ddtp-linear": (DDTPLinear(), s.direct)}
-    return {name: rule.target_updates(s.network, feedback, trace, dh) for name, (rule, feedback) in rules.items()}
+    rules = {"bp": (Backprop(), None), "tp": (tp(), s.layerwise), "dtp": (dtp(), s.layerwise)}
+    rules |= {"dtpdrl": (dtpdrl(), s.layerwise), "ddtp-linear": (ddtp_linear(), s.direct)}
+    return {name: rule.target_updates(s.network, feedback, Minibatch(trace, dh)) for name, (rule, feedback) in rules.items()}
 
 
 @eqx.filter_jit

@@ -8,10 +8,12 @@ import pytest
 import targetprop as tp
 from targetprop.losses import MeanSquaredError, SquaredError
 from targetprop.networks.activations import NotInvertibleError
-from targetprop.networks.network import Dense, Network, difference, mlp
+from targetprop.networks.layers import Dense, difference
+from targetprop.networks.network import Network, mlp
 from targetprop.networks.normalization import EPSILON, BatchNormalized
-from targetprop.rules import Modified, Randomized
-from targetprop.rules.updates import minibatch_step
+from targetprop.rules import InverseSlopes
+from targetprop.rules.by_numbers import minibatch_step
+from targetprop.rules.contract import Minibatch
 from targetprop.training.optimizers import Adam
 from targetprop.training.program import step
 from targetprop.training.state import Hyperparameters, Task, initial_state
@@ -30,8 +32,8 @@ def x():
 
 
 def test_one_layer_moves_at_a_time_and_each_has_its_turn(network, x):
-    numbers = Hyperparameters(Randomized(tp.DTP()), 1.0, Adam(0.1), Adam(0.1))
-    task, y, moved = Task(SquaredError(), MeanSquaredError(), 6), jnp.ones((6, 2)), []
+    numbers = Hyperparameters(tp.dtp(), 1.0, Adam(0.1), Adam(0.1))
+    task, y, moved = Task(SquaredError(), MeanSquaredError(), 6, update_mask=tp.OneRandomLayer()), jnp.ones((6, 2)), []
     state = initial_state(network, numbers, jnp.uint32(0))
     jitted = jax.jit(lambda state, key: step(task, numbers, state, x, y, key, joint=True))
     for i in range(20):
@@ -47,22 +49,25 @@ def test_one_layer_moves_at_a_time_and_each_has_its_turn(network, x):
 
 def test_target_updates_are_those_of_the_rule_inside(network, x):
     trace, dh = network.trace(x), jnp.ones((6, 2))
-    for variant in (Randomized(tp.DTP()), Modified(tp.DTP()), Modified(Randomized(tp.DTP()))):
+    for variant in (InverseSlopes(tp.dtp()), InverseSlopes(InverseSlopes(tp.dtp()))):
         feedback = variant.init(network, key=jax.random.key(2))
-        ours = variant.target_updates(network, feedback, trace, dh)
-        for one, other in zip(ours, tp.DTP().target_updates(network, feedback, trace, dh), strict=True):
+        ours = variant.target_updates(network, feedback, Minibatch(trace, dh))
+        for one, other in zip(ours, tp.dtp().target_updates(network, feedback, Minibatch(trace, dh)), strict=True):
             np.testing.assert_array_equal(one, other)
         key = jax.random.key(3)
-        one, other = (rule.feedback_gradients(network, feedback, trace, key=key) for rule in (variant, tp.DTP()))
+        one, other = (
+            rule.feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, key=key))
+            for rule in (variant, tp.dtp())
+        )
         np.testing.assert_array_equal(one.losses, other.losses)
 
 
 def test_the_modified_update_has_the_inverse_slopes(network, x):
     """Meulemans 2019, Algorithm A.1: the mean over the batch of -D_k^{-1} dh_k h_{k-1}^T."""
     y = jnp.ones((6, 2))
-    found = minibatch_step(Modified(tp.Backprop()), network, None, SquaredError(), x, y)
+    found = minibatch_step(InverseSlopes(tp.Backprop()), network, None, SquaredError(), x, y)
     trace = network.trace(x)
-    updates = tp.Backprop().target_updates(network, None, trace, y - trace.output)
+    updates = tp.Backprop().target_updates(network, None, Minibatch(trace, y - trace.output))
     for gradient, point, dh in zip(found.gradients.layers, trace.points, updates, strict=True):
         slopes = np.where(np.asarray(point.a) < 0, 0.35, 1.0) if dh.shape[1] > 2 else 1.0
         np.testing.assert_allclose(
@@ -74,10 +79,10 @@ def test_layers_whose_slope_vanishes_or_is_unknown_are_refused(x):
     trace_of = {"x": x, "target": jnp.ones((6, 3))}
     dead = mlp((4, 5, 3), tp.ReLU(), key=jax.random.key(0), dtype=jnp.float64)
     with pytest.raises(NotInvertibleError):
-        minibatch_step(Modified(tp.Backprop()), dead, None, SquaredError(), **trace_of)
+        minibatch_step(InverseSlopes(tp.Backprop()), dead, None, SquaredError(), **trace_of)
     unknown = Network([jnp.tanh, *mlp((4, 3), key=jax.random.key(0), dtype=jnp.float64).layers], 4)
     with pytest.raises(tp.ConfigError, match="dense layers"):
-        minibatch_step(Modified(tp.Backprop()), unknown, None, SquaredError(), **trace_of)
+        minibatch_step(InverseSlopes(tp.Backprop()), unknown, None, SquaredError(), **trace_of)
 
 
 @pytest.fixture
@@ -109,10 +114,9 @@ def test_mean_and_deviation_are_constants_of_every_derivative(layer, x):
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: tp.DTPDRL(sigma=0.0),
-        lambda: tp.DTP(samples=0),
-        lambda: tp.DDTPLinear(sigma=-0.1),
-        lambda: tp.DDTPLinear(samples=0),
+        lambda: tp.dtpdrl(sigma=0.0),
+        lambda: tp.dtp(samples=0),
+        lambda: tp.ddtp_linear(samples=0),
         lambda: tp.GeneralizedGaussNewtonTargets(damping=0.0),
         lambda: tp.Tikhonov(0.0),
     ],
@@ -123,11 +127,12 @@ def test_numbers_with_which_a_rule_has_no_targets_are_refused(wrong):
 
 
 def test_difference_target_propagation_learns_without_noise_too():
-    assert tp.DTP(sigma=0.0).sigma == 0
-    with pytest.raises(tp.ConfigError, match=r"sigma = -0\.1: choose it 0 or above"):
-        tp.DTP(sigma=-0.1)
+    assert tp.dtp(sigma=0.0).learner.noise.sigma == 0
+    for rule in (tp.dtp, tp.ddtp_linear):
+        with pytest.raises(tp.ConfigError, match=r"sigma = -0\.1: choose it 0 or above"):
+            rule(sigma=-0.1)
 
 
 def test_a_random_hidden_layer_has_units():
-    with pytest.raises(tp.ConfigError, match="width of 1 or more"):
-        tp.DDTPRHL(width=0).init(tp.mlp((3, 4, 2), key=jax.random.key(0)), key=jax.random.key(1))
+    with pytest.raises(tp.ConfigError, match="width = 0: choose it above 0"):
+        tp.ddtp_rhl(width=0)

@@ -11,13 +11,15 @@ import pytest
 from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.equilibria import Newton, Sweeps
 from targetprop.dynamics.teachers import Following
-from targetprop.feedback.backward import ExactInverses, TrainedFeedback
 from targetprop.feedback.inverses import LUSolve
+from targetprop.feedback.mappings import ExactInverses, Layerwise
 from targetprop.feedback.reconstruction import activity_reconstruction
 from targetprop.losses import SoftmaxCrossEntropy, SquaredError
 from targetprop.networks.activations import Activation, Identity, Tanh
-from targetprop.networks.network import Dense, Network, evaluate, mlp, parameters
+from targetprop.networks.layers import Dense, evaluate, parameters
+from targetprop.networks.network import Network, mlp
 from targetprop.rules import ITP, SinglePhase, TwoPhase
+from targetprop.rules.contract import Minibatch
 
 KEY = jax.random.key(5)
 SQUARE, ANY = (4, 3, 3, 3, 3), (5, 4, 6, 4, 3)
@@ -65,7 +67,7 @@ def _inverse(layer):
 def trained(activation=None, feedback_activation=None):
     """A network of any widths with random feedback, far from an inverse, and a batch."""
     network = mlp(ANY, activation or Tanh(), output_activation=activation or Identity(), key=KEY)
-    maps = TrainedFeedback(feedback_activation or Tanh()).init(network, key=jax.random.key(6))
+    maps = Layerwise(feedback_activation or Tanh()).init(network, key=jax.random.key(6))
     return Case(network, maps, *_batch(ANY))
 
 
@@ -88,7 +90,7 @@ def unrest(case, mu, h, target):
 def settled(case, rule, dh):
     """Activities `h_0 .. h_L` at rest, free and under a teacher."""
     feedback = rule.init(case.network, key=KEY) if isinstance(rule.backward, ExactInverses) else case.maps
-    rest = rule.settle(case.network, feedback, case.network.trace(case.x))
+    rest = rule.equilibrium(case.network, feedback, case.network.trace(case.x))
     return rest, rule.taught(case.network, feedback, rest, dh)
 
 
@@ -115,7 +117,7 @@ def size(x):
 @pytest.mark.parametrize("solver", [EXACT, Newton(1e-10, 40)], ids=["sweeps", "newton"])
 @pytest.mark.parametrize("mu", [0.05, 0.3])
 def test_fixed_points_satisfy_6_5(mu, solver):
-    for case, rule in ((square(), exact_rule(mu, solver=solver)), (trained(), SinglePhase(mu, TrainedFeedback(), solver))):
+    for case, rule in ((square(), exact_rule(mu, solver=solver)), (trained(), SinglePhase(mu, Layerwise(), solver))):
         dh = 0.1 * case.dh
         rest, taught = settled(case, rule, dh)
         assert max(unrest(case, mu, rest.h, rest.output)) < 1e-10
@@ -168,8 +170,8 @@ def test_the_single_phase_rule_tends_to_itp():
         rule = exact_rule(mu)
         itp = ITP(mu / (1 - mu), LUSolve())
         forward = case.network.trace(case.x)
-        expected = itp.target_updates(case.network, itp.init(case.network, key=KEY), forward, case.dh)
-        got = rule.target_updates(case.network, rule.init(case.network, key=KEY), forward, case.dh)
+        expected = itp.target_updates(case.network, itp.init(case.network, key=KEY), Minibatch(forward, case.dh))
+        got = rule.target_updates(case.network, rule.init(case.network, key=KEY), Minibatch(forward, case.dh))
         errors.append([size(a - b) / size(b) for a, b in zip(got[:-1], expected[:-1], strict=True)])
     assert np.all(np.array(errors[1]) < 0.05)
     np.testing.assert_allclose(np.divide(*errors), 4, rtol=0.15)  # second order: so far do hidden activities move
@@ -211,7 +213,7 @@ def test_learned_mappings_gather_reconstruction_errors():
     `g_j(h_{j+1})`, it does not hold."""
     case, mu = trained(feedback_activation=Identity()), 0.2
     rho = mu / (1 - mu)
-    _, taught = settled(case, SinglePhase(mu, TrainedFeedback(Identity()), EXACT), case.dh)
+    _, taught = settled(case, SinglePhase(mu, Layerwise(Identity()), EXACT), case.dh)
     h = (case.x, *taught.activities)
     errors = reconstruction_errors(case, h)
     q = [jnp.broadcast_to(g.dense.weight, (3, *g.dense.weight.shape)) for g in case.maps]
@@ -230,7 +232,7 @@ def test_reconstruction_errors_outgrow_the_signal_towards_the_input():
     """Section 6.5: they count `rho` times, the signal `rho^(L+1-i)` times."""
     case, shares = trained(), []
     for mu in (0.1, 0.05):
-        rule = SinglePhase(mu, TrainedFeedback(), EXACT)
+        rule = SinglePhase(mu, Layerwise(), EXACT)
         _, taught = settled(case, rule, case.dh)
         total = rule.signals(taught)
         without = rule.signals(taught._replace(d=jax.tree.map(jnp.zeros_like, taught.d)))
@@ -248,9 +250,9 @@ def test_the_difference_of_two_phases_cancels_reconstruction_errors():
     assert min(map(size, reconstruction_errors(case, forward.h))) > 1
     q = jacobians([lambda h, g=g: g.at(h).h for g in case.maps], forward.h[2:])
     for mu in (0.02, 0.01):
-        rule = TwoPhase(mu, TrainedFeedback(), EXACT)
+        rule = TwoPhase(mu, Layerwise(), EXACT)
         rest, _ = settled(case, rule, case.dh)
-        got = rule.target_updates(case.network, case.maps, rest, case.dh)
+        got = rule.target_updates(case.network, case.maps, Minibatch(rest, case.dh))
         expected = [times(q[i:], case.dh) for i in range(L - 1)]
         errors.append([size(a - b) / size(b) for a, b in zip(got[:-1], expected, strict=True)])
     assert np.all(np.array(errors[1]) < 0.1)
@@ -262,7 +264,7 @@ def test_linear_two_phase_learns_nothing_from_reconstruction_errors():
     for the teaching signal alone, and biases of the feedback, which are reconstruction error only, do not move it."""
     case, mu = trained(Identity(), Identity()), 0.3
     shifted = eqx.tree_at(lambda maps: [g.dense.bias for g in maps], case.maps, [g.dense.bias + 1.0 for g in case.maps])
-    rule = TwoPhase(mu, TrainedFeedback(Identity()), EXACT)
+    rule = TwoPhase(mu, Layerwise(Identity()), EXACT)
     one, other = (settled(case._replace(maps=maps), rule, case.dh)[1].d for maps in (case.maps, shifted))
     ends = np.cumsum((0, *ANY[1:]))
     circuit = -np.eye(ends[-1])
@@ -283,9 +285,9 @@ def test_weight_dynamics_at_the_equilibrium():
     inputs taken under the teacher."""
     case, mu = trained(), 0.1
     for kind in (SinglePhase, TwoPhase):
-        rule = kind(mu, TrainedFeedback(), EXACT)
+        rule = kind(mu, Layerwise(), EXACT)
         rest, taught = settled(case, rule, case.dh)
-        lesson = rule.lesson(case.network, case.maps, rest, case.dh, key=KEY)
+        lesson = rule.credit(case.network, case.maps, Minibatch(rest, case.dh, key=KEY))
         h, free = (case.x, *taught.activities), rest.h
         for i, (layer, pullback, dh) in enumerate(
             zip(case.network.layers, lesson.trace.pullbacks, lesson.updates, strict=True)
@@ -302,16 +304,16 @@ def test_weight_dynamics_at_the_equilibrium():
 def test_backward_weights_learn_at_the_equilibrium(kind):
     """(6.26) under the teacher in the single phase, (6.37) in the free one of two: `2 (g_i(h_{i+1}) - h_i) t'(..)
     h_{i+1}^T`, averaged over the batch."""
-    case, rule = trained(), kind(0.1, TrainedFeedback(), EXACT)
+    case, rule = trained(), kind(0.1, Layerwise(), EXACT)
     rest, taught = settled(case, rule, case.dh)
-    learned = rule.learn(case.network, case.maps, rest, case.dh, key=KEY)[1]
+    learned = rule.credit(case.network, case.maps, Minibatch(rest, case.dh, key=KEY))[1]
     h = (case.x, *taught.activities) if kind is SinglePhase else rest.h
     for g, gradient, above, below in zip(case.maps, learned.gradients, h[2:], h[1:-1], strict=True):
         a = above @ g.dense.weight.T + g.dense.bias
         error = 2 * (jnp.tanh(a) - below) * (1 - jnp.tanh(a) ** 2) / 3
         np.testing.assert_allclose(gradient.dense.weight, error.T @ above, rtol=1e-8)
         np.testing.assert_allclose(gradient.dense.bias, error.sum(axis=0), rtol=1e-8)
-    asleep = rule.feedback_gradients(case.network, case.maps, rest, key=KEY)
+    asleep = rule.feedback_step(case.network, case.maps, Minibatch(rest, 0 * rest.output, key=KEY))
     expected = activity_reconstruction(case.maps, rest.h[2:], rest.h[1:-1])
     for got, want in zip(jax.tree.leaves(parameters(asleep)), jax.tree.leaves(parameters(expected)), strict=True):
         np.testing.assert_array_equal(got, want)

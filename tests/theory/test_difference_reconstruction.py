@@ -9,22 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.feedback.maps import direct_maps, layerwise_maps
+from targetprop.feedback.learners import DifferenceReconstruction
+from targetprop.feedback.maps import direct_maps, direct_paths, layerwise_maps, layerwise_paths
+from targetprop.feedback.noise import Gaussian, NoiseLoop, average_over_draws, carry_noise, output_displacements
 from targetprop.feedback.reconstruction import (
     FeedbackStep,
-    NoiseLoop,
-    OutputNoise,
-    WeightDecay,
-    average_over_noise,
-    carry_noise,
     chained_reconstruction,
     direct_reconstruction,
-    draw_noise,
-    layer_noise,
     layerwise_reconstruction,
-    output_displacements,
     perturbed,
 )
+from targetprop.feedback.regularizers import OutputNoise, WeightDecay
 from targetprop.networks.activations import Identity
 from targetprop.networks.network import Network, mlp
 
@@ -89,7 +84,7 @@ def test_theorem_4_descent_on_direct_linear_maps_reaches_the_damped_inverse(regu
     @jax.jit
     def descend(maps):
         def step(_, maps):
-            gradients = direct_reconstruction(maps, trace, loop, SIGMA, regularizer).gradients
+            gradients = direct_reconstruction(direct_paths(maps, trace), loop, SIGMA, regularizer).gradients
             return jax.tree.map(lambda leaf, gradient: leaf - gradient / curvature, maps, gradients)
 
         return jax.lax.fori_loop(0, 3000, step, maps)
@@ -106,7 +101,7 @@ def test_theorem_4_without_damping_the_pseudo_inverse_is_the_minimum():
     trace, loop = network.trace(same_sample(network)), exact_loop(network, probed=True)
     maps = direct_maps(network, Identity(), key=jax.random.key(2))
     inverses = [jnp.asarray(np.linalg.pinv(jacobian(network, i))) for i in range(1, DEPTH)]
-    best = direct_reconstruction(eqx.tree_at(weights, maps, inverses), trace, loop, SIGMA, OutputNoise(0.0))
+    best = direct_reconstruction(direct_paths(eqx.tree_at(weights, maps, inverses), trace), loop, SIGMA, OutputNoise(0.0))
     for i, gradient in enumerate(best.gradients, start=1):
         np.testing.assert_allclose(gradient.dense.weight, np.zeros_like(gradient.dense.weight), atol=1e-12)
         # ||J^+ J - I||^2 is the dimension of the kernel of J.
@@ -133,7 +128,7 @@ def test_one_linear_map_for_all_samples_is_their_damped_compromise():
     def gradient(weight):
         maps = direct_maps(network, Identity(), key=jax.random.key(2))
         maps = eqx.tree_at(lambda maps: maps[0].dense.weight, maps, jnp.asarray(weight))
-        return direct_reconstruction(maps, trace, loop, sigma, WeightDecay(DAMPING)).gradients[0].dense.weight
+        return direct_reconstruction(direct_paths(maps, trace), loop, sigma, WeightDecay(DAMPING)).gradients[0].dense.weight
 
     assert np.linalg.norm(gradient(compromise)) < 1e-5
     assert np.linalg.norm(gradient(average)) > 1e-2
@@ -150,8 +145,8 @@ def test_theorem_4_holds_for_a_chain_of_layerwise_maps():
         best.insert(0, jnp.asarray(product @ np.linalg.pinv(above)))
         above = product
     maps = layerwise_maps(network, Identity(), key=jax.random.key(2))
-    start = chained_reconstruction(maps, trace, loop, SIGMA, OutputNoise(DAMPING))
-    end = chained_reconstruction(eqx.tree_at(weights, maps, best), trace, loop, SIGMA, OutputNoise(DAMPING))
+    start = chained_reconstruction(layerwise_paths(maps, trace), loop, SIGMA, OutputNoise(DAMPING))
+    end = chained_reconstruction(layerwise_paths(eqx.tree_at(weights, maps, best), trace), loop, SIGMA, OutputNoise(DAMPING))
     for i, (first, last) in enumerate(zip(start.gradients, end.gradients, strict=True), start=1):
         assert np.linalg.norm(first.dense.weight) > 1e-2
         np.testing.assert_allclose(last.dense.weight, np.zeros_like(last.dense.weight), atol=1e-12)
@@ -187,10 +182,10 @@ def test_equation_10_the_loss_for_small_noise():
 
     @jax.jit
     def losses(sigma):
-        loop = carry_noise(network, trace, draw_noise(trace, sigma, OutputNoise(DAMPING), key))
-        return chained_reconstruction(maps, trace, loop, sigma, OutputNoise(DAMPING)).losses
+        loop = carry_noise(network, trace, DifferenceReconstruction(Gaussian(sigma), OutputNoise(DAMPING)).draw(trace, key))
+        return chained_reconstruction(layerwise_paths(maps, trace), loop, sigma, OutputNoise(DAMPING)).losses
 
-    unit = jax.tree.map(np.asarray, draw_noise(trace, 1.0, OutputNoise(DAMPING), key))
+    unit = jax.tree.map(np.asarray, DifferenceReconstruction(Gaussian(1.0), OutputNoise(DAMPING)).draw(trace, key))
     points = jax.tree.map(np.asarray, trace.points)
     limit = []
     for i in range(1, DEPTH):
@@ -216,7 +211,7 @@ def test_noise_is_white_and_scaled_by_sigma():
     """Mean and covariance of what each layer receives, to five standard errors."""
     network, draws = linear_network(), 20_000
     trace = network.trace(jnp.zeros((draws, SIZES[0])))
-    for noise, width in zip(layer_noise(trace, SIGMA, jax.random.key(0)), HIDDEN, strict=True):
+    for noise, width in zip(Gaussian(SIGMA).on_layers(trace, jax.random.key(0)), HIDDEN, strict=True):
         assert noise.shape == (draws, width)
         noise = np.asarray(noise) / SIGMA
         assert np.abs(noise.mean(axis=0)).max() < 5 / np.sqrt(draws)
@@ -230,7 +225,7 @@ def test_more_samples_average_independent_draws():
         return FeedbackStep((jax.random.normal(key, (3,)),), jax.random.normal(key, (2,)))
 
     draws = [step(k) for k in jax.random.split(key, 4)]
-    got = average_over_noise(step, 4, key)
+    got = average_over_draws(step, 4, key)
     np.testing.assert_allclose(got.losses, np.mean([d.losses for d in draws], axis=0), rtol=1e-12)
     np.testing.assert_allclose(got.gradients[0], np.mean([d.gradients[0] for d in draws], axis=0), rtol=1e-12)
     assert len({float(d.losses[0]) for d in draws}) == 4

@@ -11,10 +11,12 @@ from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.equilibria import Integration, Sweeps
 from targetprop.dynamics.stability import stability
 from targetprop.dynamics.teachers import Injected
-from targetprop.feedback.backward import ExactInverses
+from targetprop.feedback.mappings import ExactInverses
 from targetprop.networks.activations import Identity
-from targetprop.networks.network import Dense, Network
+from targetprop.networks.layers import Dense
+from targetprop.networks.network import Network
 from targetprop.rules import TargetPropExact
+from targetprop.rules.contract import Minibatch
 
 WIDTH, BATCH = 4, 3
 
@@ -97,7 +99,9 @@ def test_what_the_current_moves_are_the_targets_of_target_propagation_times_the_
     circuit, _, trace, current = setting(depth, nu)
     _, moved = at_rest(Sweeps(1e-12), circuit, trace, current)
     rule = TargetPropExact()
-    updates = rule.target_updates(circuit.network, rule.init(circuit.network, key=jax.random.key(0)), trace, current)
+    updates = rule.target_updates(
+        circuit.network, rule.init(circuit.network, key=jax.random.key(0)), Minibatch(trace, current)
+    )
     for d, share, dh in zip(moved, chain.target_shares(depth, nu), updates, strict=True):
         assert relative(d, share * np.asarray(dh)) < 1e-8
 

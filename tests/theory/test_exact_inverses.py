@@ -17,7 +17,8 @@ from targetprop.networks.initializers import orthogonal
 from targetprop.networks.invertible import invertible_mlp
 from targetprop.networks.network import mlp
 from targetprop.rules import ITP, Backprop, GAITProp, TargetPropExact
-from targetprop.rules.updates import local_gradients, output_update
+from targetprop.rules.contract import Minibatch, output_update
+from targetprop.rules.updates import local_gradients
 
 WIDTH, BATCH = 6, 4
 
@@ -41,7 +42,7 @@ def ask(rule, network, x, y, stepsize=1.0, loss=None):
     """The trace, the target updates and the local gradients of the weights."""
     trace = network.trace(x)
     dh = output_update(loss or SquaredError(), trace.output, y, stepsize)
-    updates = rule.target_updates(network, rule.init(network, key=jax.random.key(0)), trace, dh)
+    updates = rule.target_updates(network, rule.init(network, key=jax.random.key(0)), Minibatch(trace, dh))
     gradients = local_gradients(network, trace, updates)
     return trace, updates, weights_of(gradients)
 

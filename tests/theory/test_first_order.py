@@ -11,9 +11,10 @@ import pytest
 
 from targetprop.losses import SquaredError
 from targetprop.networks.activations import Activation, Sigmoid, Softplus, Tanh
-from targetprop.networks.network import Dense, Layer, Network, Point, evaluate, mlp
-from targetprop.rules import DTP, TP
-from targetprop.rules.updates import output_update
+from targetprop.networks.layers import Dense, Layer, Point, evaluate
+from targetprop.networks.network import Network, mlp
+from targetprop.rules import dtp, tp
+from targetprop.rules.contract import Minibatch, output_update
 
 SIZES = (8, 7, 6, 4, 3)
 STEPSIZES = 2.0 ** -np.arange(8, 14)
@@ -56,7 +57,7 @@ def updates_over_stepsizes(rule, network, feedback, x, y):
     trace, loss = network.trace(x), SquaredError()
 
     def updates(stepsize):
-        return rule.target_updates(network, feedback, trace, output_update(loss, trace.output, y, stepsize))
+        return rule.target_updates(network, feedback, Minibatch(trace, output_update(loss, trace.output, y, stepsize)))
 
     return jax.vmap(updates)(jnp.asarray(STEPSIZES)), trace.h, loss.error(trace.output, y)
 
@@ -74,7 +75,7 @@ def order(updates: np.ndarray, expansion: np.ndarray) -> float:
     return np.polyfit(np.log(STEPSIZES), np.log(left), 1)[0]
 
 
-@pytest.mark.parametrize("rule", [TP(), DTP()], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [tp(), dtp()], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("activation", [Tanh(), Sigmoid(), Softplus()], ids=lambda activation: type(activation).__name__)
 def test_lemma_1_exact_inverses_propagate_through_inverse_jacobians(rule, activation):
     network = with_biases(mlp((4, 4, 4, 4), activation, output_activation=activation, key=jax.random.key(3)))
@@ -93,11 +94,11 @@ def test_lemma_1_exact_inverses_propagate_through_inverse_jacobians(rule, activa
 def test_equation_7_tp_keeps_the_reconstruction_error(i):
     """The reconstruction error of a layer is that of its own mapping, so each layer is taken as the last hidden one."""
     whole = with_biases(mlp(SIZES, key=jax.random.key(3)))
-    g = TP().init(whole, key=jax.random.key(4))[i - 1]
+    g = tp().init(whole, key=jax.random.key(4))[i - 1]
     network = Network(whole.layers[: i + 1], whole.input_shape)
     x, y = data(network)
-    feedback = (*TP().init(network, key=jax.random.key(5))[:-1], g)
-    updates, h, _ = updates_over_stepsizes(TP(), network, feedback, x, y)
+    feedback = (*tp().init(network, key=jax.random.key(5))[:-1], g)
+    updates, h, _ = updates_over_stepsizes(tp(), network, feedback, x, y)
     jacobian = np.asarray(jacobians(g, h[i + 1]))
     carried = np.einsum("bij,sbj->sbi", jacobian, np.asarray(updates[i]))
     reconstruction_error = np.asarray(evaluate(g, h[i + 1]).h - h[i])
@@ -108,9 +109,9 @@ def test_equation_7_tp_keeps_the_reconstruction_error(i):
 
 def test_lemma_3_dtp_propagates_through_the_jacobians_of_the_feedback():
     network = with_biases(mlp(SIZES, key=jax.random.key(3)))
-    feedback = DTP().init(network, key=jax.random.key(4))
+    feedback = dtp().init(network, key=jax.random.key(4))
     x, y = data(network)
-    updates, h, error = updates_over_stepsizes(DTP(), network, feedback, x, y)
+    updates, h, error = updates_over_stepsizes(dtp(), network, feedback, x, y)
     path = np.broadcast_to(np.eye(3), (3, 3, 3))
     for i in (3, 2, 1):
         path = np.asarray(jacobians(feedback[i - 1], h[i + 1])) @ path
@@ -121,10 +122,10 @@ def test_lemma_3_dtp_propagates_through_the_jacobians_of_the_feedback():
 def test_a_layer_is_on_target_when_the_layer_above_is():
     """`h_{i+1} = target` implies `h_i = target` for DTP, whatever the feedback; for TP the reconstruction error remains."""
     network = with_biases(mlp(SIZES, key=jax.random.key(3)))
-    feedback = DTP().init(network, key=jax.random.key(4))
+    feedback = dtp().init(network, key=jax.random.key(4))
     trace = network.trace(data(network)[0])
     nothing = jnp.zeros_like(trace.output)
-    for dh in DTP().target_updates(network, feedback, trace, nothing):
+    for dh in dtp().target_updates(network, feedback, Minibatch(trace, nothing)):
         np.testing.assert_array_equal(dh, np.zeros_like(dh))
-    below = TP().target_updates(network, feedback, trace, nothing)[2]
+    below = tp().target_updates(network, feedback, Minibatch(trace, nothing))[2]
     np.testing.assert_allclose(below, feedback[2].at(trace.output).h - trace.h[3], rtol=1e-13)

@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from targetprop.feedback.gauss_newton import PseudoInverse, gauss_newton_update
-from targetprop.feedback.reconstruction import NoiseDraw, OutputNoise
+from targetprop.feedback.noise import NoiseDraw
+from targetprop.feedback.regularizers import OutputNoise
 from targetprop.losses import SoftmaxCrossEntropy, SquaredError
 from targetprop.networks.activations import Identity, Tanh
-from targetprop.networks.network import Dense, Layer, Network, Point, evaluate, mlp
-from targetprop.rules import DDTPGGN, TP, Backprop, DDTPLinear, GaussNewtonTargets, GeneralizedGaussNewtonTargets
-from targetprop.rules.updates import local_gradients, minibatch_step
+from targetprop.networks.layers import Dense, Layer, Point, evaluate
+from targetprop.networks.network import Network, mlp
+from targetprop.rules import Backprop, GaussNewtonTargets, GeneralizedGaussNewtonTargets, ddtp_ggn, ddtp_linear, tp
+from targetprop.rules.by_numbers import minibatch_step
+from targetprop.rules.contract import Minibatch
+from targetprop.rules.updates import local_gradients
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -81,7 +85,7 @@ def test_theorem_2_targets_of_an_invertible_network_are_a_gauss_newton_step():
     h = network.trace(x).h
     errors = []
     for stepsize in (1e-2, 1e-3):
-        step = minibatch_step(TP(), network, feedback, SquaredError(), x, y, stepsize)
+        step = minibatch_step(tp(), network, feedback, SquaredError(), x, y, stepsize)
         for i in (1, 2):
             jacobian = np.asarray(jax.jacfwd(lambda a, i=i: tail(network, i, a))(h[i][0]))
             gauss_newton = -np.linalg.solve(jacobian.T @ jacobian, jacobian.T @ (h[-1][0] - y[0]))
@@ -110,12 +114,12 @@ def test_theorem_4_damped_pseudo_inverse_minimises_the_loss_of_a_nonlinear_netwo
     trace = network.trace(x)
     jacobians = [np.asarray(jax.jacfwd(lambda a, i=i: tail(network, i, a))(trace.h[i][0])) for i in (1, 2)]
     optimal = [jnp.asarray(j.T @ np.linalg.inv(j @ j.T + damping * np.eye(3))) for j in jacobians]
-    feedback = DDTPLinear().init(network, key=KEY)
+    feedback = ddtp_linear().init(network, key=KEY)
     feedback = eqx.tree_at(lambda maps: [g.dense.weight for g in maps], feedback, optimal)
 
     def gradients(feedback, sigma):
-        rule = DDTPLinear(sigma=sigma, regularizer=OutputNoise(damping))
-        return rule.feedback_step(network, feedback, trace, unit_noise(6, 3, sigma, 2))
+        rule = ddtp_linear(sigma=sigma, regularizer=OutputNoise(damping))
+        return rule.feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, noise=unit_noise(6, 3, sigma, 2)))
 
     for i, (jacobian, best) in enumerate(zip(jacobians, map(np.asarray, optimal), strict=True)):
         norms = []
@@ -138,25 +142,29 @@ def test_equation_196_curved_reconstruction_teaches_generalized_gauss_newton_tar
     network, loss = linear_network(5, 6, 6, 3), SoftmaxCrossEntropy()
     x = jnp.tile(jax.random.normal(jax.random.key(1), (1, 5)), (6, 1))
     y = jnp.full(6, 1, jnp.int32)
-    trace = network.trace(x).with_loss(loss, y)
+    trace = network.trace(x)
     hessian = np.array(jax.hessian(lambda h: loss.value(h[None], y[:1])[0])(trace.output[0]))
     hessian += curvature_damping * np.eye(3)
     values, vectors = np.linalg.eigh(hessian)
     root = (vectors * np.sqrt(values)) @ vectors.T
-    rule = DDTPGGN(sigma=0.1, regularizer=OutputNoise(damping), curvature_damping=curvature_damping)
+    rule = ddtp_ggn(sigma=0.1, regularizer=OutputNoise(damping), curvature_damping=curvature_damping)
     jacobians = [product(network, i) for i in (1, 2)]
     metrics = [np.linalg.inv(j.T @ hessian @ j + damping * np.eye(6)) for j in jacobians]
     optimal = [jnp.asarray(metric @ j.T @ root) for metric, j in zip(metrics, jacobians, strict=True)]
     feedback = eqx.tree_at(lambda maps: [g.dense.weight for g in maps], rule.init(network, key=KEY), optimal)
-    learned = rule.feedback_step(network, feedback, trace, unit_noise(6, 3, 0.1, 2))
+    learned = rule.feedback_step(
+        network, feedback, Minibatch(trace, 0 * trace.output, loss, y, noise=unit_noise(6, 3, 0.1, 2))
+    )
     for gradient, best in zip(learned.gradients, optimal, strict=True):
         assert np.linalg.norm(gradient.dense.weight) < 1e-10 * np.linalg.norm(best)
     error = loss.error(trace.output, y)
-    updates = rule.target_updates(network, feedback, trace, -stepsize * error)
+    updates = rule.target_updates(network, feedback, Minibatch(trace, -stepsize * error, loss, y))
     for update, metric, jacobian in zip(updates, metrics, jacobians, strict=False):
         np.testing.assert_allclose(update[0], -stepsize * metric @ jacobian.T @ error[0], rtol=1e-9)
     # The damping of the Hessian moves them by a share of at most curvature_damping ||J||^2 / damping from equation 187.
-    exact = GeneralizedGaussNewtonTargets(damping).target_updates(network, None, trace, -stepsize * error)
+    exact = GeneralizedGaussNewtonTargets(damping).target_updates(
+        network, None, Minibatch(trace, -stepsize * error, loss, y)
+    )
     for update, other, jacobian in zip(updates, exact, jacobians, strict=False):
         share = curvature_damping * np.linalg.norm(jacobian, 2) ** 2 / damping
         assert np.linalg.norm(update - other) <= (share + 1e-9) * np.linalg.norm(other)
@@ -240,7 +248,7 @@ def test_theorem_6_a_linear_network_converges_to_the_global_minimum():
 
     def descend(_, network):
         trace = network.trace(x)
-        updates = GNT.target_updates(network, None, trace, -loss.error(trace.output, y))
+        updates = GNT.target_updates(network, None, Minibatch(trace, -loss.error(trace.output, y)))
         gradients = local_gradients(network, trace, updates)
         return eqx.apply_updates(network, jax.tree.map(lambda g: -0.02 * g, gradients))
 
@@ -313,7 +321,9 @@ def test_theorem_s12_targets_of_wide_layers_align_with_the_gradient():
             layers = [Dense(jnp.ones((n, 1)), None, Identity()), Dense(jnp.asarray(unit_rows(rng, m, n)), None, Identity())]
             network, dh = Network(layers, 1), jnp.asarray(rng.normal(size=(8, m)))
             trace = network.trace(jnp.ones((8, 1)))
-            ours, gradient = (np.asarray(rule.target_updates(network, None, trace, dh)[0]) for rule in (GNT, Backprop()))
+            ours, gradient = (
+                np.asarray(rule.target_updates(network, None, Minibatch(trace, dh))[0]) for rule in (GNT, Backprop())
+            )
             cosines = np.sum(ours * gradient, axis=1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(gradient, axis=1)
             sines.append(np.mean(1 - cosines**2))
         np.testing.assert_allclose(np.mean(sines), (m - 1) / n * m / (m + 2), rtol=0.2)

@@ -13,9 +13,11 @@ from targetprop.errors import ConfigError, UserError
 from targetprop.losses import SquaredError
 from targetprop.networks.activations import Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from targetprop.networks.initializers import orthogonal
-from targetprop.networks.network import mlp, split_parameters
+from targetprop.networks.layers import split_parameters
+from targetprop.networks.network import mlp
 from targetprop.rules import Backprop, GradientTargets
-from targetprop.rules.updates import minibatch_step
+from targetprop.rules.by_numbers import minibatch_step
+from targetprop.rules.contract import Minibatch
 
 SIZES = (5, 7, 6, 4, 3)
 DEPTH = len(SIZES) - 1
@@ -174,7 +176,7 @@ def test_a_cost_gives_the_flow_and_the_local_update(cost):
     net, (x, y) = network(Tanh(), (5, 4, 4, 3)), batch((5, 4, 4, 3))
     rule = GradientTargets(AtActivity(), Euler(TAU, 1), cost)
     h, found = net.trace(x).h, step(rule, net, None, LOSS, x, y)
-    dh = rule.target_updates(net, None, net.trace(x), y - h[-1])
+    dh = rule.target_updates(net, None, Minibatch(net.trace(x), y - h[-1]))
     assert_close(dh[1], -TAU * jax.grad(lambda h2: jnp.sum((y - net.layers[2].at(h2).h) ** 2) / 2)(h[2]))
 
     def paid(layer, below, target):
@@ -192,14 +194,14 @@ def test_a_cost_gives_the_flow_and_the_local_update(cost):
 
 def complaints(net, rule, x, y):
     trace = net.trace(x)
-    return rule.complaints(net, None, trace, y - trace.output)
+    return rule.advice(net, None, Minibatch(trace, y - trace.output))
 
 
 def test_a_sound_target_gives_no_complaint():
     sizes = (4, 3, 4)
     net, (x, y) = network(Tanh(), sizes), batch(sizes)
     for integrator in (Euler(400.0, 1), Euler(0.05, 20), LIMIT):
-        assert not complaints(net, GradientTargets(AtActivity(), integrator), x, y)
+        assert not advice(net, GradientTargets(AtActivity(), integrator), Minibatch(x, y))
 
 
 def test_a_step_size_beyond_stability_is_named_with_its_layer():
@@ -213,9 +215,9 @@ def test_a_step_size_beyond_stability_is_named_with_its_layer():
             AtActivity(), PerLayerIntegrator(tuple(Euler(s * tau, 200) for s, tau in zip(share, limits, strict=True)))
         )
 
-    assert not complaints(net, rule(0.9, 0.9), x, y)
-    assert complaints(net, rule(1.1, 0.9), x, y)[0].startswith("the target of layer 1 raises the cost of layer 2")
-    assert complaints(net, rule(1.1, 1.1), x, y)[0].startswith("the target of layer 2 raises the cost of layer 3")
+    assert not advice(net, rule(0.9, 0.9), Minibatch(x, y))
+    assert advice(net, rule(1.1, 0.9), Minibatch(x, y))[0].startswith("the target of layer 1 raises the cost of layer 2")
+    assert advice(net, rule(1.1, 1.1), Minibatch(x, y))[0].startswith("the target of layer 2 raises the cost of layer 3")
     with pytest.raises(UserError, match=r"of layer 1, 2 are not finite: the target of layer 2 is not finite.* smaller tau"):
         minibatch_step(rule(1e3, 1e3), net, None, LOSS, x, y)
 

@@ -11,6 +11,7 @@ from targetprop.feedback.gauss_newton import PseudoInverse, output_jacobians
 from targetprop.networks.activations import Identity, LeakyReLU
 from targetprop.networks.network import Network, mlp
 from targetprop.rules import GaussNewtonTargets, TargetPropExact
+from targetprop.rules.contract import Minibatch
 
 KEY = jax.random.key(0)
 
@@ -39,7 +40,7 @@ def test_lemma_4_2_the_diagonal_blocks_give_pseudo_inverses(sizes):
     for block in blocks:
         diagonal[block, block] = matrix[block, block]
     step = -np.linalg.pinv(diagonal, rcond=1e-10) @ full.T @ e[0]
-    found = GaussNewtonTargets(PseudoInverse()).target_updates(network, None, network.trace(x), -e)
+    found = GaussNewtonTargets(PseudoInverse()).target_updates(network, None, Minibatch(network.trace(x), -e))
     for block, dh in zip(blocks, found, strict=False):
         np.testing.assert_allclose(dh[0], step[block], rtol=1e-8, atol=1e-12)
 
@@ -50,7 +51,7 @@ def test_theorem_4_3_exact_inverses_give_these_steps_for_a_small_stepsize():
     x = jax.random.normal(jax.random.key(2), (5, 3))
     trace, rule = network.trace(x), TargetPropExact()
     dh = -1e-6 * jnp.ones((5, 4))
-    ours = rule.target_updates(network, rule.init(network, key=KEY), trace, dh)
+    ours = rule.target_updates(network, rule.init(network, key=KEY), Minibatch(trace, dh))
     for found, jacobian in zip(ours, output_jacobians(trace), strict=False):
         expected = np.linalg.solve(np.asarray(jacobian), np.asarray(dh)[..., None])[..., 0]
         np.testing.assert_allclose(found, expected, rtol=1e-7)

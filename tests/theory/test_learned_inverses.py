@@ -14,11 +14,13 @@ import pytest
 from targetprop.diagnostics import decompose
 from targetprop.errors import ConfigError
 from targetprop.feedback.gauss_newton import PseudoInverse
-from targetprop.feedback.inversion import BenIsraelCohen, InverseGradient, ben_israel_cohen, regularized_inverse
+from targetprop.feedback.learners import BenIsraelCohen, InverseLoss, ben_israel_cohen, regularized_inverse
 from targetprop.feedback.maps import InverseFeedback, inverse_maps
 from targetprop.networks.activations import Identity, LeakyReLU, Tanh
-from targetprop.networks.network import Dense, Network, mlp
-from targetprop.rules import DTPAI, TPAI, GaussNewtonTargets, Randomized
+from targetprop.networks.layers import Dense
+from targetprop.networks.network import Network, mlp
+from targetprop.rules import GaussNewtonTargets, dtp_ai, tp_ai
+from targetprop.rules.contract import Minibatch
 
 S = LeakyReLU(0.35)
 SIGMA = 0.7
@@ -41,11 +43,11 @@ def batch_with_second_moment(gamma: jax.Array) -> jax.Array:
 
 
 @eqx.filter_jit
-def learned(learner, q: jax.Array, w: jax.Array, x: jax.Array, sigma: float = SIGMA):
+def learned(learner, q: jax.Array, w: jax.Array, x: jax.Array):
     """The gradient by `Q` and the loss of one layer pair on the samples `x`."""
     network = Network([Dense(jnp.eye(w.shape[1]), None, Identity()), Dense(w, None, S)], w.shape[1])
     g = InverseFeedback(Dense(q, None, Identity()), S, (w.shape[1],))
-    step = learner.step(network, (g,), [x], sigma)
+    step = learner.invert(network, (g,), [x])
     return step.gradients[0].linear.weight, step.losses[0]
 
 
@@ -55,14 +57,14 @@ def learned(learner, q: jax.Array, w: jax.Array, x: jax.Array, sigma: float = SI
 @WIDTHS
 def test_lemma_4_4_the_gradient_is_linear_in_the_second_moment(below, above):
     w, q, gamma = gaussian(0, above, below), gaussian(1, below, above), covariance(2, below)
-    gradient, _ = learned(InverseGradient(), q, w, batch_with_second_moment(gamma))
+    gradient, _ = learned(InverseLoss(), q, w, batch_with_second_moment(gamma))
     np.testing.assert_allclose(gradient, 2 * (q @ w - jnp.eye(below)) @ gamma @ w.T, rtol=1e-10, atol=1e-12)
 
 
 @WIDTHS
 def test_lemma_4_5_the_loss_on_white_noise_is_the_decoupled_energy(below, above):
     w, q = gaussian(0, above, below), gaussian(1, below, above)
-    _, loss = learned(InverseGradient(), q, w, batch_with_second_moment(SIGMA**2 * jnp.eye(below)))
+    _, loss = learned(InverseLoss(), q, w, batch_with_second_moment(SIGMA**2 * jnp.eye(below)))
     energy = SIGMA**2 * sum((q[k] @ w[:, j] - (1.0 if j == k else 0.0)) ** 2 for j in range(below) for k in range(below))
     np.testing.assert_allclose(loss, energy, rtol=1e-12)
 
@@ -72,7 +74,7 @@ def test_theorem_4_6_square_layers_reach_the_inverse_for_any_noise_of_full_rank(
     w = gaussian(0, 4, 4)
     x = batch_with_second_moment(covariance(2, 4) if colored else SIGMA**2 * jnp.eye(4))
     for q, stationary in ((jnp.linalg.inv(w), True), (jnp.linalg.inv(w) + 1e-3 * gaussian(1, 4, 4), False)):
-        gradient, _ = learned(InverseGradient(), q, w, x)
+        gradient, _ = learned(InverseLoss(), q, w, x)
         assert (np.linalg.norm(gradient) < 1e-10) == stationary
 
 
@@ -81,7 +83,7 @@ def test_theorem_4_6_noise_of_lower_rank_leaves_the_inverse_open():
     x = jnp.eye(4)[:2].repeat(2, axis=0) * 2**0.5
     np.testing.assert_allclose(x.T @ x / 4, gamma, atol=1e-15)
     silent = jnp.zeros((4, 4)).at[:, 3].set(1.0)  # acts on what the noise never excites
-    gradient, loss = learned(InverseGradient(), jnp.linalg.inv(w) + silent @ jnp.linalg.inv(w), w, x)
+    gradient, loss = learned(InverseLoss(), jnp.linalg.inv(w) + silent @ jnp.linalg.inv(w), w, x)
     np.testing.assert_allclose(gradient, 0, atol=1e-10)
     np.testing.assert_allclose(loss, 0, atol=1e-20)
 
@@ -92,17 +94,17 @@ def test_theorem_4_6_contracting_layers_reach_the_pseudo_inverse_where_the_noise
     rows = jnp.linalg.pinv(w) @ w
     keeps = rows @ covariance(2, 5) @ rows + (jnp.eye(5) - rows) @ covariance(3, 5) @ (jnp.eye(5) - rows)
     for gamma, stationary in ((SIGMA**2 * jnp.eye(5), True), (keeps, True), (covariance(2, 5), False)):
-        gradient, _ = learned(InverseGradient(), jnp.linalg.pinv(w), w, batch_with_second_moment(gamma))
+        gradient, _ = learned(InverseLoss(), jnp.linalg.pinv(w), w, batch_with_second_moment(gamma))
         assert (np.linalg.norm(gradient) < 1e-9) == stationary
         reached = jnp.linalg.solve(w @ gamma @ w.T, w @ gamma).T
-        gradient, _ = learned(InverseGradient(), reached, w, batch_with_second_moment(gamma))
+        gradient, _ = learned(InverseLoss(), reached, w, batch_with_second_moment(gamma))
         np.testing.assert_allclose(gradient, 0, atol=1e-9)
 
 
 @WIDTHS
 def test_theorem_4_7_the_minimum_with_weight_decay(below, above):
     w, strength = gaussian(0, above, below), 0.3
-    x, learner = batch_with_second_moment(SIGMA**2 * jnp.eye(below)), InverseGradient(strength)
+    x, learner = batch_with_second_moment(SIGMA**2 * jnp.eye(below)), InverseLoss(strength=strength)
     closed = regularized_inverse(w, strength / SIGMA**2)
     q = gaussian(1, below, above)
     curvature = 2 * (SIGMA**2 * np.linalg.norm(w, 2) ** 2 + strength)
@@ -124,7 +126,7 @@ def test_theorem_4_7_in_expanding_layers_the_limit_needs_no_white_noise():
     w, gamma = gaussian(0, 5, 3), covariance(2, 3)
     damping = 1e-7
     reached = jnp.linalg.solve(w @ gamma @ w.T + damping * jnp.eye(5), w @ gamma).T
-    gradient, _ = learned(InverseGradient(damping), reached, w, batch_with_second_moment(gamma))
+    gradient, _ = learned(InverseLoss(strength=damping), reached, w, batch_with_second_moment(gamma))
     np.testing.assert_allclose(gradient, 0, atol=1e-9)
     np.testing.assert_allclose(reached, jnp.linalg.pinv(w), atol=1e-5)
 
@@ -135,7 +137,7 @@ def test_theorem_4_7_in_expanding_layers_the_limit_needs_no_white_noise():
 @WIDTHS
 def test_one_step_on_white_noise_is_one_iteration(below, above):
     w, q = gaussian(0, above, below), gaussian(1, below, above)
-    step, loss = learned(BenIsraelCohen(), q, w, batch_with_second_moment(SIGMA**2 * jnp.eye(below)))
+    step, loss = learned(BenIsraelCohen(Gaussian(SIGMA)), q, w, batch_with_second_moment(SIGMA**2 * jnp.eye(below)))
     np.testing.assert_allclose(q - step, ben_israel_cohen(q, w), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(loss, SIGMA**2 * np.linalg.norm(q @ w - np.eye(below)) ** 2, rtol=1e-12)
 
@@ -159,7 +161,7 @@ def test_the_iteration_does_not_leave_the_null_space_of_the_weights():
     q = jnp.linalg.pinv(w) + stray
     assert np.linalg.norm(stray) > 0.5
     np.testing.assert_allclose(ben_israel_cohen(q, w), q, atol=1e-12)
-    gradient, _ = learned(InverseGradient(), q, w, batch_with_second_moment(jnp.eye(5)))
+    gradient, _ = learned(InverseLoss(), q, w, batch_with_second_moment(jnp.eye(5)))
     np.testing.assert_allclose(gradient, 2 * stray @ w @ w.T, atol=1e-10)
 
 
@@ -229,9 +231,9 @@ def test_theorem_4_9_dtp_ai_has_the_targets_of_gauss_newton(sizes, exact):
     network = mlp(sizes, S, bias=False, key=jax.random.key(0), dtype=jnp.float64)
     trace = network.trace(gaussian(0, 6, sizes[0]))
     dh = 1e-9 * gaussian(1, 6, sizes[-1])  # on one side of every kink
-    rule = DTPAI()
-    ours = rule.target_updates(network, rule.init(network, key=jax.random.key(1)), trace, dh)
-    theirs = GaussNewtonTargets(PseudoInverse()).target_updates(network, None, trace, dh)
+    rule = dtp_ai()
+    ours = rule.target_updates(network, rule.init(network, key=jax.random.key(1)), Minibatch(trace, dh))
+    theirs = GaussNewtonTargets(PseudoInverse()).target_updates(network, None, Minibatch(trace, dh))
     off = [float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b)) for a, b in zip(ours, theirs, strict=True)]
     assert (max(off) < 1e-8) == exact
     assert max(off) < 1e-8 or max(off) > 1e-2
@@ -258,22 +260,22 @@ def test_the_feedback_starts_at_the_pseudo_inverse_with_the_bias_that_belongs_to
     np.testing.assert_allclose(inverse_maps(square)[0].at(square.layers[1].at(h).h).h, h, atol=1e-10)
 
 
-@pytest.mark.parametrize("rule", [TPAI(), DTPAI()], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [tp_ai(), dtp_ai()], ids=lambda rule: rule.name)
 def test_targets_are_those_of_the_published_algorithms(contracting, rule):
     """Algorithms A.10 and A.12 with targets in absolute terms."""
     trace, maps, dh = contracting.trace(gaussian(0, 6, 4)), inverse_maps(contracting), gaussian(1, 6, 3)
-    found = rule.target_updates(contracting, maps, trace, dh)
+    found = rule.target_updates(contracting, maps, Minibatch(trace, dh))
     target = trace.output + dh
     for i in (2, 1):
         g, h, above = maps[i - 1], trace.h[i], trace.h[i + 1]
-        target = g.at(target).h + (h - g.at(above).h if isinstance(rule, DTPAI) else 0)
+        target = g.at(target).h + (h - g.at(above).h if rule.name == "dtp-ai" else 0)
         np.testing.assert_allclose(found[i - 1], target - h, atol=1e-10)
 
 
 def test_equation_4_84_reconstruction_errors_of_tp_ai_add_up_and_dtp_ai_has_none(contracting):
-    trace, rule = contracting.trace(gaussian(0, 6, 4)), TPAI()
+    trace, rule = contracting.trace(gaussian(0, 6, 4)), tp_ai()
     maps, dh = inverse_maps(contracting), gaussian(1, 6, 3)
-    parts = decompose(Randomized(rule), contracting, maps, trace, dh)
+    parts = decompose(rule, contracting, maps, Minibatch(trace, dh))
     g2, g1 = maps[1], maps[0]
     own = g2.at(trace.h[3]).h - trace.h[2]
     slopes = 1 / S.slope(contracting.layers[1].at(trace.h[1]).a)
@@ -281,7 +283,7 @@ def test_equation_4_84_reconstruction_errors_of_tp_ai_add_up_and_dtp_ai_has_none
     np.testing.assert_allclose(parts.reconstruction[1], own, atol=1e-10)
     np.testing.assert_allclose(parts.reconstruction[0], g1.at(trace.h[2]).h - trace.h[1] + through, atol=1e-10)
     assert np.linalg.norm(own) > 0.1
-    for error in decompose(DTPAI(), contracting, maps, trace, dh).reconstruction:
+    for error in decompose(dtp_ai(), contracting, maps, Minibatch(trace, dh)).reconstruction:
         np.testing.assert_array_equal(error, 0)
 
 

@@ -10,8 +10,9 @@ from targetprop.feedback.maps import direct_maps, layerwise_maps
 from targetprop.losses import SquaredError
 from targetprop.networks.activations import Identity
 from targetprop.networks.network import mlp
-from targetprop.rules import DTP, DDTPLinear
-from targetprop.rules.updates import local_gradients, output_update
+from targetprop.rules import ddtp_linear, dtp
+from targetprop.rules.contract import Minibatch, output_update
+from targetprop.rules.updates import local_gradients
 
 SIZES = (8, 7, 6, 4, 3)
 DEPTH = len(SIZES) - 1
@@ -37,14 +38,14 @@ class Case:
         self.output_update = output_update(SquaredError(), self.trace.output, target, STEPSIZE)
         layerwise = layerwise_maps(self.network, Identity(), key=key)
         direct = direct_maps(self.network, Identity(), key=key)
-        self.dtp = self.run(DTP(feedback_activation=Identity()), layerwise, weights[1:])
-        self.gauss_newton = self.run(DDTPLinear(), direct, self.paths)
+        self.dtp = self.run(dtp(feedback_activation=Identity()), layerwise, weights[1:])
+        self.gauss_newton = self.run(ddtp_linear(), direct, self.paths)
 
     def run(self, rule, maps, forward) -> tuple[list, list]:
         """Target updates `dh_i` and weight updates `dW_i`, with the pseudo-inverses of `forward` as feedback."""
         inverses = [jnp.asarray(np.linalg.pinv(matrix)) for matrix in forward]
         maps = eqx.tree_at(lambda maps: [g.dense.weight for g in maps], maps, inverses)
-        updates = rule.target_updates(self.network, maps, self.trace, self.output_update)
+        updates = rule.target_updates(self.network, maps, Minibatch(self.trace, self.output_update))
         gradients = local_gradients(self.network, self.trace, updates)
         steps = [-LEARNING_RATE * np.asarray(layer.weight) for layer in gradients.layers]
         return [np.asarray(dh[0]) for dh in updates], steps

@@ -13,15 +13,16 @@ import pytest
 from targetprop.dynamics.equilibria import Integration, Sweeps, trajectory
 from targetprop.dynamics.multiplexing import Multiplex
 from targetprop.dynamics.teachers import Clamped, Following, Held
-from targetprop.feedback.backward import ApproximateInverses, ExactInverses, TrainedFeedback
+from targetprop.feedback.mappings import ExactInverses, Layerwise, LearnedInverses
 from targetprop.feedback.maps import layerwise_maps
-from targetprop.feedback.reconstruction import WeightDecay
+from targetprop.feedback.regularizers import WeightDecay
 from targetprop.losses import SquaredError
 from targetprop.networks.activations import Identity, LeakyReLU, Sigmoid, Tanh
 from targetprop.networks.initializers import orthogonal
 from targetprop.networks.invertible import invertible_mlp
 from targetprop.networks.network import mlp
-from targetprop.rules import DTP, Multiplexing, TargetPropExact
+from targetprop.rules import TargetPropExact, dtp, multiplexing
+from targetprop.rules.contract import Minibatch
 
 SIZES = (4, 6, 5, 5, 3)
 DEPTH = len(SIZES) - 1
@@ -78,7 +79,7 @@ def rest(net, maps, x, teacher=None):
 
 @eqx.filter_jit
 def target_updates(rule, net, feedback, x, dh):
-    return rule.target_updates(net, feedback, net.trace(x), dh)
+    return rule.target_updates(net, feedback, Minibatch(net.trace(x), dh))
 
 
 SYSTEMS = pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_a_target_next_to_the_output_is_not_lost_in_float32():
     """1e-6 of the output is four bits of float32; the updates have all of their digits."""
     net, maps = model(Tanh(), Tanh())
     x, push = numbers(3, SIZES[0]), 1e-6 * numbers(3, SIZES[-1], seed=2)
-    expected = Multiplexing().target_updates(net, maps, net.trace(x), push)
+    expected = multiplexing().target_updates(net, maps, Minibatch(net.trace(x), push))
     net, maps, x, push = single((net, maps, x, push))
     motion = Multiplex(net, maps).taught(net.trace(x), Held(push))
     for dh, exact in zip(motion.changes(motion.rest()).burst_probabilities, expected, strict=True):
@@ -214,7 +215,7 @@ def expanded(net, maps, x, errors, stepsize, output_error):
     )
     free = Multiplex(net, maps).taught(trace, Held(0 * output_error))
     taught = Multiplex(net, maps).taught(trace, Held(-stepsize * output_error))
-    updates = Multiplexing().target_updates(net, maps, trace, -stepsize * output_error)
+    updates = multiplexing().target_updates(net, maps, Minibatch(trace, -stepsize * output_error))
     jacobians = [jax.jacfwd(lambda x, g=g: g.at(x[None]).h[0])(x[0]) for g, x in zip(maps, h[2:], strict=True)]
     changes = taught.changes(taught.rest())
     signals = [motion.signals(motion.rest()).burst_probabilities for motion in (free, taught)]
@@ -310,7 +311,7 @@ def test_with_linear_mappings_it_is_difference_target_propagation():
     x, dh = numbers(3, SIZES[0]), numbers(3, SIZES[-1], seed=2)
 
     def both(activation):
-        rules = Multiplexing(TrainedFeedback(activation)), DTP(feedback_activation=activation)
+        rules = multiplexing(Layerwise(activation)), dtp(feedback_activation=activation)
         return [target_updates(rule, net, rule.init(net, key=KEY), x, dh) for rule in rules]
 
     for one, other in zip(*both(Identity()), strict=True):
@@ -323,7 +324,7 @@ def test_with_linear_mappings_it_is_difference_target_propagation():
 def test_with_exact_inverses_it_is_target_propagation():
     """Where there are no reconstruction errors; with auxiliary units, and for learned inverses at the pseudo-inverse of
     square layers too."""
-    for sizes, backwards in (((7, 6, 4, 3), (ExactInverses(),)), ((4, 5, 5, 5), (ApproximateInverses(),))):
+    for sizes, backwards in (((7, 6, 4, 3), (ExactInverses(),)), ((4, 5, 5, 5), (LearnedInverses(),))):
         net = invertible_mlp(sizes, LeakyReLU(0.3), initializer=orthogonal(), key=KEY)
         x, dh = numbers(3, sizes[0]), 0.1 * numbers(3, sizes[-1], seed=2)
         rules = [TargetPropExact(), *map(Multiplexing, backwards)]
@@ -339,7 +340,7 @@ def test_with_exact_inverses_it_is_target_propagation():
 def test_each_mapping_learns_to_match_event_rates_by_itself():
     net, maps = model(Sigmoid(), Sigmoid())
     trace = net.trace(numbers(3, SIZES[0]))
-    rule = Multiplexing(TrainedFeedback(Sigmoid(), WeightDecay(0.01)))
+    rule = multiplexing(Layerwise(Sigmoid(), WeightDecay(0.01)))
     step = eqx.filter_jit(rule.feedback_gradients)(net, maps, trace, key=KEY)
 
     def losses(own, others):
@@ -361,6 +362,6 @@ def test_each_mapping_learns_to_match_event_rates_by_itself():
 
 def test_exact_inverses_learn_nothing():
     net = invertible_mlp((4, 5, 5, 5), LeakyReLU(0.3), key=KEY)
-    rule = Multiplexing(ExactInverses())
+    rule = multiplexing(ExactInverses())
     trace = net.trace(numbers(3, 4))
-    assert rule.feedback_gradients(net, rule.init(net, key=KEY), trace, key=KEY) is None
+    assert rule.feedback_step(net, rule.init(net, key=KEY), Minibatch(trace, 0 * trace.output, key=KEY)) is None

@@ -12,22 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.feedback.maps import FeedbackMaps, direct_maps, layerwise_maps
+from targetprop.feedback.learners import DifferenceReconstruction
+from targetprop.feedback.maps import FeedbackMaps, direct_maps, direct_paths, layerwise_maps, layerwise_paths
+from targetprop.feedback.noise import Gaussian, NoiseLoop, carry_noise, output_displacements
 from targetprop.feedback.reconstruction import (
-    NoiseLoop,
-    OutputNoise,
-    Regularizer,
-    WeightDecay,
-    carry_noise,
     chained_reconstruction,
     direct_reconstruction,
-    draw_noise,
     layerwise_reconstruction,
-    output_displacements,
     perturbed,
 )
+from targetprop.feedback.regularizers import OutputNoise, Regularizer, WeightDecay
 from targetprop.networks.activations import Activation, LeakyReLU, Sigmoid, Tanh
-from targetprop.networks.network import Network, Trace, mlp, parameters
+from targetprop.networks.layers import parameters
+from targetprop.networks.network import Network, Trace, mlp
 
 SIZES = (8, 7, 6, 4, 3)
 DEPTH = len(SIZES) - 1
@@ -51,7 +48,7 @@ class Setting(NamedTuple):
 def setting(activation: Activation, regularizer: Regularizer) -> Setting:
     network = mlp(SIZES, activation, key=KEY)
     trace = network.trace(jnp.asarray(np.random.default_rng(1).normal(size=(4, SIZES[0]))))
-    noise = draw_noise(trace, SIGMA, regularizer, jax.random.fold_in(KEY, 2))
+    noise = DifferenceReconstruction(Gaussian(SIGMA), regularizer).draw(trace, jax.random.fold_in(KEY, 2))
     return Setting(network, trace, carry_noise(network, trace, noise))
 
 
@@ -154,7 +151,7 @@ def test_layerwise_reconstruction_is_algorithm_1():
 def test_chained_reconstruction_is_algorithm_2(activation, regularizer):
     s = setting(activation, regularizer)
     maps = disturbed(layerwise_maps(s.network, activation, key=KEY))
-    step = jax.jit(lambda maps: chained_reconstruction(maps, s.trace, s.loop, SIGMA, regularizer))(maps)
+    step = jax.jit(lambda maps: chained_reconstruction(layerwise_paths(maps, s.trace), s.loop, SIGMA, regularizer))(maps)
     assert_same_losses_and_gradients(step, algorithm_2, maps, s, regularizer)
 
 
@@ -162,7 +159,7 @@ def test_chained_reconstruction_is_algorithm_2(activation, regularizer):
 def test_direct_reconstruction_is_algorithm_3(regularizer):
     s = setting(Tanh(), regularizer)
     maps = disturbed(direct_maps(s.network, Tanh(), key=KEY))
-    step = jax.jit(lambda maps: direct_reconstruction(maps, s.trace, s.loop, SIGMA, regularizer))(maps)
+    step = jax.jit(lambda maps: direct_reconstruction(direct_paths(maps, s.trace), s.loop, SIGMA, regularizer))(maps)
     assert_same_losses_and_gradients(step, algorithm_3, maps, s, regularizer)
 
 

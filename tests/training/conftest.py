@@ -31,7 +31,7 @@ def bp() -> tp.Recipe:
 @pytest.fixture(scope="session")
 def dtp(bp) -> tp.Recipe:
     """A rule with trained, noisy feedback: passes of the feedback alone before and between two joint ones."""
-    return bp.replace(rule=tp.DTP(), schedule=tp.Schedule(2, pretraining=1, between=1))
+    return bp.replace(rule=tp.dtp(), schedule=tp.Schedule(2, pretraining=1, between=1))
 
 
 @pytest.fixture

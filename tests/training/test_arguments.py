@@ -41,8 +41,8 @@ def test_seeds_of_numpy_are_written_with_the_run(bp, toy, tmp_path):
     ("recipe", "message"),
     [
         ("bp", "write tp.recipe('bp')"),
-        (tp.DTP(), "write tp.recipe(tp.DTP(..))"),
-        (tp.DTP, "is no recipe: give a Recipe"),
+        (tp.dtp(), "write tp.recipe(rule)"),
+        (tp.dtp, "is no recipe: give a Recipe"),
         (3, "3 is no recipe"),
         (["bp"], "'bp' is no recipe"),
     ],
@@ -77,10 +77,10 @@ def test_a_folder_that_cannot_be_is_refused_before_anything_is_computed(bp, toy,
 
 
 def test_a_class_in_place_of_a_rule_is_answered_with_how_to_make_one():
-    with pytest.raises(TypeError, match=re.escape("write DTPDRL()")):
-        tp.recipe(tp.DTPDRL)
-    with pytest.raises(TypeError, match=re.escape("write DTPDRL()")):
-        tp.compare(["bp", tp.DTPDRL])
+    with pytest.raises(TypeError, match=re.escape("write dtpdrl()")):
+        tp.recipe(tp.dtpdrl)
+    with pytest.raises(TypeError, match=re.escape("write dtpdrl()")):
+        tp.compare(["bp", tp.dtpdrl])
     with pytest.raises(TypeError, match="'dtp' is no rule: give an object"):
         tp.Recipe("dtp")
 

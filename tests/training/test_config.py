@@ -24,8 +24,8 @@ def folder(tmp_path, dtp, toy):
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"rule": tp.DTP(sigma=0.2)}, "recipe.rule.sigma was 0.1 and is now 0.2"),
-        ({"rule": tp.TP()}, "recipe.rule.type was 'DTP' and is now 'TP'"),
+        ({"rule": tp.dtp(sigma=0.2)}, "recipe.rule.learner.noise.sigma was 0.1 and is now 0.2"),
+        ({"rule": tp.tp()}, "recipe.rule.propagation.type was 'Difference' and is now 'Plain'"),
         ({"stepsize": 0.25}, "recipe.stepsize was 1.0 and is now 0.25"),
         ({"optimizer": tp.Adam(0.5)}, "recipe.optimizer.learning_rate was 0.001 and is now 0.5"),
         ({"batch_size": 4}, "recipe.batch_size was 8 and is now 4"),
@@ -82,11 +82,16 @@ def test_without_resume_anything_is_accepted(folder, bp, toy):
 
 def test_a_description_names_types_and_fields():
     regularizer = {"type": "WeightDecay", "strength": 0.5}
-    assert describe(tp.DTPDRL(sigma=0.25, regularizer=tp.WeightDecay(0.5))) == {
-        "type": "DTPDRL",
-        "sigma": 0.25,
-        "regularizer": regularizer,
-        "samples": 1,
-        "feedback_activation": {"type": "Tanh"},
+    assert describe(tp.dtpdrl(sigma=0.25, regularizer=tp.WeightDecay(0.5))) == {
+        "type": "TargetPropagation",
+        "mappings": {"type": "Layerwise", "activation": {"type": "Tanh"}},
+        "propagation": {"type": "Difference"},
+        "learner": {
+            "type": "DifferenceReconstruction",
+            "noise": {"type": "Gaussian", "sigma": 0.25, "samples": 1},
+            "regularizer": regularizer,
+        },
+        "metric": {"type": "Euclidean"},
+        "name": "dtpdrl",
     }
     assert describe(tp.MLP((3, 4), tp.LeakyReLU(0.125)))["activation"] == {"type": "LeakyReLU", "negative_slope": 0.125}

@@ -19,13 +19,13 @@ NEVER = 1e6
 @final
 class Poisoned(tp.Rule):
     """Backpropagation, but the target update of layer 2 is NaN from `step` on, a gradient of the feedback from
-    `feedback_step` on.
+    `feedback_from` on.
 
     The feedback counts steps: its gradient is always -1, so that gradient descent with a learning rate of 1 adds 1.
     """
 
     step: Any
-    feedback_step: Any = NEVER
+    feedback_from: Any = NEVER
 
     name: ClassVar[str] = "poisoned"
     equation: ClassVar[str] = "dh_i = NaN"
@@ -34,13 +34,17 @@ class Poisoned(tp.Rule):
     def init(self, network, *, key):
         return (jnp.zeros(()), jnp.zeros(()))
 
-    def target_updates(self, network, feedback, trace, output_update):
-        updates = list(tp.Backprop().target_updates(network, None, trace, output_update))
+    @property
+    def learns_feedback(self):
+        return True
+
+    def target_updates(self, network, feedback, batch):
+        updates = list(tp.Backprop().target_updates(network, None, batch))
         updates[1] += jnp.where(feedback[0] >= self.step, jnp.nan, 0.0)
         return tuple(updates)
 
-    def feedback_gradients(self, network, feedback, trace, *, key):
-        spoiled = jnp.where(feedback[0] >= self.feedback_step, jnp.nan, -1.0)
+    def feedback_step(self, network, feedback, batch):
+        spoiled = jnp.where(feedback[0] >= self.feedback_from, jnp.nan, -1.0)
         return FeedbackStep((jnp.float32(-1.0), spoiled), jnp.zeros(2))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import targetprop as tp
 from targetprop.losses import ErrorRate, SoftmaxCrossEntropy
-from targetprop.networks.network import parameters
+from targetprop.networks.layers import parameters
 from targetprop.rules import GENERAL
 from targetprop.training import program
 from targetprop.training.ensemble import Ensemble
@@ -147,7 +147,7 @@ def test_new_numbers_compile_nothing_new(bp, toy, monkeypatch):
     traced = []
     step = program.step
     monkeypatch.setattr(program, "step", lambda *args: traced.append(1) or step(*args))
-    recipe = bp.replace(architecture=tp.MLP((4,)), rule=tp.DDTPLinear())
+    recipe = bp.replace(architecture=tp.MLP((4,)), rule=tp.ddtp_linear())
     Ensemble([recipe], [0], toy).advance(JOINT, 0, 2)
     first = len(traced)
     assert first >= 1
@@ -155,15 +155,13 @@ def test_new_numbers_compile_nothing_new(bp, toy, monkeypatch):
         ({"stepsize": 0.3}, 0),
         ({"optimizer": tp.Adam(0.5, 0.8, 0.9, 1e-3)}, 1),
         ({"feedback_optimizer": tp.Adam(0.01)}, 2),
-        ({"rule": tp.DDTPLinear(sigma=0.3, regularizer=tp.WeightDecay(0.2))}, 3),
+        ({"rule": tp.ddtp_linear(sigma=0.3, regularizer=tp.WeightDecay(0.2))}, 3),
     ):
         Ensemble([recipe.replace(**changes)], [seed], toy).advance(Pass(4, 0, joint=True, ends_epoch=True), 1, 5)
     assert len(traced) == first
 
 
-@pytest.mark.parametrize(
-    "rule", [tp.Backprop(), tp.FeedbackAlignment(), tp.DirectFeedbackAlignment()], ids=lambda rule: rule.name
-)
+@pytest.mark.parametrize("rule", [tp.Backprop(), tp.FeedbackAlignment(), tp.dfa()], ids=lambda rule: rule.name)
 def test_fixed_feedback_has_no_feedback_passes(dtp, toy, rule):
     ensemble = Ensemble([dtp.replace(rule=rule)], [0], toy)
     assert ensemble.trained_maps == 0
@@ -218,7 +216,7 @@ def test_sizes_that_do_not_fit_are_refused(bp, toy, changes, message):
     [
         ({"batch_size": 4}, "batch_size"),
         ({"schedule": tp.Schedule(9)}, "schedule"),
-        ({"rule": tp.DTP()}, "rule"),
+        ({"rule": tp.dtp()}, "rule"),
         ({"optimizer": tp.SGD()}, "optimizer"),
         ({"architecture": tp.MLP((6, 4))}, "architecture"),
     ],

@@ -7,8 +7,9 @@ import optax
 import pytest
 
 import targetprop as tp
-from targetprop.networks.network import mlp, parameters
-from targetprop.rules import DDTPRHL
+from targetprop.networks.layers import parameters
+from targetprop.networks.network import mlp
+from targetprop.rules import ddtp_rhl
 from targetprop.training.ensemble import Ensemble
 from targetprop.training.optimizers import DecayingSGD
 
@@ -45,7 +46,7 @@ def test_a_decaying_rate_falls_linearly_and_stays():
     np.testing.assert_allclose(rates, [0.5, 0.4, 0.3, 0.2, 0.1, 0.1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("rule", [tp.DDTPLinear(), DDTPRHL(width=8)], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [tp.ddtp_linear(), ddtp_rhl(width=8)], ids=lambda rule: rule.name)
 def test_each_mapping_follows_its_own_optimizer(rule):
     network = mlp([4, 3, 3, 2], key=KEY)
     trained = parameters(rule.init(network, key=KEY))

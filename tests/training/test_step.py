@@ -7,8 +7,9 @@ import numpy as np
 import targetprop as tp
 from targetprop.losses import MeanSquaredError, SquaredError
 from targetprop.networks.network import mlp
-from targetprop.rules import Lesson
-from targetprop.rules.updates import local_gradients, minibatch_step
+from targetprop.rules.by_numbers import minibatch_step
+from targetprop.rules.contract import Minibatch
+from targetprop.rules.updates import local_gradients
 from targetprop.training.optimizers import Adam
 from targetprop.training.program import step
 from targetprop.training.state import Hyperparameters, Task, initial_state
@@ -23,15 +24,15 @@ class Plain(tp.Rule):
     equation = "that of backpropagation"
     source = "a test"
 
-    def target_updates(self, network, feedback, trace, output_update):
-        return tp.Backprop().target_updates(network, feedback, trace, output_update)
+    def target_updates(self, network, feedback, batch):
+        return tp.Backprop().target_updates(network, feedback, batch)
 
 
-class Second(Plain):
+class Second(tp.UpdateMask):
     """Only the second layer moves."""
 
-    def chosen(self, network, *, key):
-        return jnp.arange(network.depth) == 1
+    def __call__(self, depth, key):
+        return jnp.arange(depth) == 1
 
 
 class Halved(Plain):
@@ -40,28 +41,36 @@ class Halved(Plain):
     def init(self, network, *, key):
         return jnp.zeros(())
 
-    def follow(self, before, after, feedback, lesson):
+    def post_update(self, before, after, feedback, credit):
         return jax.tree.map(lambda a, b: (a + b) / 2, before, after), feedback + 1
 
 
 class Elsewhere(Plain):
     """Local updates are taken at the activities of the negative input."""
 
-    def lesson(self, network, feedback, trace, output_update, *, key):
-        return Lesson(network.trace(-X), self.target_updates(network, feedback, trace, output_update))
+    def credit(self, network, feedback, batch):
+        return tp.Credit(batch, network.trace(-X), self.target_updates(network, feedback, batch), None)
 
 
-def after(rule, steps):
+def after(rule, steps, mask=None):
     numbers = Hyperparameters(rule, 1.0, Adam(0.1), Adam(0.1))
     network = mlp((4, 3, 3, 2), bias=False, key=jax.random.key(0))
     state = initial_state(network, numbers, jnp.uint32(0))
     for i in range(steps):
-        state = step(Task(SquaredError(), MeanSquaredError(), 5), numbers, state, X, Y, jax.random.key(i), joint=True)
+        state = step(
+            Task(SquaredError(), MeanSquaredError(), 5, update_mask=mask),
+            numbers,
+            state,
+            X,
+            Y,
+            jax.random.key(i),
+            joint=True,
+        )
     return network, state
 
 
 def test_layers_that_are_not_chosen_stay_though_the_optimizer_has_a_memory():
-    before, state = after(Second(), 2)
+    before, state = after(Plain(), 2, Second())
     moved = [not np.array_equal(a.weight, b.weight) for a, b in zip(before.layers, state.network.layers, strict=True)]
     assert moved == [False, True, False]
 
@@ -78,7 +87,7 @@ def test_local_updates_may_be_taken_at_other_activities():
     """An odd network at the negative input: with the same target updates, every weight gradient has the other sign."""
     network = mlp((4, 3, 3, 2), bias=False, key=jax.random.key(0))
     trace = network.trace(X)
-    lesson = Elsewhere().lesson(network, None, trace, Y, key=jax.random.key(0))
+    lesson = Elsewhere().credit(network, None, Minibatch(trace, Y, key=jax.random.key(0)))
     ours = local_gradients(network, lesson.trace, lesson.updates)
     theirs = local_gradients(network, trace, lesson.updates)
     for one, other in zip(ours.layers, theirs.layers, strict=True):

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 
-from ..rules import RULES, Rule
+from ..rules import RULES, NamedRule
 from ..rules.explain import Equation, Explanation, explain
 from .output import find_rule, hanging, indented, print_json, print_page, split_name
 from .parsing import parse
@@ -32,10 +32,10 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def _sections(name: str, rule: type[Rule], found: Explanation) -> Iterator[tuple[str, list[str]]]:
+def _sections(name: str, rule: NamedRule, found: Explanation) -> Iterator[tuple[str, list[str]]]:
     """Headings with the lines below them; a section without lines is left out by the printer."""
     summary = found.summary or "Nothing but its equation is written about this rule."
-    yield f"{name}, class {rule.__name__}", hanging(summary, "  ")
+    yield f"{name}, targetprop.{rule.__name__}", hanging(summary, "  ")
     yield "Equations, for one sample", [line for equation in found.equations for line in _equation(equation)]
     yield "Steps, on a minibatch; losses and gradients are averaged over it", _steps(found)
     yield "Local", [line for text in found.local for line in hanging(text, "  - ")]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import UserError
-from ..rules import RULES, Rule
+from ..rules import RULES, NamedRule
 from ..training.result import finite_or_none
 
 
@@ -37,7 +37,7 @@ def split_name(
     return args[0], args[1:]
 
 
-def find_rule(name: str) -> type[Rule]:
+def find_rule(name: str) -> NamedRule:
     """The rule of that name. Raises `UsageError` where there is none."""
     if name not in RULES:
         raise UsageError(f"no rule is called {name!r}; the rules are {', '.join(RULES)}.")

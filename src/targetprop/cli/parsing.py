@@ -12,7 +12,6 @@ from ..dynamics.equilibria import EquilibriumSolver, Integration, Newton, Sweeps
 from ..dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost, Start
 from ..dynamics.integrators import Euler, Integrator, SteadyState
 from ..dynamics.plasticity import Along, AtEquilibrium, Plasticity
-from ..feedback.backward import ApproximateInverses, Backward, ExactInverses, TrainedFeedback
 from ..feedback.gauss_newton import PseudoInverse, Solver, Tikhonov
 from ..feedback.inverses import (
     Automatic,
@@ -23,8 +22,9 @@ from ..feedback.inverses import (
     RobustShermanMorrison,
     Woodbury,
 )
-from ..feedback.inversion import BenIsraelCohen, InverseGradient, InverseLearner
-from ..feedback.reconstruction import Decay, OutputNoise, Regularizer, WeightDecay, WeightDecayPerUnit
+from ..feedback.learners import ActivityReconstruction, Learner, NoLearning
+from ..feedback.mappings import ExactInverses, Layerwise, LearnedInverses, Mappings
+from ..feedback.regularizers import Decay, OutputNoise, Regularizer, WeightDecay, WeightDecayPerUnit
 from ..losses import Loss, SoftmaxCrossEntropy, SquaredError
 from ..networks.activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from ..training.penalties import OrthogonalityPenalty, Penalty
@@ -44,7 +44,6 @@ WORDS: dict[Any, dict[str, type]] = {
     Start: {"activity": AtActivity, "zero": AtZero},
     Integrator: {"euler": Euler, "steady-state": SteadyState},
     LocalCost: {"quadratic": QuadraticCost, "huber": HuberCost},
-    InverseLearner: {"gradient": InverseGradient, "ben-israel-cohen": BenIsraelCohen},
     Solver: {"tikhonov": Tikhonov, "pseudo-inverse": PseudoInverse},
     Inverse: {
         "automatic": Automatic,
@@ -54,7 +53,8 @@ WORDS: dict[Any, dict[str, type]] = {
         "robust-sherman-morrison": RobustShermanMorrison,
         "conjugate-gradients": ConjugateGradients,
     },
-    Backward: {"exact": ExactInverses, "approximate": ApproximateInverses, "trained": TrainedFeedback},
+    Mappings: {"exact": ExactInverses, "approximate": LearnedInverses, "trained": Layerwise},
+    Learner: {"none": NoLearning, "activity": ActivityReconstruction},
     EquilibriumSolver: {"sweeps": Sweeps, "newton": Newton, "integration": Integration},
     Plasticity: {"at-equilibrium": AtEquilibrium, "along": Along},
     Penalty | None: {"none": type(None), "orthogonality": OrthogonalityPenalty},

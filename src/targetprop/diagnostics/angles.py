@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from ..feedback.gauss_newton import Solver
 from ..networks.network import Network, Trace
-from ..rules import Backprop, GaussNewtonTargets
+from ..rules import Backprop, GaussNewtonTargets, Minibatch
 from ..rules.updates import local_gradients
 
 
@@ -51,7 +51,7 @@ def _rows(update: Array) -> Float[Array, "batch n"]:
 
 def backprop_gradients(network: Network, trace: Trace, output_update: Float[Array, "batch n_L"]) -> Network:
     """The gradient of the loss times the stepsize of `output_update`, in the structure of `parameters(network)`."""
-    return local_gradients(network, trace, Backprop().target_updates(network, None, trace, output_update))
+    return local_gradients(network, trace, Backprop().target_updates(network, None, Minibatch(trace, output_update)))
 
 
 def gauss_newton_target_gradients(
@@ -60,4 +60,4 @@ def gauss_newton_target_gradients(
     """What Gauss-Newton targets would make of the parameters (Meulemans et al. 2020, Condition 2; Condition S3 where the
     solver damps), in the structure of `parameters(network)`."""
     rule = GaussNewtonTargets(solver)
-    return local_gradients(network, trace, rule.target_updates(network, None, trace, output_update))
+    return local_gradients(network, trace, rule.target_updates(network, None, Minibatch(trace, output_update)))

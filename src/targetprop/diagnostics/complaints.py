@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..networks.network import Network, parameters
+from ..networks.layers import parameters
+from ..networks.network import Network
 from ..rules.updates import Layers
 from .angles import flat
 

@@ -1,13 +1,14 @@
 """What a target update is made of: learning signal, reconstruction error and Taylor error (Meulemans 2019, section 5.2)."""
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..networks.network import Network, Trace
-from ..rules import TP, TPAI, Dendrites, Rule, Updates, Variant
+from ..networks.network import Network
+from ..rules import Dendrites, InverseSlopes, Minibatch, Rule, TargetPropagation, Updates
 
 
 class Decomposition(NamedTuple):
@@ -22,44 +23,44 @@ class Decomposition(NamedTuple):
     taylor: Updates
 
 
-def decompose(
-    rule: Rule, network: Network, feedback: Any, trace: Trace, output_update: Float[Array, "batch n_L"]
-) -> Decomposition:
+def decompose(rule: Rule, network: Network, feedback: Any, batch: Minibatch) -> Decomposition:
     """The parts of a rule's target updates (Meulemans 2019, equations 5.57 to 5.59).
 
-    For `TP` and `TPAI` the chain of layer-wise mappings is expanded at the clean activities, as in the thesis:
-    `signal_i = J_{g_i} signal_{i+1}` and `reconstruction_i = g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`. `Dendrites`
-    have the same signal, at the activities of the free network, and what they learn there without a teacher as
-    reconstruction error, scaled as their updates are. The others are expanded at `dh_L = 0`; `reconstruction` is zero for
-    rules that give no update without an output update, and the Hebbian part for gradient targets that start at zero. A
-    variant of a rule has that rule's parts.
+    Where the reconstruction error is left in (`Plain`), the chain of layer-wise mappings is expanded at the clean activities,
+    as in the thesis: `signal_i = J_{g_i} signal_{i+1}` and
+    `reconstruction_i = g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`. `Dendrites` have the same signal, at the activities
+    of the free network, and what they learn there without a teacher as reconstruction error, scaled as their updates are.
+    The others are expanded at `dh_L = 0`; `reconstruction` is zero for rules that give no update without an output update,
+    and the Hebbian part for gradient targets that start at zero. A rule with inverse slopes has the other rule's parts.
     """
-    if isinstance(rule, Variant):
-        return decompose(rule.rule, network, feedback, trace, output_update)
-    if isinstance(rule, TP | TPAI):
-        signal, reconstruction = _expand_chain(feedback, trace, output_update)
-    elif isinstance(rule, Dendrites):
-        signal = _expand_chain(rule.backward.maps(network, feedback, trace), trace, output_update)[0]
-        reconstruction = rule.target_updates(network, feedback, trace, jnp.zeros_like(output_update))[:-1]
+    if isinstance(rule, InverseSlopes):
+        return decompose(rule.rule, network, feedback, batch)
+    maps = rule.layerwise_maps(network, feedback, batch.trace)
+    without = dataclasses.replace(batch, output_update=jnp.zeros_like(batch.output_update))
+    if maps is not None and isinstance(rule, Dendrites):
+        signal = _expand_chain(maps, batch)[0]
+        reconstruction = rule.target_updates(network, feedback, without)[:-1]
+    elif maps is not None and isinstance(rule, TargetPropagation) and not rule.propagation.corrected:
+        signal, reconstruction = _expand_chain(maps, batch)
     else:
-        signal, reconstruction = _expand(rule, network, feedback, trace, output_update)
-    updates = rule.target_updates(network, feedback, trace, output_update)[:-1]
+        signal, reconstruction = _expand(rule, network, feedback, batch)
+    updates = rule.target_updates(network, feedback, batch)[:-1]
     taylor = tuple(dh - (e + s) for dh, e, s in zip(updates, reconstruction, signal, strict=True))
     return Decomposition(signal, reconstruction, taylor)
 
 
-def _expand(rule, network, feedback, trace, output_update):
+def _expand(rule, network, feedback, batch):
     def hidden(dh):
-        return rule.target_updates(network, feedback, trace, dh)[:-1]
+        return rule.target_updates(network, feedback, dataclasses.replace(batch, output_update=dh))[:-1]
 
-    reconstruction, signal = jax.jvp(hidden, (jnp.zeros_like(output_update),), (output_update,))
+    reconstruction, signal = jax.jvp(hidden, (jnp.zeros_like(batch.output_update),), (batch.output_update,))
     return signal, reconstruction
 
 
-def _expand_chain(maps, trace, output_update):
-    signal, error = output_update, jnp.zeros_like(output_update)
+def _expand_chain(maps, batch):
+    signal, error = batch.output_update, jnp.zeros_like(batch.output_update)
     signals, errors = [], []
-    for g, below, above in zip(maps[::-1], trace.h[-2:0:-1], trace.h[:1:-1], strict=True):
+    for g, below, above in zip(maps[::-1], batch.h[-2:0:-1], batch.h[:1:-1], strict=True):
         rebuilt, signal = jax.jvp(lambda h, g=g: g.at(h).h, (above,), (signal,))
         error = rebuilt - below + jax.jvp(lambda h, g=g: g.at(h).h, (above,), (error,))[1]
         signals.append(signal)

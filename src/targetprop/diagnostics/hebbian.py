@@ -5,8 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..networks.network import Network, Trace, difference
-from ..rules import GradientTargets, Updates
+from ..networks.layers import difference
+from ..networks.network import Network, Trace
+from ..rules import GradientTargets, Minibatch, Updates
 from .decomposition import sizes
 
 
@@ -24,9 +25,7 @@ class HebbianParts(NamedTuple):
     rest: Updates
 
 
-def hebbian_parts(
-    rule: GradientTargets, network: Network, trace: Trace, output_update: Float[Array, "batch n_L"]
-) -> HebbianParts:
+def hebbian_parts(rule: GradientTargets, network: Network, batch: Minibatch) -> HebbianParts:
     """The parts of the target updates of a rule that follows each flow for a time `t_i = tau T`.
 
     `backprop_i = t_i J_{i+1}^T backprop_{i+1}` down from `dh_L`; `hebbian_i = y_i(0) - h_i`, which is 0 if the flow starts
@@ -34,6 +33,7 @@ def hebbian_parts(
     the sum is minus the gradient of (51) with `t^{q-l}` and `t^{i-l}` before its terms. Raises `ConfigError` for a rule that
     follows its flows to the end: there is no such sum for the target of infinite time.
     """
+    trace, output_update = batch.trace, batch.output_update
     nothing = jnp.zeros_like(output_update)
     backprop, hebbian, carried = [output_update], [nothing], [nothing]
     for i in range(network.depth - 1, 0, -1):
@@ -42,7 +42,7 @@ def hebbian_parts(
         carried.append(time * pullback(hebbian[-1] + carried[-1])[1])
         hebbian.append(rule.start.displacement(trace.h[i]))
     first, second, third = (tuple(reversed(part[1:])) for part in (backprop, hebbian, carried))
-    updates = rule.target_updates(network, None, trace, output_update)
+    updates = rule.target_updates(network, None, batch)
     rest = tuple(dh - (b + h + c) for dh, b, h, c in zip(updates[:-1], first, second, third, strict=True))
     return HebbianParts(first, second, third, rest)
 

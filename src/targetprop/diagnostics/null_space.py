@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 
 from .._linear_algebra import counted, decomposed
 from ..feedback.gauss_newton import Jacobian, output_jacobians
-from ..networks.network import Dense, Network, Trace, evaluate, split_parameters
+from ..networks.layers import LayerLike, as_layer, evaluate, split_parameters
+from ..networks.network import Network, Trace
 from .angles import flat
 
 
@@ -23,7 +24,11 @@ def null_space_shares(network: Network, trace: Trace, updates: Sequence[Array]) 
     jacobians = output_jacobians(trace)
     shares = []
     for i, (layer, jacobian, dh) in enumerate(zip(network.layers, jacobians, updates, strict=False), start=1):
-        one = _dense_share(layer, trace, jacobian, dh, i) if isinstance(layer, Dense) else _share(network, trace, dh, i)
+        one = (
+            _dense_share(layer, trace, jacobian, dh, i)
+            if as_layer(layer).matrix() is not None
+            else _share(network, trace, dh, i)
+        )
         shares.append(one)
     return jnp.stack(shares)
 
@@ -36,10 +41,10 @@ def outside(jacobian: Jacobian, u: Float[Array, "batch n"]) -> Float[Array, " ba
     return jnp.linalg.norm(rest, axis=-1) / jnp.linalg.norm(u, axis=-1)
 
 
-def _dense_share(layer: Dense, trace: Trace, jacobian: Jacobian, dh: Array, i: int) -> Float[Array, " batch"]:
+def _dense_share(layer: LayerLike, trace: Trace, jacobian: Jacobian, dh: Array, i: int) -> Float[Array, " batch"]:
     """With `D` the slopes, the update is `(D dh) x^T` and the rows of the Jacobian are `(D J^T)_k x^T`, bias included as an
     input of one: `x` leaves the ratio."""
-    slope = layer.activation.slope(trace.points[i - 1].a)
+    slope = as_layer(layer).slope(trace.points[i - 1])
     return outside(jacobian * slope[:, None], slope * dh)
 
 

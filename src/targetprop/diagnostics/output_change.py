@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..networks.network import Network, split_parameters
+from ..networks.layers import split_parameters
+from ..networks.network import Network
 
 
 def output_change(network: Network, x: Array, gradients: Network) -> Float[Array, "batch n_L"]:

@@ -5,18 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._linear_algebra import decomposed
 from ..errors import ConfigError
 from ..feedback.gauss_newton import PseudoInverse, Solver, Tikhonov, gauss_newton_update, output_jacobians
-from ..losses import Loss, Target
-from ..networks.network import Network, Trace
-from ..rules import Dendrites, GradientTargets, Multiplexing, Rule, Updates
-from ..rules.target_propagation import propagate_differences, propagate_targets
-from ..rules.updates import local_gradients, output_update
+from ..feedback.maps import layerwise_paths
+from ..networks.network import Network
+from ..rules import Backprop, Difference, Example, GradientTargets, Minibatch, Plain, Rule, Updates, assign, prepare
+from ..rules.updates import local_gradients
 from .angles import angle, backprop_gradients, flat, gauss_newton_target_gradients, layer_angles
 from .damping import DAMPINGS, damping_angles
 from .decomposition import decompose, sizes
@@ -27,9 +25,9 @@ from .spectra import feedback_jacobians
 
 
 class Sample(NamedTuple):
-    """A rule at work on one minibatch, as a training step would find it; all layers have their updates, trained or not. Of a
-    lesson with several rows per sample the gradients are taken, and the target updates apart from it.
-    `trace` is where the network has settled, `forward` its forward pass, with the output update there: the same but for
+    """A rule at work on one minibatch, as a training step would find it; all layers have their updates, trained or not. Where
+    a rule learns from several rows per sample, `gradients` are those of all rows, and `updates` are the target updates apart
+    from it. `batch` is the minibatch where the network rests, `forward` the same in the forward pass: another only for
     networks in continuous time."""
 
     rule: Rule
@@ -37,27 +35,22 @@ class Sample(NamedTuple):
     feedback: Any
     x: Array
     error: Float[Array, "batch n_L"]
-    trace: Trace
-    output_update: Float[Array, "batch n_L"]
+    batch: Minibatch
     updates: Updates
     gradients: Network
-    forward: Trace
-    forward_update: Float[Array, "batch n_L"]
+    forward: Minibatch
 
     @classmethod
-    def take(
-        cls, rule: Rule, network: Network, feedback: Any, loss: Loss, x: Array, target: Target, stepsize: Any
-    ) -> "Sample":
-        """What the rule makes of the minibatch `(x, target)`."""
-        forward = network.trace(x).with_loss(loss, target)
-        trace = rule.settle(network, feedback, forward).with_loss(loss, target)
-        dh = output_update(loss, trace.output, target, stepsize)
-        lesson = rule.lesson(network, feedback, trace, dh, key=jax.random.key(0))
-        gradients = local_gradients(network, lesson.trace, lesson.updates)
-        error, forward_update = loss.error(trace.output, target), output_update(loss, forward.output, target, stepsize)
-        matching = lesson.updates[-1].shape == dh.shape
-        updates = lesson.updates if matching else rule.target_updates(network, feedback, trace, dh)
-        return cls(rule, network, feedback, x, error, trace, dh, updates, gradients, forward, forward_update)
+    def take(cls, rule: Rule, network: Network, feedback: Any, example: Example) -> "Sample":
+        """What the rule makes of the minibatch of an example."""
+        forward = prepare(Backprop(), network, None, example)
+        credit = assign(rule, network, feedback, example)
+        batch = credit.batch
+        gradients = local_gradients(network, credit.trace, credit.updates)
+        error = example.loss.error(batch.output, example.target)
+        matching = credit.updates[-1].shape == batch.output_update.shape
+        updates = credit.updates if matching else rule.target_updates(network, feedback, batch)
+        return cls(rule, network, feedback, example.x, error, batch, updates, gradients, forward)
 
 
 class Diagnostic(eqx.Module):
@@ -73,7 +66,7 @@ class AngleToBackprop(Diagnostic):
     Fig. 4a)."""
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
-        reference = backprop_gradients(sample.network, sample.forward, sample.forward_update)
+        reference = backprop_gradients(sample.network, sample.forward.trace, sample.forward.output_update)
         return {"angle_bp": layer_angles(sample.gradients, reference)}
 
 
@@ -86,7 +79,7 @@ class AngleToGaussNewtonTargets(Diagnostic):
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         network = sample.network
-        reference = gauss_newton_target_gradients(network, sample.forward, sample.forward_update, self.solver)
+        reference = gauss_newton_target_gradients(network, sample.forward.trace, sample.forward.output_update, self.solver)
         return {self.name: layer_angles(sample.gradients, reference)}
 
 
@@ -94,16 +87,17 @@ class AngleToTargetPropagation(Diagnostic):
     """`angle_tp` and `angle_dtp`: degrees between each hidden layer's parameter update and those of target propagation and
     of difference target propagation with the same feedback mappings, in the forward pass.
 
-    For networks in continuous time, whose rules name their mappings; raises `ConfigError` for another rule."""
+    For rules with layer-wise mappings; raises `ConfigError` for another one."""
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
-        if not isinstance(sample.rule, Dendrites | Multiplexing):
-            raise ConfigError(f"{sample.rule.name} is not in continuous time: use another diagnostic.")
-        maps = sample.rule.backward.maps(sample.network, sample.feedback, sample.forward)
-        angles = {}
-        for name, propagate in (("angle_tp", propagate_targets), ("angle_dtp", propagate_differences)):
-            updates = propagate(maps, sample.forward, sample.forward_update)
-            angles[name] = layer_angles(sample.gradients, local_gradients(sample.network, sample.forward, updates))
+        trace, dh = sample.forward.trace, sample.forward.output_update
+        maps = sample.rule.layerwise_maps(sample.network, sample.feedback, trace)
+        if maps is None:
+            raise ConfigError(f"{sample.rule.name} has no layer-wise mappings: use another diagnostic.")
+        paths, angles = layerwise_paths(maps, trace), {}
+        for name, propagation in (("angle_tp", Plain()), ("angle_dtp", Difference())):
+            updates = (*propagation.target_updates(paths, trace, dh), dh)
+            angles[name] = layer_angles(sample.gradients, local_gradients(sample.network, trace, updates))
         return angles
 
 
@@ -124,7 +118,7 @@ class DampingSearch(Diagnostic):
     dampings: tuple[float, ...] = eqx.field(static=True, default=DAMPINGS)
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
-        angles = damping_angles(sample.trace, sample.gradients, sample.output_update, self.dampings)
+        angles = damping_angles(sample.batch.trace, sample.gradients, sample.batch.output_update, self.dampings)
         return {f"angle_gnt/{damping:g}": row for damping, row in zip(self.dampings, angles, strict=True)}
 
 
@@ -133,7 +127,7 @@ class NullSpaceShare(Diagnostic):
     (Meulemans et al. 2020, Fig. 2)."""
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
-        shares = null_space_shares(sample.network, sample.trace, sample.updates)
+        shares = null_space_shares(sample.network, sample.batch.trace, sample.updates)
         return {"null_space_share": jnp.mean(shares, axis=1)}
 
 
@@ -142,7 +136,7 @@ class TargetDecomposition(Diagnostic):
     the minibatch (Meulemans 2019, equations 5.57 to 5.59)."""
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
-        parts = decompose(sample.rule, sample.network, sample.feedback, sample.trace, sample.output_update)
+        parts = decompose(sample.rule, sample.network, sample.feedback, sample.batch)
         names = ("learning_signal", "reconstruction_error", "taylor_error")
         return {name: jnp.mean(sizes(part), axis=1) for name, part in zip(names, parts, strict=True)}
 
@@ -157,12 +151,12 @@ class UpdateParts(Diagnostic):
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         if not isinstance(sample.rule, GradientTargets):
             raise ConfigError(f"The update of {sample.rule.name} has no Hebbian part: use gradient-targets.")
-        network, trace = sample.network, sample.trace
-        parts = hebbian_parts(sample.rule, network, trace, sample.output_update)
+        network, batch = sample.network, sample.batch
+        parts = hebbian_parts(sample.rule, network, batch)
         hidden = range(network.depth - 1)
         found = {}
         for name, part in parts._asdict().items():
-            gradients = local_gradients(network, trace, (*part, jnp.zeros_like(sample.output_update)))
+            gradients = local_gradients(network, batch.trace, (*part, jnp.zeros_like(batch.output_update)))
             norms = [jnp.linalg.norm(flat(gradients.layers[i])) for i in hidden]
             found[f"update_{name}"] = jnp.stack(norms)
         return found
@@ -173,7 +167,7 @@ class TargetResidual(Diagnostic):
     it is, averaged over the minibatch. Above 1, a target leads away: for gradient targets, `tau` is too large."""
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
-        residuals = target_residuals(sample.network, sample.trace, sample.updates)
+        residuals = target_residuals(sample.network, sample.batch.trace, sample.updates)
         return {"target_residual": jnp.mean(residuals, axis=1)}
 
 
@@ -192,8 +186,8 @@ class SingularValues(Diagnostic):
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         paths = {
-            "forward": output_jacobians(sample.trace),
-            "feedback": feedback_jacobians(sample.rule, sample.network, sample.feedback, sample.trace),
+            "forward": output_jacobians(sample.batch.trace),
+            "feedback": feedback_jacobians(sample.rule, sample.network, sample.feedback, sample.batch),
         }
         values = {}
         for path, jacobians in paths.items():

@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..networks.network import Activity, Layer, Network, Point, Trace, difference
+from ..networks.layers import Activity, Layer, Point, difference
+from ..networks.network import Network, Trace
 from ._base import Displacements, Dynamics, norms
 from .teachers import Held, Injected, Teacher
 

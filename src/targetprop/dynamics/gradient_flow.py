@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..errors import check_positive
-from ..networks.network import LayerLike, Point, Trace, difference
+from ..networks.layers import LayerLike, Point, difference
+from ..networks.network import Trace
 
 Activity = Float[Array, "batch ..."]
 

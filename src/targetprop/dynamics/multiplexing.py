@@ -24,7 +24,8 @@ from jaxtyping import Array, Float
 from ..feedback.maps import DenseFeedback
 from ..networks.activations import Activation, Identity
 from ..networks.invertible import Leading
-from ..networks.network import Activity, Dense, Layer, LayerLike, Network, Point, Trace, difference, evaluate
+from ..networks.layers import Activity, Dense, Layer, LayerLike, Point, difference, evaluate
+from ..networks.network import Network, Trace
 from ._base import Displacements, Dynamics, norms
 from .teachers import Held, Teacher
 

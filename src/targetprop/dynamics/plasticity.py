@@ -21,9 +21,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..errors import ConfigError
-from ..feedback.backward import Backward
+from ..feedback.learners import ActivityReconstruction
 from ..feedback.maps import DenseFeedback, InverseFeedback
-from ..networks.network import Activity, Dense, Network, Point, parameters
+from ..networks.layers import Activity, Dense, Point, parameters
+from ..networks.network import Network
 from ._base import Displacements
 from .circuit import Circuit, Motion, scaled_up
 from .equilibria import integrate, trajectory, typical_sizes
@@ -99,7 +100,7 @@ class _Plastic(eqx.Module):
     """A motion along which weights learn, as changes from where they are in it."""
 
     motion: Motion
-    backward: Backward
+    learner: ActivityReconstruction
     rates: Rates
 
     reconstructs: ClassVar[bool]  # whether the mappings learn
@@ -141,8 +142,7 @@ class _Plastic(eqx.Module):
         maps = eqx.apply_updates(self.motion.circuit.maps, state.maps)
         if not self.reconstructs or not maps:
             return jax.tree.map(jnp.zeros_like, state.maps)
-        learned = self.backward.learned(maps, h[2:], h[1:-1])
-        assert learned is not None  # they are plastic
+        learned = self.learner.reconstruct(maps, h[2:], h[1:-1])
         return jax.tree.map(lambda gradient: -self.rates.backward * gradient, learned.gradients)
 
     def follow(self, times: Float[Array, " times"], tolerance: Any, steps: int) -> State:
@@ -195,7 +195,7 @@ class _LearningPhase(_Plastic):
 
 def learn_in_a_single_phase(
     motion: Motion,
-    backward: Backward,
+    learner: ActivityReconstruction,
     rates: Rates,
     times: Float[Array, " times"],
     *,
@@ -204,20 +204,20 @@ def learn_in_a_single_phase(
 ) -> Learned:
     """Activities, forward and backward weights, all together, along `motion` (`Circuit.taught`), for one minibatch.
 
-    **Arguments:** `backward`, what the mappings of the circuit are, with their penalty; `times`, in units of `tau` and
+    **Arguments:** `learner`, how the mappings of the circuit learn, with their penalty; `times`, in units of `tau` and
     rising, the last of which is the end; `tolerance`, the error per step relative to what moves; `steps`, how many there may
     be. For circuits of `Gains.mixing`. Raises `ConfigError` for layers that are not dense or mappings that are not learned,
     and what Diffrax raises where the motion runs off.
     """
     _check(motion.circuit)
-    course = _SinglePhase(motion, backward, rates).follow(times, tolerance, steps)
+    course = _SinglePhase(motion, learner, rates).follow(times, tolerance, steps)
     return Learned(*_ended(motion.circuit, course), (course,))
 
 
 def learn_in_two_phases(
     motion: Motion,
     teacher: Teacher,
-    backward: Backward,
+    learner: ActivityReconstruction,
     rates: Rates,
     free: Float[Array, " times"],
     learning: Float[Array, " times"],
@@ -234,7 +234,7 @@ def learn_in_two_phases(
     activities behind the backward weights, of the order of `mu * rates.backward`, beside the signal's `rho^(L+1-i)`.
     """
     _check(motion.circuit)
-    phase = _FreePhase(motion, backward, rates)
+    phase = _FreePhase(motion, learner, rates)
     first = phase.follow(free, tolerance, steps)
     end = jax.tree.map(lambda x: x[-1], first)
     network, maps = _ended(motion.circuit, first)
@@ -244,7 +244,7 @@ def learn_in_two_phases(
     circuit = eqx.tree_at(lambda c: c.maps, motion.circuit, maps)
     nothing = jax.tree.map(jnp.zeros_like, h)
     taught = Motion(circuit, h, points, above, phase.velocity(end).d, nothing, teacher)
-    second = _LearningPhase(taught, backward, rates).follow(learning, tolerance, steps)
+    second = _LearningPhase(taught, learner, rates).follow(learning, tolerance, steps)
     return Learned(*_ended(circuit, second), (first, second))
 
 

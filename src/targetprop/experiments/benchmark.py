@@ -20,7 +20,8 @@ from ..losses import ErrorRate, LeadingLoss, LeadingScore, SoftmaxCrossEntropy, 
 from ..networks.activations import LeakyReLU
 from ..networks.initializers import orthogonal
 from ..networks.invertible import Leading, invertible_mlp
-from ..networks.network import Dense, Network, mlp
+from ..networks.layers import Dense
+from ..networks.network import Network, mlp
 from ..rules import GENERAL, RULES, Rule, TwoPhase
 from ..training.loggers import ProgressBar
 from ..training.optimizers import Adam

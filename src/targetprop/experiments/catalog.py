@@ -3,7 +3,7 @@
 import difflib
 
 from ..errors import ConfigError
-from ..rules import RULES, Rule
+from ..rules import RULES, Preset, Rule
 from ..training.recipe import Recipe
 from . import defaults, sources
 
@@ -20,7 +20,7 @@ def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
     in); `dataset`, for a rule, `digits` unless given.
     Raises `UnknownRecipeError`, and `TypeError` for the class of a rule.
     """
-    if isinstance(name, Rule) or (isinstance(name, type) and issubclass(name, Rule)):
+    if isinstance(name, Rule | Preset) or (isinstance(name, type) and issubclass(name, Rule)):
         return defaults.recipe(name.name if name.name in RULES else "bp", dataset or "digits").replace(rule=name)
     if name in RULES:
         return defaults.recipe(name, dataset or "digits")

@@ -11,7 +11,7 @@ import dataclasses
 from .._packaged import beside, read_json
 from ..networks.activations import LeakyReLU
 from ..networks.architectures import MLP, SquareMLP
-from ..rules import GENERAL, RULES, ExactRule
+from ..rules import GENERAL, RULES, Requirement
 from ..training.recipe import Recipe
 from ..training.schedule import Schedule
 from ..training.values import has_value, set_values
@@ -49,7 +49,7 @@ def _like(base: Recipe, published: Recipe) -> Recipe:
 
 
 def _architecture(rule: str) -> MLP | SquareMLP:
-    if issubclass(RULES[rule], ExactRule):
+    if Requirement.INVERTIBLE_LAYERS in RULES[rule]().requires:
         return SquareMLP(3)
     return MLP((64, 64, 64)) if rule in GENERAL else MLP((64, 64, 64), LeakyReLU())
 

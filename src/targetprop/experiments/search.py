@@ -12,7 +12,6 @@ import optuna
 
 from ..data import Dataset, load
 from ..errors import ConfigError
-from ..rules import Rule
 from ..training.arguments import Seeds, seed_list
 from ..training.loggers import ProgressBar
 from ..training.paths import check_file, make_folder
@@ -36,12 +35,12 @@ class Range:
 SPACE: Mapping[str, Range] = {
     "optimizer.learning_rate": Range(1e-4, 3e-2),
     "stepsize": Range(1e-2, 1.0),
-    "rule.sigma": Range(1e-3, 3e-1),
-    "rule.regularizer.strength": Range(1e-5, 1.0),
+    "rule.learner.noise.sigma": Range(1e-3, 3e-1),
+    "rule.learner.regularizer.strength": Range(1e-5, 1.0),
     "rule.solver.damping": Range(1e-3, 10.0),
     "rule.damping": Range(1e-3, 10.0),
     "rule.integrator.tau": Range(1e-2, 1.0),
-    "rule.curvature_damping": Range(1e-3, 1.0),
+    "rule.metric.damping": Range(1e-3, 1.0),
     "rule.mu": Range(1e-2, 0.4),
     "feedback_optimizer.learning_rate": Range(1e-4, 3e-2),
 }
@@ -172,7 +171,7 @@ class _Done:
 def _matters(recipe: Recipe, name: str) -> bool:
     """Fixed feedback has no optimizer, and the step of a rule without feedback only rescales its learning rate. A rule whose
     weight decay is off by default is searched without it."""
-    learns = type(recipe.rule).feedback_gradients is not Rule.feedback_gradients
+    learns = recipe.rule.learns_feedback
     return get_value(recipe, name) != 0 and (learns or name not in ("stepsize", "feedback_optimizer.learning_rate"))
 
 

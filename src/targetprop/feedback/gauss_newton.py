@@ -6,6 +6,7 @@ which multiplies by `s / (s^2 + lambda)`, at most `1 / (2 sqrt(lambda))`.
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -15,7 +16,8 @@ from jaxtyping import Array, Float
 
 from .._linear_algebra import counted, decomposed, eigh, solve_positive
 from ..errors import check_positive
-from ..networks.network import Dense, Network, Point, Trace, parameters, split_parameters
+from ..networks.layers import Activity, Dense, Point, parameters, split_parameters
+from ..networks.network import Network, Trace
 
 Jacobian = Float[Array, "batch m n"]
 
@@ -149,7 +151,19 @@ def _step(network: Network, i: int, x: Array, error: Array, solver: Solver) -> A
     return structure.unflatten([part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
 
 
-class CurvatureRoot(eqx.Module):
+class Root(eqx.Module):
+    """A symmetric root `K` of a metric `K K^T` of the output, per sample."""
+
+    @abc.abstractmethod
+    def __call__(self, v: Float[Array, "... batch n_L"]) -> Float[Array, "... batch n_L"]:
+        """`K v`: the displacement `v` of the output as the feedback reads it while it learns."""
+
+    @abc.abstractmethod
+    def solve(self, v: Float[Array, "... batch n_L"]) -> Float[Array, "... batch n_L"]:
+        """`K^{-1} v`: the output update `v` as the feedback reads it."""
+
+
+class CurvatureRoot(Root):
     """The symmetric root `K_L = (H_L + damping I)^{1/2}` of the output loss's Hessian, per sample.
 
     The Hessian of softmax with cross-entropy is singular along `(1, .., 1)` and nearly so where the network is certain; the
@@ -161,11 +175,12 @@ class CurvatureRoot(eqx.Module):
     eigenvectors: Float[Array, "batch n_L n_L"]
 
     @classmethod
-    def of(cls, trace: Trace, damping: float | Array) -> "CurvatureRoot":
-        """The root of a trace's `curvature`; `damping` must be positive where that is singular."""
-        batch, size = trace.output.shape
-        units = jnp.broadcast_to(jnp.eye(size, dtype=trace.output.dtype)[:, None], (size, batch, size))
-        hessian = jnp.moveaxis(jax.vmap(trace.curvature)(units), 0, -1)
+    def of(cls, curvature: Callable[[Activity], Activity], output: Activity, damping: float | Array) -> "CurvatureRoot":
+        """The root of `H_L + damping I` at an output, with `curvature` the product with `H_L`; `damping` must be positive
+        where `H_L` is singular."""
+        batch, size = output.shape
+        units = jnp.broadcast_to(jnp.eye(size, dtype=output.dtype)[:, None], (size, batch, size))
+        hessian = jnp.moveaxis(jax.vmap(curvature)(units), 0, -1)
         eigenvalues, eigenvectors = eigh(hessian)
         return cls(jnp.maximum(eigenvalues, 0) + damping, eigenvectors)
 

@@ -1,6 +1,6 @@
 """The exact inverse of a layer as its feedback: `W^{-1} [s^{-1}(h + d) - s^{-1}(h)]`, never an absolute target.
 
-How `W^{-1}` is had, and kept up as `W` learns, is an `Inverse`. All give the same numbers to rounding and differ in
+How `W^{-1}` is computed, and kept up to date as `W` learns, is an `Inverse`. All give the same numbers to rounding and differ in
 cost.
 """
 
@@ -15,8 +15,9 @@ from jaxtyping import Array, Bool, Float
 
 from .._linear_algebra import inverse, orthonormal_columns, solve_columns
 from ..errors import check_fraction, check_positive
-from ..networks.invertible import Leading, inverted_layers
-from ..networks.network import Dense, LayerLike, Network, Point, Trace
+from ..networks.invertible import inverted_layers
+from ..networks.layers import Dense, LayerLike, Point, as_layer
+from ..networks.network import Network, Trace
 
 Weight = Float[Array, "n n"]
 
@@ -26,8 +27,8 @@ ITERATIONS = 20
 
 
 class Inverse(eqx.Module):
-    """How the inverse of a square weight is had while the weight learns. One object serves all layers; `state` is what it
-    keeps for one of them, a pytree, or `None`."""
+    """How the inverse of a square weight is computed while the weight learns. One object serves all layers; `state` is what
+    it keeps for one of them, a pytree, or `None`."""
 
     @abc.abstractmethod
     def init(self, weight: Weight) -> Any:
@@ -38,19 +39,19 @@ class Inverse(eqx.Module):
         """`W^{-1} v` for each row of `v`."""
 
     @abc.abstractmethod
-    def follow(self, state: Any, before: Weight, after: Weight, x: Float[Array, "batch n"]) -> tuple[Weight, Any]:
+    def update(self, state: Any, before: Weight, after: Weight, x: Float[Array, "batch n"]) -> tuple[Weight, Any]:
         """The weight and the state once the optimizer has led the weight from `before` to `after` on a batch of inputs `x`.
         With plain gradient descent the rows of `after - before` lie in the span of those of `x`. The weight is `after`
         unless the step was shortened to keep away from singular weights."""
 
 
 class FreshInverse(Inverse):
-    """An inverse had from the weight alone, anew for each batch; nothing is kept."""
+    """An inverse that is computed from the weight alone, anew for each batch. Nothing is kept."""
 
     def init(self, weight):
         return None
 
-    def follow(self, state, before, after, x):
+    def update(self, state, before, after, x):
         return after, state
 
 
@@ -90,7 +91,7 @@ class ExplicitInverse(KeptInverse):
 
     limit: float = 0.1
 
-    def follow(self, state, before, after, x):
+    def update(self, state, before, after, x):
         return after, _repaired(state, after, self.limit)
 
 
@@ -105,7 +106,7 @@ class Woodbury(KeptInverse):
 
     limit: float = 0.1
 
-    def follow(self, state, before, after, x):
+    def update(self, state, before, after, x):
         moved = Kept(woodbury(state.matrix, after - before, x), state.probe)
         return after, _repaired(moved, after, self.limit)
 
@@ -125,7 +126,7 @@ class RobustShermanMorrison(KeptInverse):
     def __check_init__(self):
         check_fraction(self, "threshold")
 
-    def follow(self, state, before, after, x):
+    def update(self, state, before, after, x):
         basis = orthonormal_columns(x.T)
         left = (after - before) @ basis
         beyond = after - before - left @ basis.T
@@ -164,8 +165,8 @@ class Automatic(Inverse):
     def apply(self, state, weight, v):
         return self._choice(weight, v).apply(state, weight, v)
 
-    def follow(self, state, before, after, x):
-        return self._choice(after, x).follow(state, before, after, x)
+    def update(self, state, before, after, x):
+        return self._choice(after, x).update(state, before, after, x)
 
     def _choice(self, weight: Weight, rows: Float[Array, "batch n"]) -> Inverse:
         width = weight.shape[0]
@@ -298,20 +299,20 @@ def inverse_displacement(
     return jnp.pad(dx, ((0, 0), (0, auxiliary))).reshape(point.x.shape)
 
 
-def follow_inverses(
+def update_inverses(
     method: Inverse, before: Network, after: Network, states: tuple[Any, ...], trace: Trace
 ) -> tuple[Network, tuple[Any, ...]]:
     """The network and the states once the optimizer has led it from `before` to `after` on the batch of `trace`."""
     moved = []
     for old, new, state, point in zip(before.layers[1:], after.layers[1:], states, trace.points[1:], strict=True):
         x = point.x.reshape(point.x.shape[0], -1)[:, : _dense(old).weight.shape[1]]
-        moved.append(method.follow(state, _dense(old).weight, _dense(new).weight, x))
+        moved.append(method.update(state, _dense(old).weight, _dense(new).weight, x))
     weights, states = zip(*moved, strict=True) if moved else ((), ())
     network = eqx.tree_at(lambda net: [_dense(layer).weight for layer in net.layers[1:]], after, list(weights))
     return network, states
 
 
 def _dense(layer: LayerLike) -> Dense:
-    found = layer.dense if isinstance(layer, Leading) else layer
-    assert isinstance(found, Dense)  # `inverted_layers` saw to it
+    found = as_layer(layer).inverted_part()
+    assert found is not None  # `inverted_layers` saw to it
     return found

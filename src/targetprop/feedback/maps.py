@@ -11,7 +11,9 @@ from .._linear_algebra import pseudo_inverse
 from ..errors import ConfigError
 from ..networks.activations import Activation, Identity
 from ..networks.invertible import check_invertible
-from ..networks.network import Activity, Dense, Layer, LayerLike, Network, Point
+from ..networks.layers import Activity, Dense, Layer, LayerLike, Point, as_layer
+from ..networks.network import Network, Trace
+from .readings import ActivityReading, Reading
 
 
 class DenseFeedback(Layer):
@@ -57,6 +59,32 @@ FeedbackMaps = tuple[DenseFeedback, ...]
 InverseMaps = tuple[InverseFeedback, ...]
 
 
+class Path(eqx.Module):
+    """How a target comes down to one hidden layer: the mapping `g`, what it reads, and the layer `above` whose displacement
+    arrives there (1 is the first)."""
+
+    g: Layer
+    reading: Reading
+    above: int = eqx.field(static=True)
+
+    @property
+    def point(self) -> Point:
+        """Where `g` is evaluated when nothing has moved."""
+        return self.g.at(self.reading.activity)
+
+
+def layerwise_paths(maps: Sequence[Layer], trace: Trace) -> tuple[Path, ...]:
+    """Each mapping reads the activity of the layer above."""
+    above = enumerate(trace.h[2:], start=2)
+    return tuple(Path(g, ActivityReading(h), i) for g, (i, h) in zip(maps, above, strict=True))
+
+
+def direct_paths(maps: Sequence[Layer], trace: Trace) -> tuple[Path, ...]:
+    """Each mapping reads the output."""
+    output = ActivityReading(trace.output)
+    return tuple(Path(g, output, len(trace.points)) for g in maps)
+
+
 def inverse_maps(network: Network) -> InverseMaps:
     """One mapping `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i` from layer `i + 1` down to layer `i`, for `i = 1 .. L-1`, that starts
     at the pseudo-inverse: `Q_i = W_{i+1}^†`, `c_i = -Q_i b_{i+1}` (Meulemans 2019, sections 4.3.2 and 5.2.2).
@@ -69,15 +97,16 @@ def inverse_maps(network: Network) -> InverseMaps:
 
 
 def _inverse_map(layer: LayerLike, shape: tuple[int, ...], i: int) -> InverseFeedback:
-    if not isinstance(layer, Dense):
+    dense = as_layer(layer).inverted_part()
+    if dense is None or dense is not layer:
         raise ConfigError(
-            f"Feedback of the form Q s^{{-1}}(h) needs dense layers, whose nonlinearity s is known, but layer {i} is none. "
+            f"Feedback of the form Q s^{{-1}}(h) needs dense layers, whose nonlinearity s is known, but layer {i} is not dense. "
             "Use a rule whose feedback is t(Q h), such as dtp."
         )
-    check_invertible(layer.activation, i)
-    weight = pseudo_inverse(layer.weight)
-    bias = None if layer.bias is None else -weight @ layer.bias
-    return InverseFeedback(Dense(weight, bias, Identity()), layer.activation, shape)
+    check_invertible(dense.activation, i)
+    weight = pseudo_inverse(dense.weight)
+    bias = None if dense.bias is None else -weight @ dense.bias
+    return InverseFeedback(Dense(weight, bias, Identity()), dense.activation, shape)
 
 
 def layerwise_maps(network: Network, activation: Activation, *, key: PRNGKeyArray) -> FeedbackMaps:
@@ -101,7 +130,7 @@ def feedback_maps(
                 math.prod(source),
                 math.prod(shape),
                 activation,
-                bias=not (isinstance(layer, Dense) and layer.bias is None),
+                bias=as_layer(layer).has_bias(),
                 key=jax.random.fold_in(key, i),
                 dtype=network.dtype,
             ),

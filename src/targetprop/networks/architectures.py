@@ -24,7 +24,8 @@ from .initializers import (
     xavier_uniform,
 )
 from .invertible import invertible_mlp
-from .network import Dense, Network, mlp
+from .layers import Dense
+from .network import Network, mlp
 
 INITIALIZERS = {
     "xavier-normal": xavier_normal,

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import ConfigError
 from .activations import Activation
-from .network import Activity, Layer, Point
+from .layers import Activity, Layer, Point
 
 Images = Float[Array, "... rows columns channels"]
 

@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..errors import ConfigError
 from .activations import Activation, NotInvertibleError
 from .initializers import Initializer
-from .network import Activity, Dense, Layer, LayerLike, Network, Point
+from .layers import Activity, Dense, Layer, LayerLike, Point, as_layer
+from .network import Network
 
 WIDE_RANGE = 10.0  # an activation onto the real line has finite inverses at plus and minus this
 
@@ -35,6 +36,15 @@ class Leading(Layer):
     def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
         read = point._replace(x=point.x[..., : self._inputs])
         return self.dense.difference(read, dx[..., : self._inputs])
+
+    def nonlinearity(self) -> Activation:
+        return self.dense.activation
+
+    def inverted_part(self) -> Dense:
+        return self.dense
+
+    def has_bias(self) -> bool:
+        return self.dense.has_bias()
 
     @property
     def _inputs(self) -> int:
@@ -81,8 +91,8 @@ def inverted_layers(network: Network, onto: bool = True) -> tuple[Dense, ...]:
 
 
 def _inverted(layer: LayerLike, i: int, onto: bool) -> Dense:
-    dense = layer.dense if isinstance(layer, Leading) else layer
-    if not isinstance(dense, Dense):
+    dense = as_layer(layer).inverted_part()
+    if dense is None:
         raise ConfigError(
             f"Layer {i} cannot be inverted: {getattr(layer, '__name__', type(layer).__name__)} is no dense layer. Use a "
             "square Dense, or a rule with learned feedback."

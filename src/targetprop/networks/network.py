@@ -1,11 +1,5 @@
-"""Layers, networks, and the record of a forward pass.
+"""Networks, and the record of a forward pass."""
 
-    h_i = f_i(h_{i-1}) = s_i(a_i),    a_i = W_i h_{i-1} + b_i,    i = 1 .. L
-
-Everything works on batches: the first axis of every activity is the sample.
-"""
-
-import abc
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -14,99 +8,11 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
-from ..losses import Loss, Target
 from .activations import Activation, Identity, Tanh
-from .initializers import Initializer, xavier_normal
-
-Activity = Float[Array, "batch ..."]
-
-
-class Point(NamedTuple):
-    """Where a layer was evaluated: input `x`, pre-activation `a` and output `h`, each with a leading batch axis."""
-
-    x: Activity
-    a: Activity
-    h: Activity
-
-
-class Layer(eqx.Module):
-    """A layer that knows its pre-activation and how its output moves with its input, without cancellation.
-
-    A plain callable pytree from a batch to a batch serves as a layer too; it is then its own pre-activation and moves
-    by subtraction (see `evaluate` and `difference`).
-    """
-
-    @abc.abstractmethod
-    def at(self, x: Activity) -> Point:
-        """Evaluate the layer on a batch."""
-
-    @abc.abstractmethod
-    def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
-        """`f(x + dx) - f(x)` at `point`; `dx` may carry further axes in front of the batch axis."""
-
-
-class Dense(Layer):
-    """`f(x) = s(W x + b)` with `W` of shape `(outputs, inputs)`; `bias` is `None` for a layer without one.
-
-    An activity with several axes, an image, is flattened first.
-    """
-
-    weight: Float[Array, "outputs inputs"]
-    bias: Float[Array, " outputs"] | None
-    activation: Activation
-
-    @classmethod
-    def create(
-        cls,
-        inputs: int,
-        outputs: int,
-        activation: Activation,
-        *,
-        bias: bool = True,
-        initializer: Initializer | None = None,
-        key: PRNGKeyArray,
-        dtype: Any = None,
-    ) -> "Dense":
-        """A layer with random weights (Xavier normal unless an `initializer` is given) and zero bias."""
-        dtype = jnp.dtype(dtype or jnp.result_type(float))
-        weight = (initializer or xavier_normal())(key, (outputs, inputs), dtype)
-        return cls(weight, jnp.zeros(outputs, dtype) if bias else None, activation)
-
-    def at(self, x: Activity) -> Point:
-        a = x.reshape(x.shape[0], -1) @ self.weight.T
-        if self.bias is not None:
-            a = a + self.bias
-        return Point(x, a, self.activation(a))
-
-    def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
-        leading = dx.shape[: dx.ndim - point.x.ndim + 1]
-        return self.activation.difference(point.a, dx.reshape(*leading, -1) @ self.weight.T)
-
-
-LayerLike = Layer | Callable[[Array], Array]
-
-
-def evaluate(layer: LayerLike, x: Activity) -> Point:
-    """Evaluate any layer on a batch; a layer that names no pre-activation is taken to be its own."""
-    if isinstance(layer, Layer):
-        return layer.at(x)
-    h = layer(x)
-    return Point(x, h, h)
-
-
-def difference(layer: LayerLike, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`f(x + dx) - f(x)` for any layer: the layer's own stable form, or subtraction for a plain callable."""
-    if isinstance(layer, Layer):
-        return layer.difference(point, dx)
-    moved = point.x + dx
-    flat = jnp.reshape(moved, (-1, *point.x.shape[1:]))
-    return jnp.reshape(layer(flat), (*moved.shape[: moved.ndim - point.x.ndim + 1], *point.h.shape[1:])) - point.h
-
-
-def _identity(v: Activity) -> Activity:
-    return v
+from .initializers import Initializer
+from .layers import Activity, Dense, LayerLike, Point, evaluate, parameter_dtype, split_parameters
 
 
 class Trace(NamedTuple):
@@ -114,17 +20,11 @@ class Trace(NamedTuple):
     and its reverse-mode derivative there.
 
     `points[i - 1]` belongs to layer `i`; `pullbacks[i - 1]` maps a cotangent of `f_i(h_{i-1})` to those of the layer's
-    parameters and of `h_{i-1}`. `curvature` maps `v` to `H_L v`, both of shape `(batch, n_L)`, with `H_L` the Hessian of the
-    output loss at `h_L`; it is the identity, the curvature of the squared error, until a loss is named by `with_loss`.
+    parameters and of `h_{i-1}`.
     """
 
     points: tuple[Point, ...]
     pullbacks: tuple[Callable[[Array], tuple[Any, Array]], ...]
-    curvature: Callable[[Activity], Activity] = jax.tree_util.Partial(_identity)
-
-    def with_loss(self, loss: Loss, target: Target) -> "Trace":
-        """The same pass under an output loss, whose curvature at `h_L` it then has. Nothing is computed until it is used."""
-        return self._replace(curvature=eqx.Partial(loss.hessian_product, self.output, target))
 
     @property
     def h(self) -> tuple[Activity, ...]:
@@ -211,39 +111,14 @@ class Network(eqx.Module):
     @property
     def dtype(self) -> jnp.dtype:
         """The floating-point type of the parameters."""
-        return _dtype(self)
+        return parameter_dtype(self)
 
 
 def _output_shape(layer: LayerLike, shape: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(layer, Dense):
         return layer.weight.shape[:1]
-    x = jax.ShapeDtypeStruct((1, *shape), _dtype(layer))
+    x = jax.ShapeDtypeStruct((1, *shape), parameter_dtype(layer))
     return eqx.filter_eval_shape(lambda layer, x: evaluate(layer, x).h, layer, x).shape[1:]
-
-
-def _dtype(tree: Any) -> jnp.dtype:
-    leaves = jax.tree.leaves(parameters(tree))
-    return jnp.result_type(*leaves) if leaves else jnp.result_type(float)
-
-
-class Fixed(eqx.Module):
-    """A part of a network or of its feedback that takes part in the computation but is never trained."""
-
-    value: Any
-
-
-def _is_fixed(tree: Any) -> bool:
-    return isinstance(tree, Fixed)
-
-
-def parameters(tree: Any) -> Any:
-    """The trainable part of a network or of its feedback: the floating-point arrays outside `Fixed`, `None` elsewhere."""
-    return split_parameters(tree)[0]
-
-
-def split_parameters(tree: Any) -> tuple[Any, Any]:
-    """`parameters(tree)` and the rest of `tree`; `eqx.combine` puts them together again."""
-    return eqx.partition(tree, eqx.is_inexact_array, is_leaf=_is_fixed)
 
 
 def _linearize(layer: LayerLike, x: Activity) -> tuple[Point, Callable[[Array], tuple[Any, Array]]]:

@@ -5,7 +5,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from .activations import Activation
-from .network import Activity, Dense, Layer, Point
+from .layers import Activity, Dense, Layer, Point
 
 EPSILON = 1e-5
 
@@ -21,10 +21,11 @@ class BatchNormalized(Layer):
 
     dense: Dense
 
-    @property
-    def activation(self) -> Activation:
-        """The nonlinearity `s`."""
+    def nonlinearity(self) -> Activation:
         return self.dense.activation
+
+    def has_bias(self) -> bool:
+        return self.dense.has_bias()
 
     def scale(self, x: Activity) -> Float[Array, " units"]:
         """The standard deviation of each unit of `x` over the minibatch."""

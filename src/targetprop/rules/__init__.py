@@ -1,84 +1,83 @@
-"""Credit-assignment rules: one, or one close family, per file. `RULES` is the registry the command line reads."""
+"""Credit-assignment rules. `RULES` is the registry of all built-in rules by name."""
 
-from ._base import CHOICE, Lesson, ReconstructingRule, Rule, Updates
-from .alignment import DirectFeedbackAlignment, FeedbackAlignment
-from .approximate_inverses import DTPAI, TPAI
+from ..networks.requirements import Requirement
 from .backprop import Backprop
+from .by_numbers import MinibatchStep, minibatch_step
+from .contract import Credit, Example, Minibatch, Rule, Updates, assign, output_update, prepare
 from .dendrites import Dendrites, SinglePhase, TwoPhase
-from .direct import DDTPControl, DDTPLinear
 from .exact import ITP, ExactRule, GAITProp, TargetPropExact
+from .feedback_alignment import FeedbackAlignment
 from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
-from .generalized import DDTPGGN
 from .gradient_targets import GradientTargets
-from .multiplexing import Multiplexing
-from .random_hidden import DDTPRHL, DDTPRHLRec
-from .target_propagation import DTP, DTPDRL, TP
-from .variants import Modified, Randomized, Variant
-
-RULES: dict[str, type[Rule]] = {
-    rule.name: rule
-    for rule in (
-        Backprop,
-        FeedbackAlignment,
-        DirectFeedbackAlignment,
-        TP,
-        DTP,
-        DTPDRL,
-        TPAI,
-        DTPAI,
-        DDTPLinear,
-        DDTPRHL,
-        DDTPRHLRec,
-        DDTPControl,
-        GaussNewtonTargets,
-        GeneralizedGaussNewtonTargets,
-        DDTPGGN,
-        GradientTargets,
-        TargetPropExact,
-        ITP,
-        GAITProp,
-        SinglePhase,
-        TwoPhase,
-        Multiplexing,
-    )
-}
-
-# the rules that any network will do for
-GENERAL = tuple(name for name, rule in RULES.items() if not issubclass(rule, ExactRule | TPAI | DTPAI))
+from .modified import InverseSlopes
+from .presets import (
+    Preset,
+    ddtp_control,
+    ddtp_ggn,
+    ddtp_linear,
+    ddtp_rhl,
+    ddtp_rhl_rec,
+    dfa,
+    dtp,
+    dtp_ai,
+    dtpdrl,
+    multiplexing,
+    preset,
+    tp,
+    tp_ai,
+)
+from .propagation import Difference, Plain, Propagation, TwoChannels
+from .registry import GENERAL, RULES, NamedRule
+from .target_propagation import TargetPropagation
+from .updates import local_gradients, trainable_parameters
 
 __all__ = [
-    "CHOICE",
-    "DDTPGGN",
-    "DDTPRHL",
-    "DTP",
-    "DTPAI",
-    "DTPDRL",
     "GENERAL",
     "ITP",
     "RULES",
-    "TP",
-    "TPAI",
     "Backprop",
-    "DDTPControl",
-    "DDTPLinear",
-    "DDTPRHLRec",
+    "Credit",
     "Dendrites",
-    "DirectFeedbackAlignment",
+    "Difference",
     "ExactRule",
+    "Example",
     "FeedbackAlignment",
     "GAITProp",
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
     "GradientTargets",
-    "Lesson",
-    "Modified",
-    "Multiplexing",
-    "Randomized",
-    "ReconstructingRule",
+    "InverseSlopes",
+    "Minibatch",
+    "MinibatchStep",
+    "NamedRule",
+    "Plain",
+    "Preset",
+    "Propagation",
+    "Requirement",
     "Rule",
     "SinglePhase",
     "TargetPropExact",
+    "TargetPropagation",
+    "TwoChannels",
     "TwoPhase",
     "Updates",
-    "Variant",
+    "assign",
+    "ddtp_control",
+    "ddtp_ggn",
+    "ddtp_linear",
+    "ddtp_rhl",
+    "ddtp_rhl_rec",
+    "dfa",
+    "dtp",
+    "dtp_ai",
+    "dtpdrl",
+    "local_gradients",
+    "minibatch_step",
+    "multiplexing",
+    "output_update",
+    "prepare",
+    "preset",
+    "tp",
+    "tp_ai",
+    "trainable_parameters",
 ]

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from ._base import Rule
+from .contract import Rule
 
 
 class Backprop(Rule):
@@ -12,8 +12,8 @@ class Backprop(Rule):
     equation: ClassVar[str] = "dh_i = J_{i+1}^T dh_{i+1}"
     source: ClassVar[str] = "Rumelhart, Hinton and Williams 1986"
 
-    def target_updates(self, network, feedback, trace, output_update):
-        updates = [output_update]
-        for pullback in reversed(trace.pullbacks[1:]):
+    def target_updates(self, network, feedback, batch):
+        updates = [batch.output_update]
+        for pullback in reversed(batch.trace.pullbacks[1:]):
             updates.append(pullback(updates[-1])[1])
         return tuple(reversed(updates))

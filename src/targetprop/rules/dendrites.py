@@ -2,6 +2,7 @@
 below with what the apical ones receive from above (Meulemans 2019, sections 6.3 to 6.6)."""
 
 import abc
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -15,9 +16,12 @@ from ..dynamics.equilibria import EquilibriumSolver, Sweeps
 from ..dynamics.plasticity import AtEquilibrium, Plasticity
 from ..dynamics.teachers import Held
 from ..errors import ConfigError
-from ..feedback.backward import Backward, ExactInverses, TrainedFeedback
-from ..networks.network import Activity, Network, Trace
-from ._base import Lesson, Rule
+from ..feedback.learners import ActivityReconstruction, Learner, NoLearning
+from ..feedback.mappings import ExactInverses, Layerwise, Mappings
+from ..feedback.reconstruction import FeedbackStep
+from ..networks.layers import Activity
+from ..networks.network import Network, Trace
+from .contract import Credit, Minibatch, Rule
 
 
 class Dendrites(Rule):
@@ -29,70 +33,98 @@ class Dendrites(Rule):
     """
 
     mu: eqx.AbstractVar[Any]
-    backward: eqx.AbstractVar[Backward]
+    mappings: eqx.AbstractVar[Mappings]
+    learner: eqx.AbstractVar[Learner]
     solver: eqx.AbstractVar[EquilibriumSolver]
     plasticity: eqx.AbstractVar[Plasticity]
 
     def __check_init__(self):
         if isinstance(self.mu, float) and not 0 < self.mu < 0.5:
             raise ConfigError(f"mu = {self.mu:g} is no mixture with weak feedback: choose it between 0 and 0.5.")
+        if self.mappings.direct:
+            raise ConfigError(f"Dendrites receive what comes from the next layer, not {type(self.mappings).__name__}.")
+        if not isinstance(self.learner, ActivityReconstruction | NoLearning):
+            raise ConfigError(
+                f"Dendrites learn at rest, and {type(self.learner).__name__} needs noise: use ActivityReconstruction or "
+                "NoLearning."
+            )
+        self.learner.check(self.mappings)
+
+    @property
+    def learns_feedback(self):
+        return self.learner.learns
+
+    @property
+    def iterative(self):
+        return True
+
+    @property
+    def requires(self):
+        return self.mappings.requires
 
     def init(self, network, *, key):
-        return self.backward.init(network, key=key)
+        return self.mappings.init(network, key=key)
 
-    def settle(self, network, feedback, trace):
-        if isinstance(self.backward, ExactInverses):
+    def equilibrium(self, network, feedback, trace):
+        if isinstance(self.mappings, ExactInverses):
             return trace  # which obeys equation (6.5) without a teacher
         circuit = self.circuit(network, feedback, trace)
         return circuit.at_rest(trace, self.solver.find(circuit.free(trace)).displacements)
 
-    def target_updates(self, network, feedback, trace, output_update):
-        signals = self.signals(self.taught(network, feedback, trace, output_update))
-        return (*scaled_up(signals, self.mu)[:-1], output_update)
+    def target_updates(self, network, feedback, batch):
+        signals = self.signals(self.taught(network, feedback, batch))
+        return (*scaled_up(signals, self.mu)[:-1], batch.output_update)
 
-    def feedback_gradients(self, network, feedback, trace, *, key):
-        return self.backward.learned(feedback, trace.h[2:], trace.h[1:-1])
+    def feedback_step(self, network, feedback, batch):
+        return self.reconstruction(feedback, batch.h[2:], batch.h[1:-1])
 
-    def lesson(self, network, feedback, trace, output_update, *, key):
-        return self.learned_from(network, self.taught(network, feedback, trace, output_update))[0]
+    def reconstruction(self, feedback: Any, sources: Sequence[Activity], goals: Sequence[Activity]) -> FeedbackStep | None:
+        """What the mappings learn where `g_i` reads `sources[i - 1]`, an activity of layer `i + 1`, and is to give
+        `goals[i - 1]`, one of layer `i`, both at rest; `None` for those that do not learn."""
+        learner = self.learner
+        return learner.reconstruct(feedback, sources, goals) if isinstance(learner, ActivityReconstruction) else None
 
-    def follow(self, before, after, feedback, lesson):
-        return self.backward.follow(before, after, feedback, lesson.trace)
+    def post_update(self, before, after, feedback, credit):
+        return self.mappings.post_update(before, after, feedback, credit.trace)
 
-    def complaints(self, network, feedback, trace, output_update):
-        forward = network.trace(trace.points[0].x)
+    def layerwise_maps(self, network, feedback, trace):
+        return self.mappings.maps(network, feedback, trace)
+
+    def advice(self, network, feedback, batch):
+        forward = network.trace(batch.h[0])
         circuit = self.circuit(network, feedback, forward)
         free = self.solver.find(circuit.free(forward))
         found = _complaint("free", free, self.solver)
         if not found:
             rest = circuit.at_rest(forward, free.d)
-            found = _complaint("taught", self.solver.find(circuit.taught(rest, Held(output_update))), self.solver)
+            found = _complaint("taught", self.solver.find(circuit.taught(rest, Held(batch.output_update))), self.solver)
         return found
 
     def circuit(self, network: Network, feedback: Any, trace: Trace) -> Circuit:
         """The network with its feedback, for the batch of a trace."""
-        maps = self.backward.maps(network, feedback, trace)
-        return Circuit(network, maps, Gains.mixing(self.mu), self.backward.returned)
+        maps = self.mappings.maps(network, feedback, trace)
+        return Circuit(network, maps, Gains.mixing(self.mu), self.mappings.inverting)
 
-    def taught(self, network: Network, feedback: Any, rest: Trace, output_update: Activity) -> "Taught":
+    def taught(self, network: Network, feedback: Any, batch: Minibatch) -> "Taught":
         """The network at rest under the teacher."""
-        motion = self.circuit(network, feedback, rest).taught(rest, Held(output_update))
+        rest = batch.trace
+        motion = self.circuit(network, feedback, rest).taught(rest, Held(batch.output_update))
         return Taught(rest, motion, self.solver.find(motion).displacements)
 
     @abc.abstractmethod
     def signals(self, taught: "Taught") -> Displacements:
         """What each layer learns from, before it is scaled."""
 
-    def learned_from(self, network: Network, taught: "Taught") -> tuple[Lesson, Displacements]:
-        """What the layers learn under the teacher, and the activities `h_1 .. h_L` at which they do, with a row for each
-        sample and time."""
+    def lesson(self, network: Network, taught: "Taught") -> tuple[Trace, Displacements, Displacements]:
+        """The activities at which the layers learn under the teacher, as a trace and as `h_1 .. h_L`, and the target updates
+        there, with a row for each sample and time."""
 
         def read(d):
             at = taught._replace(d=d)
             return taught.rest.h[0], at.activities, self.signals(at)
 
         x, h, signals = self.plasticity.gather(taught.motion, taught.d, self.solver.tolerance, read)
-        return Lesson(network.trace_at((x, *h[:-1])), scaled_up(signals, self.mu)), h
+        return network.trace_at((x, *h[:-1])), h, scaled_up(signals, self.mu)
 
 
 class Taught(NamedTuple):
@@ -128,15 +160,17 @@ class SinglePhase(Dendrites):
 
     With exact inverses this is incremental target propagation with `gamma = rho`; with learned ones the reconstruction
     errors come `rho^-(L-i)` times as strongly as the signal (equation 6.22). `mu`, in (0, 0.5), is the weight of the
-    feedback in the mixture, `backward` what the feedback mappings are, `solver` how the network is brought to rest,
+    feedback in the mixture, `mappings` are the feedback mappings, `learner` is what they learn, `solver` how the network is brought to rest,
     `plasticity` when it learns: at that rest or on the way there. The mappings learn from the same activities; where they
     learn alone, as before the forward weights do, there is no teacher (the sleep phase of section 6.5).
     """
 
     mu: float = 0.1
     """Weight of the feedback in the mixture, between 0 and 0.5."""
-    backward: Backward = TrainedFeedback()
+    mappings: Mappings = Layerwise()
     """The feedback mappings."""
+    learner: Learner = ActivityReconstruction()
+    """What the mappings learn; none for exact inverses."""
     solver: EquilibriumSolver = Sweeps()
     """How rest is found."""
     plasticity: Plasticity = AtEquilibrium()
@@ -146,10 +180,9 @@ class SinglePhase(Dendrites):
     equation: ClassVar[str] = "dh_i = h*_i - f_i(h*_{i-1}), h*_i = (1 - mu) f_i(h*_{i-1}) + mu g_i(h*_{i+1})"
     source: ClassVar[str] = "Meulemans 2019, eq. 6.17"
 
-    def learn(self, network, feedback, trace, output_update, *, key):
-        taught = self.taught(network, feedback, trace, output_update)
-        lesson, h = self.learned_from(network, taught)
-        return lesson, self.backward.learned(feedback, h[1:], h[:-1])
+    def credit(self, network, feedback, batch):
+        trace, h, updates = self.lesson(network, self.taught(network, feedback, batch))
+        return Credit(batch, trace, updates, self.reconstruction(feedback, h[1:], h[:-1]))
 
     def signals(self, taught):
         return taught.motion.unpredicted(taught.d, taught.motion.risen(taught.d))
@@ -161,13 +194,15 @@ class TwoPhase(Dendrites):
     (Meulemans 2019, equations 6.27 to 6.37; the printed (6.35) has `h^f_{i-1}`).
 
     The reconstruction errors of the feedback, which both phases have, cancel. The mappings learn in the free phase, at
-    its rest. `mu`, `backward`, `solver` and `plasticity` as in `SinglePhase`.
+    its rest. `mu`, `mappings`, `learner`, `solver` and `plasticity` as in `SinglePhase`.
     """
 
     mu: float = 0.1
     """Weight of the feedback in the mixture, between 0 and 0.5."""
-    backward: Backward = TrainedFeedback()
+    mappings: Mappings = Layerwise()
     """The feedback mappings."""
+    learner: Learner = ActivityReconstruction()
+    """What the mappings learn; none for exact inverses."""
     solver: EquilibriumSolver = Sweeps()
     """How rest is found."""
     plasticity: Plasticity = AtEquilibrium()
@@ -176,6 +211,10 @@ class TwoPhase(Dendrites):
     name: ClassVar[str] = "two-phase"
     equation: ClassVar[str] = "dh_i = h^l_i - h^f_i, h_i = (1 - mu) f_i(h_{i-1}) + mu g_i(h_{i+1})"
     source: ClassVar[str] = "Meulemans 2019, eq. 6.35"
+
+    def credit(self, network, feedback, batch):
+        trace, _, updates = self.lesson(network, self.taught(network, feedback, batch))
+        return Credit(batch, trace, updates, self.feedback_step(network, feedback, batch))
 
     def signals(self, taught):
         return taught.d

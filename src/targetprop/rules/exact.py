@@ -17,11 +17,12 @@ import equinox as eqx
 from jaxtyping import Array, Float
 
 from ..errors import ConfigError, check_positive
-from ..feedback.inverses import Automatic, Inverse, follow_inverses, init_inverses, inverse_displacement
+from ..feedback.inverses import Automatic, Inverse, init_inverses, inverse_displacement, update_inverses
 from ..networks.activations import Activation, inverse_quotient
 from ..networks.invertible import inverted_layers
-from ..networks.network import Network, Trace
-from ._base import Rule, Updates
+from ..networks.network import Network
+from ..networks.requirements import Requirement
+from .contract import Minibatch, Rule, Updates
 
 Gamma = float | tuple[float, ...] | None
 Gain = Callable[[Activation, Float[Array, "batch n"]], Any]
@@ -39,8 +40,7 @@ def propagate_inverses(
     method: Inverse,
     network: Network,
     states: tuple[Any, ...],
-    trace: Trace,
-    output_update: Float[Array, "batch n_L"],
+    batch: Minibatch,
     gamma: Any,
     gain: Gain,
 ) -> Updates:
@@ -51,9 +51,9 @@ def propagate_inverses(
     denses = inverted_layers(network, onto=gamma is not None)
     if isinstance(gamma, tuple) and len(gamma) != len(denses):
         raise ConfigError(f"--gamma has {len(gamma)} numbers for {len(denses)} layers: give one, or one for each of 2 .. L.")
-    updates, scale = [output_update], 1.0
+    updates, scale = [batch.output_update], 1.0
     for i in range(len(denses) - 1, -1, -1):
-        layer, point, activation = network.layers[i + 1], trace.points[i + 1], denses[i].activation
+        layer, point, activation = network.layers[i + 1], batch.trace.points[i + 1], denses[i].activation
         scale = scale * _of_layer(gamma, i)
         moved = gain(activation, point.a) * updates[-1]
         da = inverse_quotient(activation, point.a, point.h, moved, scale)
@@ -82,18 +82,22 @@ class ExactRule(Rule):
         gamma, _ = self.increment
         return init_inverses(self.inverse, network, onto=gamma is not None)
 
-    def target_updates(self, network, feedback, trace, output_update):
-        return propagate_inverses(self.inverse, network, feedback, trace, output_update, *self.increment)
+    @property
+    def requires(self):
+        return frozenset({Requirement.INVERTIBLE_LAYERS})
 
-    def follow(self, before, after, feedback, lesson):
-        return follow_inverses(self.inverse, before, after, feedback, lesson.trace)
+    def target_updates(self, network, feedback, batch):
+        return propagate_inverses(self.inverse, network, feedback, batch, *self.increment)
+
+    def post_update(self, before, after, feedback, credit):
+        return update_inverses(self.inverse, before, after, feedback, credit.trace)
 
 
 class TargetPropExact(ExactRule):
     """Target propagation with the exact inverses of the layers: `dh_i = f_{i+1}^{-1}(h_{i+1} + dh_{i+1}) - h_i`
     (Ahmad et al. 2020, equations 4 and 5).
 
-    `inverse` is how the inverse weights are had.
+    `inverse` is how the inverse weights are computed.
     """
 
     inverse: Inverse = Automatic()
@@ -114,7 +118,7 @@ class ITP(ExactRule):
 
     `gamma` is one number for all layers or a tuple `gamma_2 .. gamma_L`; `None` is the limit of vanishing `gamma`, the
     inverse of the linearized network, where activations with a bounded image serve too. `inverse` is how the inverse
-    weights are had.
+    weights are computed.
     """
 
     gamma: Gamma = 1e-3

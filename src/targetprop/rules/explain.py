@@ -8,9 +8,12 @@ import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping
+from typing import Any
 
 from .._packaged import beside
-from ._base import Rule
+from .contract import Rule
+from .registry import NamedRule
+from .target_propagation import TargetPropagation
 
 _FILES = beside(__name__, "explanations")
 
@@ -63,13 +66,27 @@ class Explanation:
     references: tuple[str, ...]
 
 
-def explain(rule: type[Rule]) -> Explanation:
-    """The explanation of a rule. One that is not built in has its equation, and the steps that all rules share.
+def explain(rule: Rule | NamedRule) -> Explanation:
+    """The explanation of a rule. One without a file has its equation, those of its parts if it is composed of such, and the
+    steps that all rules share.
 
     Raises `ValueError` for a file with a step that is not one of `STEPS`, `TypeError` for one with an unknown field.
     """
     file = _FILES.joinpath(f"{rule.name}.toml")
-    return _explanation(rule, **(tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}))
+    if file.is_file():
+        return _explanation(rule, **tomllib.loads(file.read_text("utf-8")))
+    return _explanation(rule, **(_of_parts(rule) if isinstance(rule, TargetPropagation) else {}))
+
+
+def _of_parts(rule: TargetPropagation) -> dict[str, Any]:
+    """What the parts of a combination say of it."""
+    mapping, loss = rule.mappings.equation, rule.learner.equation
+    kind, learner = type(rule.mappings).__name__, type(rule.learner).__name__
+    said = {"equations": [{"says": "feedback mapping", "formula": mapping, "source": kind}], "steps": {}}
+    if loss:
+        said["equations"].append({"says": "feedback loss", "formula": loss, "source": learner})
+        said["steps"]["feedback"] = f"gradient of {loss.removeprefix('L_i = ')} by the parameters of g_i"
+    return said
 
 
 def _explanation(rule, *, summary="", equations=(), steps=None, local=(), not_local=(), symbols=None, references=()):
@@ -107,7 +124,7 @@ def bibliography() -> dict[str, str]:
     return {match[1]: match[0] for match in re.finditer(r"^@\w+\{([^,\s]+),$.*?^\}$", text, flags=re.MULTILINE | re.DOTALL)}
 
 
-def citations(rule: type[Rule]) -> dict[str, str]:
+def citations(rule: Rule | NamedRule) -> dict[str, str]:
     """The BibTeX entries of a rule by key, the most important first; none for a rule without an explanation.
 
     Raises `KeyError` for a reference that is not in the bibliography.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._linear_algebra import solve
 from ..errors import check_positive
 from ..feedback.gauss_newton import Solver, Tikhonov, output_jacobians
-from ._base import Rule
+from .contract import Rule
 
 
 class GaussNewtonTargets(Rule):
@@ -28,19 +28,19 @@ class GaussNewtonTargets(Rule):
     equation: ClassVar[str] = "dh_i = J_i^T (J_i J_i^T + lambda I)^{-1} dh_L"
     source: ClassVar[str] = "Meulemans et al. 2020, Conditions 2 and S3"
 
-    def target_updates(self, network, feedback, trace, output_update):
-        v = output_update.reshape(output_update.shape[0], -1)
-        hidden = (self.solver(jacobian, v, i) for i, jacobian in enumerate(output_jacobians(trace), start=1))
-        shaped = (dh.reshape(h.shape) for dh, h in zip(hidden, trace.h[1:-1], strict=True))
-        return (*shaped, output_update)
+    def target_updates(self, network, feedback, batch):
+        v = batch.output_update.reshape(batch.output_update.shape[0], -1)
+        hidden = (self.solver(jacobian, v, i) for i, jacobian in enumerate(output_jacobians(batch.trace), start=1))
+        shaped = (dh.reshape(h.shape) for dh, h in zip(hidden, batch.h[1:-1], strict=True))
+        return (*shaped, batch.output_update)
 
 
 class GeneralizedGaussNewtonTargets(Rule):
     """`dh_i = (J_i^T H_L J_i + lambda I)^{-1} J_i^T dh_L` per sample, with `H_L` the Hessian of the output loss
     (Meulemans et al. 2020, equations 187 and 196).
 
-    `H_L` is the trace's `curvature`; a trace without a loss has the one of the squared error, with which the targets are
-    Gauss-Newton targets. It may be singular, as that of softmax with cross-entropy is: what is solved is the equal form
+    A minibatch without a loss has the curvature of the squared error, with which the targets are Gauss-Newton targets.
+    `H_L` may be singular, as that of softmax with cross-entropy is: what is solved is the equal form
     `J_i^T (H_L J_i J_i^T + lambda I)^{-1} dh_L`, of size `n_L`. `damping` is `lambda`, and must be positive.
     """
 
@@ -54,12 +54,12 @@ class GeneralizedGaussNewtonTargets(Rule):
     equation: ClassVar[str] = "dh_i = (J_i^T H_L J_i + lambda I)^{-1} J_i^T dh_L"
     source: ClassVar[str] = "Meulemans et al. 2020, eq. 187"
 
-    def target_updates(self, network, feedback, trace, output_update):
+    def target_updates(self, network, feedback, batch):
         hidden = []
-        for jacobian, h in zip(output_jacobians(trace), trace.h[1:-1], strict=True):
+        for jacobian, h in zip(output_jacobians(batch.trace), batch.h[1:-1], strict=True):
             gram = jnp.einsum("bik,bjk->jbi", jacobian, jacobian)  # J J^T, one column after the other
-            curved = jnp.moveaxis(jax.vmap(trace.curvature)(gram), 0, -1)
+            curved = jnp.moveaxis(jax.vmap(batch.curvature)(gram), 0, -1)
             damped = curved + self.damping * jnp.eye(curved.shape[-1], dtype=curved.dtype)
-            solved = solve(damped, output_update)
+            solved = solve(damped, batch.output_update)
             hidden.append(jnp.einsum("bmn,bm->bn", jacobian, solved).reshape(h.shape))
-        return (*hidden, output_update)
+        return (*hidden, batch.output_update)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ..dynamics.gradient_flow import AtActivity, Flow, LocalCost, QuadraticCost, Start
 from ..dynamics.integrators import Euler, Integrator
-from ._base import Lesson, Rule
+from .contract import Credit, Rule
 
 
 class GradientTargets(Rule):
@@ -29,22 +29,26 @@ class GradientTargets(Rule):
     equation: ClassVar[str] = "dh_i = y_i(T) - h_i, dy_i/dt = -dC_{i+1}/dy_i"
     source: ClassVar[str] = "Farias and Maziero 2018"
 
-    def target_updates(self, network, feedback, trace, output_update):
-        updates = [output_update]
+    @property
+    def iterative(self):
+        return True
+
+    def target_updates(self, network, feedback, batch):
+        updates = [batch.output_update]
         for i in range(network.depth - 1, 0, -1):
-            updates.append(self.integrator.displacement(*self._flow(network, trace, updates[-1], i), i))
+            updates.append(self.integrator.displacement(*self._flow(network, batch.trace, updates[-1], i), i))
         return tuple(reversed(updates))
 
-    def lesson(self, network, feedback, trace, output_update, *, key):
+    def credit(self, network, feedback, batch):
         """Each hidden layer descends its own cost (equation 5); with the quadratic cost that is its target update."""
-        *hidden, last = self.target_updates(network, feedback, trace, output_update)
-        descents = (self.cost.descent(h, dh) for h, dh in zip(trace.h[1:-1], hidden, strict=True))
-        return Lesson(trace, (*descents, last))
+        *hidden, last = self.target_updates(network, feedback, batch)
+        descents = (self.cost.descent(h, dh) for h, dh in zip(batch.h[1:-1], hidden, strict=True))
+        return Credit(batch, batch.trace, (*descents, last), None)
 
-    def complaints(self, network, feedback, trace, output_update):
-        above = output_update
+    def advice(self, network, feedback, batch):
+        above = batch.output_update
         for i in range(network.depth - 1, 0, -1):
-            flow, start = self._flow(network, trace, above, i)
+            flow, start = self._flow(network, batch.trace, above, i)
             complaint = self.integrator.complaint(flow, start, i)
             if complaint is not None:
                 return [complaint]  # the layers below follow this target

@@ -1,26 +1,17 @@
-"""From target updates to parameter gradients."""
+"""From target updates to the gradients of the network's parameters."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-from jax.core import Tracer
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array
 
-from ..errors import ConfigError, UserError
-from ..feedback.reconstruction import FeedbackStep, NoiseDraw
-from ..losses import Loss, Target
-from ..networks.network import Network, Trace, parameters
-from . import ReconstructingRule, Rule, Updates
+from ..errors import ConfigError
+from ..networks.layers import parameters
+from ..networks.network import Network, Trace
 
 Layers = tuple[int, ...] | None
-
-
-def output_update(loss: Loss, h: Float[Array, "batch n_L"], target: Target, stepsize: Any) -> Float[Array, "batch n_L"]:
-    """`dh_L = -stepsize * e_L` per sample (Meulemans et al. 2020, equation 2); never divided by the batch size."""
-    return -stepsize * loss.error(h, target)
 
 
 def local_gradients(network: Network, trace: Trace, updates: Sequence[Array], trainable: Layers = None) -> Network:
@@ -59,76 +50,3 @@ def trainable_parameters(network: Network, trainable: Layers = None) -> Any:
 
 def _trains(trainable: Layers, layer: int) -> bool:
     return trainable is None or layer in trainable
-
-
-class MinibatchStep(NamedTuple):
-    """What a rule makes of one minibatch: the target updates `dh_1 .. dh_L`, the gradients of the forward parameters (in the
-    structure of `parameters(network)`), and what the feedback learns, or `None`."""
-
-    updates: Updates
-    gradients: Network
-    feedback: FeedbackStep | None
-
-
-def minibatch_step(
-    rule: Rule,
-    network: Network,
-    feedback: Any,
-    loss: Loss,
-    x: Array,
-    target: Target,
-    stepsize: Any = 1.0,
-    noise: NoiseDraw | None = None,
-    *,
-    key: PRNGKeyArray | None = None,
-) -> MinibatchStep:
-    """What a rule computes on one minibatch from given weights, feedback parameters and noise, just as a training step does:
-    for comparison with another implementation, number by number.
-
-    **Arguments:** `network` and `feedback`, with any values written into them (`feedback` has the structure of
-    `rule.init(network, key=...)`; `equinox.tree_at` exchanges arrays); `x`, shape `(batch, ...)`, and `target`; `stepsize`,
-    of the output update `-stepsize * e_L` per sample; `noise`, one displacement per hidden layer, standard deviation
-    included, `NoiseDraw([sigma * eps_1, ..])`, and with the regularizer `OutputNoise` one of the output as its `probe`,
-    without which the feedback learns nothing here; `key`, for a rule whose targets depend on chance.
-
-    Conventions: local losses are `1/2 ||dh_i||^2` averaged over the batch; reconstruction losses sum over the layer and
-    average over the batch. Raises `TypeError` for noise with a rule that does not learn from noise, or noise that is no
-    `NoiseDraw`; `ConfigError` for noise of other shapes than the activities, or where the feedback is missing; `UserError`
-    for concrete numbers of which the rule makes no finite targets.
-    """
-    if feedback is None and jax.tree.leaves(eqx.filter_eval_shape(rule.init, network, key=jax.random.key(0))):
-        raise ConfigError(f"{rule.name} has feedback parameters: start from rule.init(network, key=...).")
-    trace = rule.settle(network, feedback, network.trace(x)).with_loss(loss, target)
-    dh = output_update(loss, trace.output, target, stepsize)
-    lesson = rule.lesson(network, feedback, trace, dh, key=jax.random.key(0) if key is None else key)
-    _check_finite(rule, network, feedback, trace, dh, lesson.updates)
-    gradients = local_gradients(network, lesson.trace, lesson.updates)
-    if noise is None:
-        return MinibatchStep(lesson.updates, gradients, None)
-    if not isinstance(rule, ReconstructingRule):
-        raise TypeError(f"{type(rule).__name__} learns nothing from noise: leave out `noise`.")
-    _check_noise(rule, trace, noise)
-    arrays = jax.tree.map(jnp.asarray, noise)
-    return MinibatchStep(lesson.updates, gradients, rule.feedback_step(network, feedback, trace, arrays))
-
-
-def _check_noise(rule: ReconstructingRule, trace: Trace, noise: NoiseDraw) -> None:
-    if not isinstance(noise, NoiseDraw):
-        raise TypeError(f"The noise is a {type(noise).__name__}: write NoiseDraw([..]) with an array per hidden layer.")
-    expected = jax.eval_shape(lambda: rule.draw(trace, jax.random.key(0)))
-    for what, given, wanted in (
-        ("displacements of the hidden layers", list(noise.layers), list(expected.layers)),
-        ("probe, a displacement of the output,", noise.probe, expected.probe),
-    ):
-        shapes, right = jax.tree.map(jnp.shape, given), jax.tree.map(jnp.shape, wanted)
-        if shapes != right:
-            raise ConfigError(f"The noise's {what} must have the shapes {right} for {rule.name}, not {shapes}.")
-
-
-def _check_finite(rule, network, feedback, trace, output_update, updates):
-    if any(isinstance(dh, Tracer) for dh in updates):
-        return
-    bad = [str(i) for i, dh in enumerate(updates, start=1) if not jnp.all(jnp.isfinite(dh))]
-    if bad:
-        why = "; ".join(rule.complaints(network, feedback, trace, output_update))
-        raise UserError(f"The target updates of layer {', '.join(bad)} are not finite: {why or 'use smaller parameters'}.")

@@ -29,7 +29,7 @@ def seed_list(seeds: Seeds) -> list[int]:
 def recipe_list(recipe: Any, members: int) -> list[Recipe]:
     """One recipe for each member: a recipe for all of them, or theirs. Raises `TypeError` for anything else."""
     if isinstance(recipe, str | Rule):
-        what = repr(recipe) if isinstance(recipe, str) else f"tp.{type(recipe).__name__}(..)"
+        what = repr(recipe) if isinstance(recipe, str) else "rule"
         raise TypeError(f"A {type(recipe).__name__} is no recipe: write tp.recipe({what}).")
     recipes = [recipe] * members if isinstance(recipe, Recipe) or not isinstance(recipe, Iterable) else list(recipe)
     for each in recipes:

@@ -83,7 +83,7 @@ class Ensemble:
         )
         one = self.member(0)
         loss, score = _on_leading_units(loss, score, one.state.network, dataset)
-        self.task = Task(loss, score, recipe.batch_size, recipe.trainable)
+        self.task = Task(loss, score, recipe.batch_size, recipe.trainable, recipe.update_mask)
         self.trained_maps = count_trained_maps(one.hyperparameters.rule, one.state.network, one.state.feedback)
         self.alive = np.ones(len(seeds), bool)
 
@@ -113,11 +113,11 @@ class Ensemble:
             good, bad = (middle, bad) if healthy(health, index) else (good, middle)
         health = jax.tree.map(lambda leaf: np.asarray(leaf)[index], self._advance(before, at, start, bad)[1])
         last_good = before._replace(state=self._advance(before, at, start, bad - 1)[0])
-        return bad - 1, health, self._complaints(last_good, at, bad - 1, index)
+        return bad - 1, health, self._advice(last_good, at, bad - 1, index)
 
-    def complaints(self, at: Pass, step: int, index: int) -> Sequence[str]:
+    def advice(self, at: Pass, step: int, index: int) -> Sequence[str]:
         """What the rule of member `index` says about the minibatch of a step of a pass that is still to be done."""
-        return self._complaints(self.members, at, step, index)
+        return self._advice(self.members, at, step, index)
 
     def restore(self, saved: Member, index: int) -> None:
         """Put member `index` back to where it stood in `saved`, and train it no further."""
@@ -140,9 +140,9 @@ class Ensemble:
         found = [program.diagnose(self.task, probe, member, self.data, *where) for member in members]
         return jax.tree.map(lambda *values: np.stack(values), *found)
 
-    def _complaints(self, members: Member, at: Pass, step: int, index: int) -> Sequence[str]:
+    def _advice(self, members: Member, at: Pass, step: int, index: int) -> Sequence[str]:
         where = [jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, step)]
-        return program.complaints(self.task, _one(members, index), self.data, *where)
+        return program.advice(self.task, _one(members, index), self.data, *where)
 
     def _advance(self, members: Member, at: Pass, start: int, stop: int):
         epoch, index, first, last = (jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop))

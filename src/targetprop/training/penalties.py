@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..errors import check_not_negative
-from ..networks.network import Dense
+from ..networks.layers import Dense
 
 Weight = Float[Array, "outputs inputs"]
 

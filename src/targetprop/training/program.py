@@ -15,9 +15,11 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ..diagnostics.probe import Probe, Sample
-from ..networks.network import Network, parameters
-from ..rules import CHOICE, Rule
-from ..rules.updates import local_gradients, output_update, trainable_parameters
+from ..networks.layers import parameters
+from ..networks.network import Network
+from ..rules.contract import Example, assign, prepare
+from ..rules.updates import local_gradients, trainable_parameters
+from .masks import UPDATE_MASK
 from .penalties import penalized
 from .state import NOISE, ORDER, Data, Hyperparameters, Member, State, Task, stream
 
@@ -36,23 +38,25 @@ def step(
     """One minibatch. Forward and feedback gradients are taken at the same parameters, then both are updated; with
     `joint=False` the feedback alone is."""
     rule, network, feedback = hyperparameters.rule, state.network, state.feedback
-    trace = rule.settle(network, feedback, network.trace(x)).with_loss(task.loss, y)
+    example = Example(task.loss, x, y, hyperparameters.stepsize, key)
     totals = state.totals
     if not joint:
-        learned = rule.feedback_gradients(network, feedback, trace, key=key)
+        learned = rule.feedback_step(network, feedback, prepare(rule, network, feedback, example))
     else:
-        error = output_update(task.loss, trace.output, y, hyperparameters.stepsize)
-        lesson, learned = rule.learn(network, feedback, trace, error, key=key)
-        gradients = local_gradients(network, lesson.trace, lesson.updates, task.trainable)
+        credit = assign(rule, network, feedback, example)
+        learned, output = credit.feedback, credit.batch.output
+        gradients = local_gradients(network, credit.trace, credit.updates, task.trainable)
         trained = trainable_parameters(network, task.trainable)
         gradients = penalized(hyperparameters.penalty, gradients, trained)
-        chosen = rule.chosen(network, key=jax.random.fold_in(key, CHOICE))
-        moved, optimizer = _apply(hyperparameters.optimizer, gradients, state.optimizer, network, trained, chosen)
-        network, feedback = rule.follow(network, moved, feedback, lesson)
+        mask = None
+        if task.update_mask is not None:
+            mask = task.update_mask(network.depth, jax.random.fold_in(key, UPDATE_MASK))
+        moved, optimizer = _apply(hyperparameters.optimizer, gradients, state.optimizer, network, trained, mask)
+        network, feedback = rule.post_update(network, moved, feedback, credit)
         state = dataclasses.replace(state, network=network, feedback=feedback, optimizer=optimizer)
         totals = totals._replace(
-            loss=totals.loss + jnp.mean(task.loss.value(trace.output, y)),
-            score=totals.score + jnp.mean(task.score(trace.output, y)),
+            loss=totals.loss + jnp.mean(task.loss.value(output, y)),
+            score=totals.score + jnp.mean(task.score(output, y)),
         )
     if learned is not None:
         feedback, optimizer = _apply(
@@ -63,11 +67,11 @@ def step(
     return eqx.tree_at(lambda s: s.totals, state, totals)
 
 
-def _apply(optimizer, gradients, state, tree, trained, chosen=None):
+def _apply(optimizer, gradients, state, tree, trained, mask=None):
     updates, state = optimizer.transform().update(gradients, state, trained)
-    if chosen is not None:
+    if mask is not None:
         layers = tuple(
-            jax.tree.map(lambda u, moves=moves: moves * u, u) for u, moves in zip(updates.layers, chosen, strict=True)
+            jax.tree.map(lambda u, moves=moves: moves * u, u) for u, moves in zip(updates.layers, mask, strict=True)
         )
         updates = eqx.tree_at(lambda tree: tree.layers, updates, layers)
     return eqx.apply_updates(tree, updates), state
@@ -211,19 +215,19 @@ def diagnose(
     """What a probe finds at one member, on the minibatch of a step that is still to be done."""
     network, numbers = member.state.network, member.hyperparameters
     x, y = _minibatch(task, network, data, _order(member, epoch, index), step)
-    return probe(Sample.take(numbers.rule, network, member.state.feedback, task.loss, x, y, numbers.stepsize))
+    example = Example(task.loss, x, y, numbers.stepsize, jax.random.key(0))
+    return probe(Sample.take(numbers.rule, network, member.state.feedback, example))
 
 
-def complaints(task: Task, member: Member, data: Data, epoch: Array, index: Array, step: Array) -> Sequence[str]:
-    """What the rule has to say about the minibatch of a step that is still to be done. Not compiled; nothing is computed for
-    a rule that never complains."""
+def advice(task: Task, member: Member, data: Data, epoch: Array, index: Array, step: Array) -> Sequence[str]:
+    """What the rule says about the minibatch of a step that is still to be done. Not compiled; nothing is computed for a
+    rule whose targets are not found by iteration."""
     rule, network = member.hyperparameters.rule, member.state.network
-    if type(rule).complaints is Rule.complaints:
+    if not rule.iterative:
         return ()
     x, y = _minibatch(task, network, data, _order(member, epoch, index), step)
-    trace = rule.settle(network, member.state.feedback, network.trace(x)).with_loss(task.loss, y)
-    error = output_update(task.loss, trace.output, y, member.hyperparameters.stepsize)
-    return rule.complaints(network, member.state.feedback, trace, error)
+    example = Example(task.loss, x, y, member.hyperparameters.stepsize, jax.random.key(0))
+    return rule.advice(network, member.state.feedback, prepare(rule, network, member.state.feedback, example))
 
 
 def over_members(one: Callable, *members: Any) -> Any:

@@ -8,7 +8,8 @@ import tyro
 from ..errors import check_positive
 from ..losses import Loss
 from ..networks.architectures import MLP, Architecture
-from ..rules import Rule
+from ..rules import Preset, Rule
+from .masks import UpdateMask
 from .optimizers import Adam, Optimizer
 from .penalties import Penalty
 from .schedule import Schedule
@@ -46,12 +47,15 @@ class Recipe:
     """Samples taken from the training set for validation; the usual number of the data set unless given."""
     trainable: tuple[int, ...] | None = None
     """Layers that learn, 1 the first; all unless given."""
+    update_mask: UpdateMask | None = None
+    """Which of them move in a step; all unless given."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point type."""
 
     def __post_init__(self):
         if not isinstance(self.rule, Rule):
-            hint = f"write {self.rule.__name__}()" if isinstance(self.rule, type) else "give an object of one"
+            named = isinstance(self.rule, type | Preset)
+            hint = f"write {self.rule.__name__}()" if named else "give an object of one"
             raise TypeError(f"{self.rule!r} is no rule: {hint}.")
         check_positive(self, "stepsize", "batch_size")
 

@@ -16,7 +16,7 @@ from ..diagnostics import Probe
 from ..diagnostics.averages import Averages
 from ..diagnostics.complaints import complaints, movement
 from ..errors import ConfigError
-from ..networks.network import parameters
+from ..networks.layers import parameters
 from .arguments import Seeds, check_data, recipe_list, seed_list
 from .checkpoint import CHECKPOINT, load_checkpoint, load_header, save_checkpoint
 from .ensemble import Ensemble, healthy
@@ -159,7 +159,7 @@ class _Loop:
     def _warn(self) -> None:
         """Pass on what the rule has to say about the first minibatch."""
         for index, result in enumerate(self.results):
-            for complaint in self.ensemble.complaints(self.passes[0], 0, index):
+            for complaint in self.ensemble.advice(self.passes[0], 0, index):
                 LOGGER.warning("seed %d: %s", result.seed, complaint)
 
     def _run_pass(self, number: int, bar: ProgressBar, interruption: "_Interruption") -> bool:

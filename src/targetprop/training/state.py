@@ -8,9 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..losses import Loss, Score
-from ..networks.network import Network, parameters
-from ..rules import Rule
+from ..networks.layers import parameters
+from ..networks.network import Network
+from ..rules.contract import Minibatch, Rule
 from ..rules.updates import Layers, trainable_parameters
+from .masks import UpdateMask
 from .optimizers import Optimizer
 from .penalties import Penalty
 
@@ -44,13 +46,14 @@ class State(eqx.Module):
 
 
 class Task(eqx.Module):
-    """What is learned: an output loss, how a test set is scored, the minibatch size, and the layers that are trained (1 is
-    the first; `None` is all of them)."""
+    """What is learned: an output loss, how a test set is scored, the minibatch size, the layers that are trained (1 is the
+    first; `None` is all of them), and which of them move in a step (`None`: all in each)."""
 
     loss: Loss
     score: Score
     batch_size: int = eqx.field(static=True)
     trainable: Layers = eqx.field(static=True, default=None)
+    update_mask: UpdateMask | None = None
 
 
 class Data(NamedTuple):
@@ -102,13 +105,14 @@ def initial_state(network: Network, hyperparameters: Hyperparameters, seed: Arra
 
 
 def count_trained_maps(rule: Rule, network: Network, feedback: Any) -> int:
-    """How many feedback losses the rule reports on this network; 0 where its feedback is fixed."""
+    """How many feedback losses the rule reports on this network; 0 where its feedback does not learn."""
+    if not rule.learns_feedback:
+        return 0
 
     def losses(rule, network, feedback):
         x = jnp.zeros((1, *network.input_shape), network.dtype)
-        trace = rule.settle(network, feedback, network.trace(x))
-        step = rule.feedback_gradients(network, feedback, trace, key=jax.random.key(0))
-        return None if step is None else step.losses
+        trace = rule.equilibrium(network, feedback, network.trace(x))
+        batch = Minibatch(trace, jnp.zeros_like(trace.output), key=jax.random.key(0))
+        return rule.feedback_step(network, feedback, batch).losses
 
-    shape = eqx.filter_eval_shape(losses, rule, network, feedback)
-    return 0 if shape is None else shape.shape[0]
+    return eqx.filter_eval_shape(losses, rule, network, feedback).shape[0]

@@ -15,7 +15,8 @@ from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas, legend
 from ...experiments.item import Item, Options, Report, report_cell
 from ...networks.activations import Sigmoid
-from ...networks.network import Dense, Network
+from ...networks.layers import Dense
+from ...networks.network import Network
 from ...training.result import Summary
 
 TAUS = (1.0, 4.0, 16.0)

@@ -20,9 +20,10 @@ from ...dynamics.teachers import Injected
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
 from ...experiments.item import Item, Options, Report, report_cell
-from ...feedback.backward import ExactInverses
+from ...feedback.mappings import ExactInverses
 from ...networks.activations import Identity
-from ...networks.network import Dense, Network, Trace
+from ...networks.layers import Dense
+from ...networks.network import Network, Trace
 from ...training.result import Summary
 
 DEPTHS, NU, WIDTH, BATCH = (2, 3, 5, 8), 0.2, 8, 4

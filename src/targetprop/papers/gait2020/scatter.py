@@ -18,7 +18,7 @@ from ...losses import LeadingLoss, SquaredError
 from ...networks.architectures import InitializerName, SquareMLP
 from ...networks.network import Network
 from ...rules import ITP, Backprop, GAITProp, Rule, TargetPropExact
-from ...rules.updates import minibatch_step
+from ...rules.by_numbers import minibatch_step
 from ...training.result import Summary
 
 BATCH, DEPTH, GAMMA, SHOWN = 60, 4, 1e-3, 400

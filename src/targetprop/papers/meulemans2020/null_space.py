@@ -18,8 +18,8 @@ from ...experiments.figures import COLORS, canvas, curve, legend
 from ...experiments.item import EpochOptions, Item, Report, plus_minus, report_cell
 from ...losses import SquaredError
 from ...networks.architectures import MLP
-from ...rules import DTP, DDTPLinear, Rule
-from ...rules.updates import output_update
+from ...rules import Minibatch, Rule, ddtp_linear, dtp
+from ...rules.contract import output_update
 from ...training.ensemble import Ensemble
 from ...training.optimizers import Adam
 from ...training.recipe import Recipe
@@ -27,7 +27,7 @@ from ...training.result import Summary
 from ...training.schedule import Schedule
 from ...training.state import Member
 
-METHODS = {"dtp-pretrained": ("DTP (pre-trained)", DTP(sigma=0.01)), "ddtp-linear": ("DDTP-linear", DDTPLinear(sigma=0.01))}
+METHODS = {"dtp-pretrained": ("DTP (pre-trained)", dtp(sigma=0.01)), "ddtp-linear": ("DDTP-linear", ddtp_linear(sigma=0.01))}
 EPOCHS = 30
 SAMPLES = 400
 WIDTH, OUTPUTS = 6, 2
@@ -87,7 +87,7 @@ def _shares(member: Member, x: Array, y: Array) -> Float[Array, " hidden"]:
     network, numbers = member.state.network, member.hyperparameters
     trace = network.trace(x)
     dh = output_update(SquaredError(), trace.output, y, numbers.stepsize)
-    updates = numbers.rule.target_updates(network, member.state.feedback, trace, dh)
+    updates = numbers.rule.target_updates(network, member.state.feedback, Minibatch(trace, dh))
     return jnp.mean(null_space_shares(network, trace, updates), axis=1)
 
 

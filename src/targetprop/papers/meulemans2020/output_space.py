@@ -21,8 +21,9 @@ from ...feedback.gauss_newton import PseudoInverse, output_jacobians
 from ...losses import SquaredError
 from ...networks.architectures import MLP
 from ...networks.network import Network
-from ...rules import Backprop, GaussNewtonTargets, Rule
-from ...rules.updates import local_gradients, output_update
+from ...rules import Backprop, GaussNewtonTargets, Minibatch, Rule
+from ...rules.contract import output_update
+from ...rules.updates import local_gradients
 from ...training.ensemble import Ensemble
 from ...training.optimizers import SGD
 from ...training.recipe import Recipe
@@ -111,7 +112,7 @@ def directions(network: Network, rule: Rule, x: Array, y: Array) -> Float[Array,
     def one(x, y):
         trace = network.trace(x[None])
         dh = output_update(SquaredError(), trace.output, y[None], 1.0)
-        gradients = local_gradients(network, trace, rule.target_updates(network, None, trace, dh))
+        gradients = local_gradients(network, trace, rule.target_updates(network, None, Minibatch(trace, dh)))
         return output_change(network, x[None], gradients)[0]
 
     return jax.vmap(one)(x, y)

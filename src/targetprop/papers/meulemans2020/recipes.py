@@ -29,19 +29,9 @@ import functools
 from collections.abc import Callable, Sequence
 
 from ..._packaged import beside, read_json
-from ...feedback.reconstruction import WeightDecayPerUnit
+from ...feedback.regularizers import WeightDecayPerUnit
 from ...networks.architectures import CNN, MLP, Architecture
-from ...rules import (
-    DDTPRHL,
-    DTP,
-    DTPDRL,
-    Backprop,
-    DDTPControl,
-    DDTPLinear,
-    DDTPRHLRec,
-    DirectFeedbackAlignment,
-    Rule,
-)
+from ...rules import Backprop, Rule, ddtp_control, ddtp_linear, ddtp_rhl, ddtp_rhl_rec, dfa, dtp, dtpdrl
 from ...training.optimizers import Adam, Optimizer, PerLayer
 from ...training.recipe import Recipe
 from ...training.schedule import Schedule
@@ -178,18 +168,18 @@ def _layerwise_scale(row: dict) -> float:
     return max(row["sigma"], 0.02) ** 2
 
 
-_RHL = _nonlinear(_learning(DDTPRHL, width="size_hidden_fb"))
-_RHL_REC = _nonlinear(_learning(DDTPRHLRec, width="size_hidden_fb"))
-_DTP = _nonlinear(_learning(DTP), _layerwise_scale)
+_RHL = _nonlinear(_learning(ddtp_rhl, width="size_hidden_fb"))
+_RHL_REC = _nonlinear(_learning(ddtp_rhl_rec, width="size_hidden_fb"))
+_DTP = _nonlinear(_learning(dtp), _layerwise_scale)
 
 _METHODS = {
     "bp": _Method(lambda row, scale: Backprop(), epsilon_scale=lambda averaged: 1.0),
-    "dfa": _Method(lambda row, scale: DirectFeedbackAlignment()),
+    "dfa": _Method(lambda row, scale: dfa()),
     "dtp": _DTP,
     "dtp-pretrained": _DTP,
-    "dtpdrl": _nonlinear(_learning(DTPDRL)),
-    "ddtp-linear": _Method(_learning(DDTPLinear)),
-    "ddtp-control": _Method(_learning(DDTPControl)),
+    "dtpdrl": _nonlinear(_learning(dtpdrl)),
+    "ddtp-linear": _Method(_learning(ddtp_linear)),
+    "ddtp-control": _Method(_learning(ddtp_control)),
     "ddtp-rhl": _RHL,
     "ddtp-rhl-extra": _RHL,
     "ddtp-rhl-rec": _RHL_REC,

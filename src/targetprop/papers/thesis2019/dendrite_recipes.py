@@ -7,11 +7,14 @@ theirs, and so they do in square networks, for exact inverses; those keep their 
 of GAIT-prop.
 """
 
+import dataclasses
+
 from ...experiments.defaults import tuned_values
-from ...feedback.backward import ExactInverses, TrainedFeedback
+from ...feedback.learners import NoLearning
+from ...feedback.mappings import ExactInverses, Layerwise
 from ...networks.activations import LeakyReLU
 from ...networks.architectures import MLP, Architecture, SquareMLP
-from ...rules import DTP, RULES, TP, Multiplexing, Rule, SinglePhase, TargetPropExact, TwoPhase
+from ...rules import RULES, Rule, SinglePhase, TargetPropExact, TwoPhase, dtp, multiplexing, tp
 from ...training.optimizers import Adam
 from ...training.penalties import OrthogonalityPenalty
 from ...training.recipe import Recipe
@@ -68,23 +71,22 @@ def _architecture(task: str, hidden: tuple[int, ...], width: int, square: bool) 
 
 def _of_leaky_layers(rule: str) -> Rule:
     """A rule whose mappings have the nonlinearity of the network's layers."""
-    backward = TrainedFeedback(activation=SLOPE)
     rules = {
-        "tp": TP(feedback_activation=SLOPE),
-        "dtp": DTP(feedback_activation=SLOPE),
-        "single-phase": SinglePhase(backward=backward),
-        "two-phase": TwoPhase(backward=backward),
-        "multiplexing": Multiplexing(backward),
+        "tp": tp(feedback_activation=SLOPE),
+        "dtp": dtp(feedback_activation=SLOPE),
+        "single-phase": SinglePhase(mappings=Layerwise(SLOPE)),
+        "two-phase": TwoPhase(mappings=Layerwise(SLOPE)),
+        "multiplexing": multiplexing(feedback_activation=SLOPE),
     }
     return rules.get(rule, RULES[rule]())
 
 
 def _with_exact_inverses(rule: str) -> Rule:
-    backward = ExactInverses()
+    exact = {"mappings": ExactInverses(), "learner": NoLearning()}
     rules = {
         "tp-exact": TargetPropExact(),
-        "single-phase": SinglePhase(backward=backward),
-        "two-phase": TwoPhase(backward=backward),
-        "multiplexing": Multiplexing(backward=backward),
+        "single-phase": SinglePhase(**exact),
+        "two-phase": TwoPhase(**exact),
+        "multiplexing": dataclasses.replace(multiplexing(), **exact),
     }
     return rules.get(rule, RULES[rule]())

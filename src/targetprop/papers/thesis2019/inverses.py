@@ -18,10 +18,11 @@ from ...data.synthetic import robust_gaussian
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
 from ...experiments.item import Item, Options, Report, plus_minus, report_cell
-from ...feedback.inversion import BenIsraelCohen, InverseGradient, InverseLearner
+from ...feedback.learners import BenIsraelCohen, InverseLearner, InverseLoss
 from ...feedback.maps import DenseFeedback, FeedbackMap, InverseFeedback
 from ...networks.activations import Identity, LeakyReLU, Tanh
-from ...networks.network import Dense, Network
+from ...networks.layers import Dense
+from ...networks.network import Network
 from ...training.result import Summary
 
 SLOPE = 0.35
@@ -79,7 +80,7 @@ class InverseLearning(Experiment):
     last: float = 0.008
     iterations: int = 2000
     form: Form = InverseForm()
-    learner: InverseLearner = InverseGradient()
+    learner: InverseLearner = InverseLoss()
     start: float = 0.0
     """`Q` starts at `start W^T / sigma_max^2`, or at random for 0."""
 
@@ -125,7 +126,7 @@ class InverseLearning(Experiment):
 
         def one(q, i):
             x = noise(jax.random.fold_in(key, i), self.batch)
-            step = self.learner.step(network, (self.form.feedback(q),), [x], 1.0)  # pyright: ignore[reportArgumentType]
+            step = self.learner.invert(network, (self.form.feedback(q),), [x])
             (gradient,) = jax.tree.leaves(step.gradients)
             return q - (self.rate + (self.last - self.rate) * i / self.iterations) * gradient, None
 
@@ -158,8 +159,8 @@ PANELS = {
     },
     "expanding layers, 3 to 5": {
         "white": InverseLearning(**EXPANDING),
-        "white, λ = 0.2": InverseLearning(**EXPANDING, learner=InverseGradient(0.2)),
-        "colored, λ = 0.2": InverseLearning(**EXPANDING, color=3, learner=InverseGradient(0.2)),
+        "white, λ = 0.2": InverseLearning(**EXPANDING, learner=InverseLoss(strength=0.2)),
+        "colored, λ = 0.2": InverseLearning(**EXPANDING, color=3, learner=InverseLoss(strength=0.2)),
     },
 }
 AUTOENCODERS = {

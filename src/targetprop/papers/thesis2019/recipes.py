@@ -20,11 +20,11 @@ from typing import Any
 
 from ..._packaged import beside, read_json
 from ...feedback.inverses import RobustShermanMorrison
-from ...feedback.inversion import InverseGradient
 from ...networks.activations import LeakyReLU
 from ...networks.architectures import MLP
 from ...papers.thesis2019 import dendrite_recipes as dendrites
-from ...rules import DTP, DTPAI, TP, TPAI, Backprop, Modified, Randomized, Rule, TargetPropExact
+from ...rules import Backprop, InverseSlopes, Rule, TargetPropExact, dtp, dtp_ai, tp, tp_ai
+from ...training.masks import OneRandomLayer
 from ...training.optimizers import DecayingSGD
 from ...training.recipe import Recipe
 from ...training.schedule import Schedule
@@ -77,7 +77,7 @@ def recipe(name: str) -> Recipe:
     rule = _rule(base, shared)
     steps = schedule["epochs"] * schedule["batches"]
     return Recipe(
-        Randomized(rule) if base != method else rule,
+        rule,
         dataset="student-teacher" if sizes == (6, 6, 6) else f"student-teacher-{place}",
         architecture=MLP(sizes[1:-1], LeakyReLU(shared["negative_slope"]), bias=False),
         stepsize=2.0 if isinstance(rule, Backprop) else 2 * shared["stepsize"],
@@ -87,18 +87,19 @@ def recipe(name: str) -> Recipe:
         batch_size=schedule.get("batch_size", shared["batch_size"]),
         validation=0,
         trainable=(len(sizes) - 1,) if base == "bp-fixed" else None,
+        update_mask=OneRandomLayer() if base != method else None,
     )
 
 
 def _rule(method: str, shared: Mapping[str, Any]) -> Rule:
-    learner, slope = InverseGradient(shared["lambda"]), LeakyReLU(shared["negative_slope"])
+    slope, noise = LeakyReLU(shared["negative_slope"]), {"sigma": shared["sigma"], "strength": shared["lambda"]}
     exact = TargetPropExact(RobustShermanMorrison(shared["threshold"]))
     rules = {
-        "tp-ai": TPAI(sigma=shared["sigma"], learner=learner),
-        "dtp-ai": DTPAI(sigma=shared["sigma"], learner=learner),
-        "original-tp": TP(sigma=0.0, feedback_activation=slope),
-        "original-dtp": DTP(sigma=0.0, feedback_activation=slope),
+        "tp-ai": tp_ai(**noise),
+        "dtp-ai": dtp_ai(**noise),
+        "original-tp": tp(sigma=0.0, feedback_activation=slope),
+        "original-dtp": dtp(sigma=0.0, feedback_activation=slope),
         "tp-ei": exact,
-        "mtp-ei": Modified(exact),
+        "mtp-ei": InverseSlopes(exact),
     }
     return rules.get(method, Backprop())

@@ -21,19 +21,20 @@ from ...diagnostics.decomposition import decompose, sizes
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas, covered, legend, log_scale
 from ...experiments.item import EpochOptions, Item, Report, report_cell
-from ...feedback.inversion import BenIsraelCohen
+from ...feedback.learners import BenIsraelCohen
 from ...feedback.maps import DenseFeedback
 from ...losses import MeanSquaredError, SquaredError
 from ...networks.activations import Identity, LeakyReLU
-from ...networks.network import Dense, Network, Trace
+from ...networks.layers import Dense
+from ...networks.network import Network, Trace
 from ...papers.thesis2019 import recipes as thesis2019
-from ...rules import Backprop
-from ...rules.updates import output_update
+from ...rules import Backprop, Minibatch
+from ...rules.contract import output_update
 from ...training.program import over_members, run_steps
 from ...training.recipe import Recipe
 from ...training.result import Summary
 from ...training.state import Data, Hyperparameters, Member, Split, Task, initial_state
-from ...training.values import set_values
+from ...training.values import get_value, set_values
 from .recipes import RegressionTask
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
@@ -144,14 +145,15 @@ def _measure(member: Member, data: Data) -> dict[str, Array]:
         return found
     trace = network.trace(data.test_x[:MEASURED])
     dh = output_update(SquaredError(), trace.output, data.test_y[:MEASURED], numbers.stepsize)
-    parts = decompose(numbers.rule, network, member.state.feedback, trace, dh)
+    batch = Minibatch(trace, dh)
+    parts = decompose(numbers.rule, network, member.state.feedback, batch)
     off = [reconstruction + taylor for reconstruction, taylor in zip(parts.reconstruction, parts.taylor, strict=True)]
     moved = parts.signal[0] + off[0]
     return found | {
         "approximation": jnp.mean(sizes(tuple(off))[0]),
         "to_signal": _cosine(moved, parts.signal[0]),
         "to_gauss_newton": _cosine(moved, factored_gauss_newton(network, trace, dh)),
-        "to_backprop": _cosine(moved, Backprop().target_updates(network, None, trace, dh)[0]),
+        "to_backprop": _cosine(moved, Backprop().target_updates(network, None, batch)[0]),
     }
 
 
@@ -178,8 +180,8 @@ def _recipe(task: str, method: str) -> Recipe:
     found = thesis2019.recipe(f"{task}/{method.removesuffix(ITERATED)}")
     if not method.endswith(ITERATED):
         return found
-    learner = "rule.rule.learner" if thesis2019.RANDOMIZED in method else "rule.learner"
-    return set_values(found, {learner: BenIsraelCohen(), "feedback_optimizer.learning_rate": ITERATED_RATE})
+    learner = BenIsraelCohen(get_value(found, "rule.learner.noise"))
+    return set_values(found, {"rule.learner": learner, "feedback_optimizer.learning_rate": ITERATED_RATE})
 
 
 def _label(method: str) -> str:

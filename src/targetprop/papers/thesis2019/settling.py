@@ -20,9 +20,11 @@ from ...dynamics.multiplexing import Multiplex, free_bursts
 from ...dynamics.teachers import Held
 from ...experiments.experiment import Experiment, extrapolated
 from ...losses import Loss, Target
-from ...networks.network import Network, Trace, difference
-from ...rules import Dendrites, Multiplexing
-from ...rules.updates import local_gradients, output_update
+from ...networks.layers import difference
+from ...networks.network import Network, Trace
+from ...rules import Dendrites, Minibatch, Rule
+from ...rules.contract import output_update
+from ...rules.updates import local_gradients
 from ...training.ensemble import Ensemble
 from ...training.program import inputs
 from ...training.recipe import Recipe
@@ -78,25 +80,24 @@ def _measure(member: Member, loss: Loss, x: Array, y: Target) -> dict[str, Array
     forward = network.trace(inputs(network, x))
     subject = Subject(network, feedback, forward, output_update(loss, forward.output, y, numbers.stepsize))
     rule, reference = numbers.rule, backprop_gradients(network, forward, subject.dh)
-    if isinstance(rule, Multiplexing):
-        return _measure_channels(rule, subject, reference)
-    assert isinstance(rule, Dendrites)
-    return _measure_mixture(rule, subject, reference)
+    if isinstance(rule, Dendrites):
+        return _measure_mixture(rule, subject, reference)
+    return _measure_channels(rule, subject, reference)
 
 
 def _measure_mixture(rule: Dendrites, subject: Subject, reference: Network) -> dict[str, Array]:
     network, feedback, forward, dh = subject
-    rest = rule.settle(network, feedback, forward)
-    motion = rule.taught(network, feedback, rest, dh).motion
+    batch = Minibatch(rule.equilibrium(network, feedback, forward), dh)
+    motion = rule.taught(network, feedback, batch).motion
     mixtures = jnp.asarray(MIXTURES, dh.dtype)
     signals, errors = lax.map(lambda mu: _sizes(eqx.tree_at(lambda r: r.mu, rule, mu), subject), mixtures)
 
     def under_noise(level, key):
         noise = _noise(key, level, motion.h)
         noisy = eqx.tree_at(lambda m: m.imbalance, motion, noise)
-        taught = rule.taught(network, feedback, rest, dh)._replace(motion=noisy, d=rule.solver.find(noisy).displacements)
-        lesson, _ = rule.learned_from(network, taught)
-        return layer_angles(local_gradients(network, lesson.trace, lesson.updates), reference)
+        taught = rule.taught(network, feedback, batch)._replace(motion=noisy, d=rule.solver.find(noisy).displacements)
+        trace, _, updates = rule.lesson(network, taught)
+        return layer_angles(local_gradients(network, trace, updates), reference)
 
     free = rule.circuit(network, feedback, forward).free(forward)
     return {
@@ -111,19 +112,20 @@ def _measure_mixture(rule: Dendrites, subject: Subject, reference: Network) -> d
 def _sizes(rule: Dendrites, subject: Subject) -> tuple[Array, Array]:
     """The norms of what each hidden layer learns from, without a teacher and what the teacher adds, before scaling."""
     network, feedback, forward, dh = subject
-    rest = rule.settle(network, feedback, forward)
-    taught = rule.taught(network, feedback, rest, dh)
+    batch = Minibatch(rule.equilibrium(network, feedback, forward), dh)
+    taught = rule.taught(network, feedback, batch)
     error = rule.signals(taught._replace(d=jax.tree.map(jnp.zeros_like, taught.d)))
     added = jax.tree.map(jnp.subtract, rule.signals(taught), error)
     return jnp.median(norms(added)[:-1], axis=1), jnp.median(norms(error)[:-1], axis=1)
 
 
-def _measure_channels(rule: Multiplexing, subject: Subject, reference: Network) -> dict[str, Array]:
+def _measure_channels(rule: Rule, subject: Subject, reference: Network) -> dict[str, Array]:
     network, feedback, forward, dh = subject
-    maps = rule.backward.maps(network, feedback, forward)
+    maps = rule.layerwise_maps(network, feedback, forward)
+    assert maps is not None
     multiplex, points = Multiplex(network, maps), free_bursts(maps, forward.output)
     free, taught = multiplex.free(forward.h[0]), multiplex.taught(forward, Held(dh))
-    updates = rule.target_updates(network, feedback, forward, dh)
+    updates = rule.target_updates(network, feedback, Minibatch(forward, dh))
     errors = tuple(point.h - h for point, h in zip(points, forward.h[1:-1], strict=True))
 
     def under_noise(level, key):

@@ -18,9 +18,10 @@ from ...experiments.item import Item, Options, Report, plus_minus, report_cell
 from ...feedback.gauss_newton import PseudoInverse, gauss_newton_update
 from ...losses import SquaredError
 from ...networks.activations import Activation, Identity, LeakyReLU
-from ...networks.network import Dense, Network
-from ...rules import Backprop, Modified, Rule, TargetPropExact
-from ...rules.updates import minibatch_step
+from ...networks.layers import Dense
+from ...networks.network import Network
+from ...rules import Backprop, InverseSlopes, Rule, TargetPropExact
+from ...rules.by_numbers import minibatch_step
 from ...training.result import Summary
 
 START, TEACHER = (1.6, 2.0), (-1.2, -0.4)
@@ -212,7 +213,7 @@ MODIFIED = ToyFigure(
     "leaves `1 - h_0^2` of the way.",
     LeakyReLU(0.1),
     (
-        Method("Modified TP", Modified(TargetPropExact()), 1.0, 200, 2, normalized=True),
-        Method("Modified TP, single samples", Modified(TargetPropExact()), 1.0, 1),
+        Method("Modified TP", InverseSlopes(TargetPropExact()), 1.0, 200, 2, normalized=True),
+        Method("Modified TP, single samples", InverseSlopes(TargetPropExact()), 1.0, 1),
     ),
 )

@@ -1,0 +1,296 @@
+"""What feedback mappings learn, and from what: the learners, to be combined with mappings and a way targets travel."""
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..errors import ConfigError, check_not_negative, check_positive
+from ..networks.layers import Activity, LayerLike, evaluate
+from ..networks.network import Network, Trace
+from .gauss_newton import Root
+from .mappings import LearnedInverses, Mappings
+from .maps import InverseFeedback, Path
+from .noise import Gaussian, LayerNoise, Noise, NoiseDraw, NoiseLoop, average_over_draws, carry_noise
+from .reconstruction import (
+    FeedbackStep,
+    activity_reconstruction,
+    chained_reconstruction,
+    direct_reconstruction,
+    layerwise_reconstruction,
+    perturbed,
+    uncorrected_reconstruction,
+)
+from .regularizers import NO_DECAY, Decay, Regularizer, WeightDecay
+
+
+class Learner(eqx.Module):
+    """What the mappings of a rule learn from a minibatch.
+
+    `equation` is the loss of one mapping; `learns` says whether there is anything to learn.
+    """
+
+    equation: ClassVar[str]
+    learns: ClassVar[bool] = True
+
+    def check(self, mappings: Mappings) -> None:
+        """Raises `ConfigError` with the reason where such mappings cannot learn in this way."""
+        if self.learns and not mappings.plastic:
+            raise ConfigError(
+                f"{type(mappings).__name__} follow the weights and do not learn: give NoLearning() as the learner, not "
+                f"{type(self).__name__}."
+            )
+
+    def draw(self, trace: Trace, key: PRNGKeyArray) -> NoiseDraw | None:
+        """The noise for one step on the batch of `trace`; `None` for a learner without noise."""
+        return None
+
+    @abc.abstractmethod
+    def step(
+        self, network: Network, paths: Sequence[Path], trace: Trace, noise: NoiseDraw | None, root: Root
+    ) -> FeedbackStep | None:
+        """Gradients and losses of the mappings of `paths`, with this noise.
+
+        `root` stands for the metric of the output: displacements of the output enter the feedback multiplied by it.
+        """
+
+    def averaged(
+        self, step: Callable[[NoiseDraw | None], FeedbackStep | None], trace: Trace, key: PRNGKeyArray
+    ) -> FeedbackStep | None:
+        """The step with noise of its own, averaged over the draws that the learner takes."""
+        return step(self.draw(trace, key))
+
+
+class NoLearning(Learner):
+    """The mappings stay as they are: fixed random ones, or exact inverses, which follow the weights by themselves."""
+
+    equation: ClassVar[str] = ""
+    learns: ClassVar[bool] = False
+
+    def step(self, network, paths, trace, noise, root):
+        return None
+
+
+class NoisyLearner(Learner):
+    """A learner whose mappings learn to undo noise on the hidden layers."""
+
+    noise: eqx.AbstractVar[Noise]
+
+    def draw(self, trace, key):
+        return NoiseDraw(self.noise.on_layers(trace, key))
+
+    def step(self, network, paths, trace, noise, root):
+        assert noise is not None  # `draw` gives some
+        return self.noisy_step(network, paths, trace, noise, root)
+
+    @abc.abstractmethod
+    def noisy_step(
+        self, network: Network, paths: Sequence[Path], trace: Trace, noise: NoiseDraw, root: Root
+    ) -> FeedbackStep:
+        """`step` with this noise."""
+
+    def averaged(self, step, trace, key):
+        return average_over_draws(lambda key: step(self.draw(trace, key)), self.noise.samples, key)
+
+
+class Reconstruction(NoisyLearner):
+    """Each mapping learns to rebuild a noisy activity of its layer from what the next layer makes of it (Meulemans et al.
+    2020, equation 39).
+
+    Without noise, `sigma = 0`, it rebuilds the activity itself (Meulemans 2019, equation 4.91).
+    """
+
+    noise: Noise = Gaussian()
+    """Noise on the activities."""
+    regularizer: Decay = NO_DECAY
+    """Penalty on the mappings."""
+
+    equation: ClassVar[str] = "L_i = ||g_i(f_{i+1}(h_i + eps_i)) - (h_i + eps_i)||^2"
+
+    def check(self, mappings):
+        super().check(mappings)
+        _check_layerwise(self, mappings)
+
+    def noisy_step(self, network, paths, trace, noise, root):
+        activities = perturbed(trace, noise.layers)
+        return layerwise_reconstruction(network, _maps(paths), activities, self.regularizer)
+
+
+class InverseLearner(NoisyLearner):
+    """A learner whose mappings learn from white noise on their layer alone to invert the next layer."""
+
+    def check(self, mappings):
+        super().check(mappings)
+        _check_layerwise(self, mappings)
+
+    @abc.abstractmethod
+    def invert(self, network: Network, maps: Sequence[Any], noise: LayerNoise) -> FeedbackStep:
+        """Gradients and losses of the mappings, where `noise[i - 1]` is shaped like the activity of layer `i`."""
+
+    def noisy_step(self, network, paths, trace, noise, root):
+        return self.invert(network, _maps(paths), noise.layers)
+
+
+class InverseLoss(InverseLearner):
+    """Each mapping learns to rebuild white noise on its layer alone from what the next layer makes of it, with a penalty
+    `strength ||Q_i||^2` (Meulemans 2019, equation 4.97 and Algorithm A.8, whose learning rate is twice ours: it leaves out
+    the factor 2 of the gradient).
+
+    For mappings `Q_i s^{-1}(h)` the minimum is `Q_i = W^T (W W^T + strength / sigma^2 I)^{-1}` with `W = W_{i+1}` (Theorem
+    4.7). The penalty holds for the biases of the mappings too.
+    """
+
+    noise: Noise = Gaussian(1.0)
+    """White noise in place of the activities."""
+    strength: float = 0.0
+    """Strength of the penalty, the thesis's `lambda`."""
+
+    equation: ClassVar[str] = "L_i = ||g_i(f_{i+1}(eps_i)) - eps_i||^2 + strength ||Q_i||^2"
+
+    def __check_init__(self):
+        check_not_negative(self, "strength")
+
+    def invert(self, network, maps, noise):
+        decay = eqx.tree_at(lambda decay: decay.strength, NO_DECAY, self.strength)
+        return layerwise_reconstruction(network, maps, noise, decay)
+
+
+class BenIsraelCohen(InverseLearner):
+    """The iteration of Ben-Israel and Cohen, `Q <- 2 Q - Q W Q`, as a step `-(Q W - I) Q` (Meulemans 2019, equation 4.96),
+    estimated from noise: `(g_i(f_{i+1}(x)) - x) (Q_i^T x)^T / sigma^2`, averaged over the batch.
+
+    With a learning rate of 1 and in expectation it is the iteration itself, whose error is squared in each step. It needs a
+    start with `Q W` near enough to a projection, and keeps the row space and the column space of that start. From other
+    spaces than those of `W^T` it does not reach the pseudo-inverse. The losses are those of `InverseLoss`.
+    """
+
+    noise: Noise = Gaussian(1.0)
+    """White noise in place of the activities."""
+
+    equation: ClassVar[str] = "Q_i <- Q_i - (Q_i W_{i+1} - I) Q_i, estimated from noise"
+
+    def check(self, mappings):
+        if not isinstance(mappings, LearnedInverses):
+            raise ConfigError(
+                f"BenIsraelCohen inverts a weight matrix, and {type(mappings).__name__} is of another form: "
+                "use it with LearnedInverses, whose mappings are Q s^{-1}(h)."
+            )
+
+    def invert(self, network, maps, noise):
+        learned = layerwise_reconstruction(network, maps, noise)
+
+        def direction(g: InverseFeedback, layer: LayerLike, x: Activity, gradient: InverseFeedback) -> InverseFeedback:
+            rows = x.reshape(x.shape[0], -1)
+            error = g.linear.at(evaluate(layer, x).a).h - rows
+            step = error.T @ (rows @ g.linear.weight) / (self.noise.sigma**2 * rows.shape[0])
+            return eqx.tree_at(lambda tree: tree.linear.weight, gradient, step)
+
+        each = zip(maps, network.layers[1:], noise, learned.gradients, strict=True)
+        return learned._replace(gradients=tuple(direction(*entries) for entries in each))
+
+
+class LoopLearner(NoisyLearner):
+    """A learner whose noise goes up to the output and comes down again through the feedback."""
+
+    regularizer: eqx.AbstractVar[Any]
+
+    def draw(self, trace, key):
+        noise_key, probe_key = jax.random.split(key)
+        layers = self.noise.on_layers(trace, noise_key)
+        return NoiseDraw(layers, self.regularizer.probe(trace.output, self.noise, probe_key))
+
+    def loop(self, network: Network, trace: Trace, noise: NoiseDraw, root: Root) -> NoiseLoop:
+        """The way of the noise to the output, in the output's metric."""
+        loop = carry_noise(network, trace, noise)
+        return loop._replace(moved=root(loop.moved))
+
+
+class DifferenceReconstruction(LoopLearner):
+    """The difference reconstruction loss: noise on layer `i` goes up to the output, comes down by the feedback with the
+    difference correction, and is to be what it was (Meulemans et al. 2020, equation 9, Algorithms 2 to 4)."""
+
+    noise: Noise = Gaussian(0.05)
+    """Noise on the activities."""
+    regularizer: Regularizer = WeightDecay()
+    """The second term of the loss."""
+
+    equation: ClassVar[str] = "L_i = ||g^diff_i(h_L + J_i eps_i) - (h_i + eps_i)||^2 / sigma^2"
+
+    def __check_init__(self):
+        check_positive(self.noise, "sigma")
+
+    def noisy_step(self, network, paths, trace, noise, root):
+        loop = self.loop(network, trace, noise, root)
+        reconstruction = direct_reconstruction if _direct(paths) else chained_reconstruction
+        return reconstruction(paths, loop, self.noise.sigma, self.regularizer)
+
+
+class UncorrectedReconstruction(LoopLearner):
+    """The plain reconstruction loss through the output, without the difference correction and without `1/sigma^2`
+    (Meulemans et al. 2020, Algorithm 5)."""
+
+    noise: Noise = Gaussian(0.05)
+    """Noise on the activities."""
+    regularizer: Decay = WeightDecay()
+    """Penalty on the mappings."""
+
+    equation: ClassVar[str] = "L_i = ||g_i(h_L + J_i eps_i) - (h_i + eps_i)||^2"
+
+    def check(self, mappings):
+        super().check(mappings)
+        if not mappings.direct:
+            raise ConfigError(
+                f"UncorrectedReconstruction is for mappings straight from the output, not for {type(mappings).__name__}: "
+                "use Reconstruction or DifferenceReconstruction."
+            )
+
+    def noisy_step(self, network, paths, trace, noise, root):
+        return uncorrected_reconstruction(paths, trace, self.loop(network, trace, noise, root), self.regularizer)
+
+
+class ActivityReconstruction(Learner):
+    """Each mapping learns to give the activity of its layer from the activity that it reads, without noise (Meulemans 2019,
+    equations 6.24 and 6.26, whose learning rate is twice ours)."""
+
+    regularizer: Decay = NO_DECAY
+    """Penalty on the mappings."""
+
+    equation: ClassVar[str] = "L_i = ||g_i(h_{i+1}) - h_i||^2"
+
+    def step(self, network, paths, trace, noise, root):
+        return self.reconstruct(_maps(paths), [path.reading.activity for path in paths], trace.h[1:-1])
+
+    def reconstruct(self, maps: Sequence[Any], sources: Sequence[Activity], goals: Sequence[Activity]) -> FeedbackStep:
+        """What the mappings learn where `g_i` reads `sources[i - 1]` and is to give `goals[i - 1]`."""
+        return activity_reconstruction(maps, sources, goals, self.regularizer)
+
+
+def _maps(paths: Sequence[Path]) -> tuple[Any, ...]:
+    return tuple(path.g for path in paths)
+
+
+def _direct(paths: Sequence[Path]) -> bool:
+    return all(path.above == len(paths) + 1 for path in paths)
+
+
+def _check_layerwise(learner: Learner, mappings: Mappings) -> None:
+    if mappings.direct:
+        raise ConfigError(
+            f"{type(learner).__name__} rebuilds an activity from the next layer, and {type(mappings).__name__} reads the "
+            "output: use DifferenceReconstruction or UncorrectedReconstruction."
+        )
+
+
+def ben_israel_cohen(q: Float[Array, "n m"], w: Float[Array, "m n"]) -> Float[Array, "n m"]:
+    """One step of the iteration itself, `2 Q - Q W Q` (Ben-Israel and Cohen 1966; Meulemans 2019, equation 4.96)."""
+    return 2 * q - q @ w @ q
+
+
+def regularized_inverse(w: Float[Array, "m n"], damping: Any) -> Float[Array, "n m"]:
+    """`W^T (W W^T + damping I)^{-1}`, to which the inverse loss leads with `damping = strength / sigma^2` (Meulemans 2019,
+    equation 4.99); `damping` must be positive unless the rows of `W` are independent."""
+    return jnp.linalg.solve(w @ w.T + damping * jnp.eye(w.shape[0], dtype=w.dtype), w).T

@@ -1,0 +1,249 @@
+"""Feedback mappings as parts of a rule: which form they have, what they read, and how they start."""
+
+import abc
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..errors import check_positive
+from ..networks.activations import Activation, Identity, Tanh
+from ..networks.invertible import inverted_layers
+from ..networks.layers import Activity, Dense, Fixed, Layer, LayerLike, Point, parameters
+from ..networks.network import Network, Trace
+from ..networks.requirements import NOTHING, Requirement, Requirements
+from .inverses import Automatic, Inverse, init_inverses, inverse_displacement, update_inverses
+from .maps import FeedbackMaps, Path, direct_maps, direct_paths, feedback_maps, inverse_maps, layerwise_maps, layerwise_paths
+from .readings import ActivityReading, HiddenReading, Reading, RecurrentReading, flat
+
+
+class Mappings(eqx.Module):
+    """The feedback mappings `g_1 .. g_{L-1}` of a network.
+
+    What a kind of mappings is, it declares:
+
+    - `equation`, the form of one mapping;
+    - `direct`, whether the mappings read the output, or else each the layer above;
+    - `plastic`, whether they have parameters that can learn;
+    - `inverting`, the share of a layer's change that `g_i` brings back once `f_{i+1}` has carried it up: 1 for the form of an
+      inverse, 0 where nothing is known of it;
+    - `requires`, what they need of the network.
+    """
+
+    equation: ClassVar[str]
+    direct: ClassVar[bool] = False
+    plastic: ClassVar[bool] = True
+    inverting: ClassVar[float] = 0.0
+    requires: ClassVar[Requirements] = NOTHING
+
+    @abc.abstractmethod
+    def init(self, network: Network, *, key: PRNGKeyArray) -> Any:
+        """Feedback parameters, a pytree. Raises `ConfigError` for a network that these mappings do not fit."""
+
+    @abc.abstractmethod
+    def paths(self, network: Network, feedback: Any, trace: Trace) -> tuple[Path, ...]:
+        """The way down to each hidden layer, for the batch of a trace."""
+
+    def maps(self, network: Network, feedback: Any, trace: Trace) -> tuple[Layer, ...]:
+        """The mappings themselves, for the batch of a trace."""
+        return tuple(path.g for path in self.paths(network, feedback, trace))
+
+    def gradients(self, feedback: Any, gradients: Sequence[Any]) -> Any:
+        """The gradients of the mappings, one after the other, in the structure of `parameters(feedback)`."""
+        return tuple(gradients)
+
+    def post_update(self, before: Network, after: Network, feedback: Any, trace: Trace) -> tuple[Network, Any]:
+        """The network and the feedback once the optimizer has led the network from `before` to `after`, from the activities
+        of `trace`. By default both stay as they are."""
+        return after, feedback
+
+
+class Layerwise(Mappings):
+    """`g_i(h) = t(Q_i h + c_i)` from layer `i + 1` down to layer `i`, for layers of any shape (Meulemans et al. 2020,
+    equation 3). Weights start Xavier normal, biases at zero."""
+
+    activation: Activation = Tanh()
+    """Nonlinearity `t` of the mappings."""
+
+    equation: ClassVar[str] = "g_i(h) = t(Q_i h + c_i)"
+
+    def init(self, network, *, key):
+        return layerwise_maps(network, self.activation, key=key)
+
+    def paths(self, network, feedback, trace):
+        return layerwise_paths(feedback, trace)
+
+
+class Direct(Mappings):
+    """`g_i(h_L) = t(Q_i h_L + c_i)` from the output straight to layer `i`. Weights start Xavier normal, biases at zero."""
+
+    activation: Activation = Identity()
+    """Nonlinearity `t` of the mappings."""
+
+    equation: ClassVar[str] = "g_i(h_L) = t(Q_i h_L + c_i)"
+    direct: ClassVar[bool] = True
+
+    def init(self, network, *, key):
+        return direct_maps(network, self.activation, key=key)
+
+    def paths(self, network, feedback, trace):
+        return direct_paths(feedback, trace)
+
+
+class RandomHiddenFeedback(NamedTuple):
+    """Direct mappings that share one random hidden layer `u = tanh(R h_L + d)`, which is not trained.
+
+    `maps[i - 1]` leads from the hidden layer to layer `i`; the last one leads to layer `L - 1` from the output itself.
+    """
+
+    hidden: Fixed
+    maps: FeedbackMaps
+
+
+class OnRandomHidden(Mappings):
+    """Direct mappings on a random hidden layer `u = tanh(R h_L + d)`, which is fixed and shared.
+
+    `R` and `d` are uniform on `±1 / sqrt(n_L)`. As in the published experiments, and unlike their equation, the last hidden
+    layer is reached straight from the output, `g_{L-1}(h_L) = t(Q_{L-1} h_L + c_{L-1})`.
+    """
+
+    width: eqx.AbstractVar[int]
+    activation: eqx.AbstractVar[Activation]
+
+    direct: ClassVar[bool] = True
+
+    def __check_init__(self):
+        check_positive(self, "width")
+
+    def init(self, network, *, key):
+        hidden = random_hidden_layer(network, self.width, key=jax.random.fold_in(key, 0))
+        sources = (*self.sources(network), network.shapes[-1])
+        return RandomHiddenFeedback(hidden, feedback_maps(network, sources, self.activation, key=key))
+
+    def paths(self, network, feedback, trace):
+        layer = feedback.hidden.value
+        shared = HiddenReading(layer, layer.at(flat(trace.output)))
+        readings = [*self.readings(shared, trace.h[1:-2]), ActivityReading(trace.output)]
+        return tuple(Path(g, reading, network.depth) for g, reading in zip(feedback.maps, readings, strict=True))
+
+    def gradients(self, feedback, gradients):
+        return parameters(feedback)._replace(maps=tuple(gradients))
+
+    @abc.abstractmethod
+    def sources(self, network: Network) -> Sequence[tuple[int, ...]]:
+        """The shape of what the mappings to the layers `1 .. L-2` read."""
+
+    @abc.abstractmethod
+    def readings(self, shared: HiddenReading, activities: Sequence[Activity]) -> Sequence[Reading]:
+        """What they read, where `shared` is the random hidden layer and `activities` are `h_1 .. h_{L-2}`."""
+
+
+class RandomHidden(OnRandomHidden):
+    """`g_i(h_L) = t(Q_i tanh(R h_L + d) + c_i)` (Meulemans et al. 2020, section 4 and equation 62)."""
+
+    width: int = eqx.field(static=True, default=1024)
+    """Units of the random hidden layer."""
+    activation: Activation = Tanh()
+    """Nonlinearity `t` of the mappings."""
+
+    equation: ClassVar[str] = "g_i(h_L) = t(Q_i tanh(R h_L + d) + c_i), R and d fixed"
+
+    def sources(self, network):
+        return [(self.width,)] * (network.depth - 2)
+
+    def readings(self, shared, activities):
+        return [shared] * len(activities)
+
+
+class RecurrentRandomHidden(OnRandomHidden):
+    """`g_i(h_L, h_i) = t(Q_i tanh(R h_L + d) + S_i h_i + c_i)`: the clean activity `h_i` enters too, so that samples with the
+    same output may have different feedback (Meulemans et al. 2020, equation 63). The weight of a mapping is `[Q_i S_i]`."""
+
+    width: int = eqx.field(static=True, default=1024)
+    """Units of the random hidden layer."""
+    activation: Activation = Tanh()
+    """Nonlinearity `t` of the mappings."""
+
+    equation: ClassVar[str] = "g_i(h_L, h_i) = t(Q_i tanh(R h_L + d) + S_i h_i + c_i), R and d fixed"
+
+    def sources(self, network):
+        return [(self.width + math.prod(shape),) for shape in network.shapes[1:-2]]
+
+    def readings(self, shared, activities):
+        return [RecurrentReading(shared, own) for own in activities]
+
+
+def random_hidden_layer(network: Network, width: int, *, key: PRNGKeyArray) -> Fixed:
+    """`u = tanh(R h_L + d)` with `width` units; `R` and `d` are uniform on `±1 / sqrt(n_L)` and never trained."""
+    outputs = math.prod(network.shapes[-1])
+    bound = outputs**-0.5
+    weight_key, bias_key = jax.random.split(key)
+    weight = jax.random.uniform(weight_key, (width, outputs), network.dtype, -bound, bound)
+    bias = jax.random.uniform(bias_key, (width,), network.dtype, -bound, bound)
+    return Fixed(Dense(weight, bias, Tanh()))
+
+
+class LearnedInverses(Mappings):
+    """`g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i`, of the form of an inverse (Meulemans 2019, section 4.3 and equations 6.23 to 6.26
+    with `t_i = s_{i+1}^{-1}`).
+
+    `Q_i` starts at the pseudo-inverse of `W_{i+1}`; `c_i` is there where layer `i + 1` has a bias. `init` raises `ConfigError`
+    for a layer from the second on that is not dense, or whose activation is not invertible.
+    """
+
+    equation: ClassVar[str] = "g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i"
+    inverting: ClassVar[float] = 1.0
+    requires: ClassVar[Requirements] = frozenset({Requirement.INVERTIBLE_ACTIVATIONS})
+
+    def init(self, network, *, key):
+        return inverse_maps(network)
+
+    def paths(self, network, feedback, trace):
+        return layerwise_paths(feedback, trace)
+
+
+class InvertedLayer(Layer):
+    """`g_i = f_{i+1}^{-1}`, the inverse of `layer` (Meulemans 2019, equation 6.4, whose indices of `W` and `s` are `i + 1`).
+    `origin` is where the layer was evaluated: auxiliary units keep their activity there."""
+
+    layer: LayerLike
+    activation: Activation
+    method: Inverse
+    state: Any
+    origin: Point
+
+    def at(self, x: Activity) -> Point:
+        moved = self.activation.inverse_difference(self.origin.h, x - self.origin.h)
+        below = self.origin.x + inverse_displacement(self.method, self.state, self.layer, self.origin, moved)
+        return Point(x, below, below)
+
+    def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
+        moved = self.activation.inverse_difference(point.x, dx)
+        return inverse_displacement(self.method, self.state, self.layer, self.origin, moved)
+
+
+class ExactInverses(Mappings):
+    """The exact inverses of the layers (Meulemans 2019, section 6.4). For square layers from the second on with activations
+    onto the real line, or auxiliary units. They do not learn: they follow the weights."""
+
+    method: Inverse = Automatic()
+    """How the inverse weights are computed."""
+
+    equation: ClassVar[str] = "g_i = f_{i+1}^{-1}"
+    plastic: ClassVar[bool] = False
+    inverting: ClassVar[float] = 1.0
+    requires: ClassVar[Requirements] = frozenset({Requirement.INVERTIBLE_LAYERS})
+
+    def init(self, network, *, key):
+        return init_inverses(self.method, network)
+
+    def paths(self, network, feedback, trace):
+        layers = zip(network.layers[1:], inverted_layers(network), feedback, trace.points[1:], strict=True)
+        maps = [InvertedLayer(layer, dense.activation, self.method, state, at) for layer, dense, state, at in layers]
+        return layerwise_paths(maps, trace)
+
+    def post_update(self, before, after, feedback, trace):
+        return update_inverses(self.method, before, after, feedback, trace)

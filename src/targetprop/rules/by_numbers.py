@@ -1,0 +1,91 @@
+"""A step from given numbers, for comparison with another implementation."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, PRNGKeyArray
+
+from ..errors import ConfigError, UserError
+from ..feedback.noise import NoiseDraw
+from ..feedback.reconstruction import FeedbackStep
+from ..losses import Loss, Target
+from ..networks.network import Network
+from .contract import Credit, Example, Rule, Updates, assign
+from .updates import local_gradients
+
+
+class MinibatchStep(NamedTuple):
+    """What a rule makes of one minibatch: the target updates `dh_1 .. dh_L`, the gradients of the forward parameters (in the
+    structure of `parameters(network)`), and what the feedback learns, or `None`."""
+
+    updates: Updates
+    gradients: Network
+    feedback: FeedbackStep | None
+
+
+def minibatch_step(
+    rule: Rule,
+    network: Network,
+    feedback: Any,
+    loss: Loss,
+    x: Array,
+    target: Target,
+    stepsize: Any = 1.0,
+    noise: NoiseDraw | None = None,
+    *,
+    key: PRNGKeyArray | None = None,
+) -> MinibatchStep:
+    """What a rule computes on one minibatch from given weights, feedback parameters and noise, just as a training step does:
+    for comparison with another implementation, number by number.
+
+    **Arguments:** `network` and `feedback`, with any values written into them (`feedback` has the structure of
+    `rule.init(network, key=...)`; `equinox.tree_at` exchanges arrays); `x`, shape `(batch, ...)`, and `target`; `stepsize`,
+    of the output update `-stepsize * e_L` per sample; `noise`, one displacement per hidden layer, standard deviation
+    included, `NoiseDraw([sigma * eps_1, ..])`, and with the regularizer `OutputNoise` one of the output as its `probe`,
+    without which the feedback learns nothing here; `key`, for a rule whose targets depend on chance.
+
+    Conventions: local losses are `1/2 ||dh_i||^2` averaged over the batch; reconstruction losses sum over the layer and
+    average over the batch. Raises `TypeError` for noise with a rule that does not learn from noise, or noise that is no
+    `NoiseDraw`; `ConfigError` for noise of other shapes than the activities, or where the feedback is missing; `UserError`
+    for concrete numbers of which the rule makes no finite targets.
+    """
+    if feedback is None and jax.tree.leaves(eqx.filter_eval_shape(rule.init, network, key=jax.random.key(0))):
+        raise ConfigError(f"{rule.name} has feedback parameters: start from rule.init(network, key=...).")
+    example = Example(loss, x, target, stepsize, jax.random.key(0) if key is None else key)
+    if noise is not None:
+        _check_noise(rule, network, feedback, x, noise)
+        example = example._replace(noise=jax.tree.map(jnp.asarray, noise))
+    credit = assign(rule, network, feedback, example)
+    _check_finite(rule, network, feedback, credit)
+    gradients = local_gradients(network, credit.trace, credit.updates)
+    return MinibatchStep(credit.updates, gradients, None if noise is None else credit.feedback)
+
+
+def _check_noise(rule: Rule, network: Network, feedback: Any, x: Array, noise: NoiseDraw) -> None:
+    def needed(x):
+        return rule.draw(rule.equilibrium(network, feedback, network.trace(x)), jax.random.key(0))
+
+    expected = jax.eval_shape(needed, x)
+    if expected is None:
+        raise TypeError(f"{rule.name} learns nothing from noise: leave out `noise`.")
+    if not isinstance(noise, NoiseDraw):
+        raise TypeError(f"The noise is a {type(noise).__name__}: write NoiseDraw([..]) with an array per hidden layer.")
+    for what, given, wanted in (
+        ("displacements of the hidden layers", list(noise.layers), list(expected.layers)),
+        ("probe, a displacement of the output,", noise.probe, expected.probe),
+    ):
+        shapes, right = jax.tree.map(jnp.shape, given), jax.tree.map(jnp.shape, wanted)
+        if shapes != right:
+            raise ConfigError(f"The noise's {what} must have the shapes {right} for {rule.name}, not {shapes}.")
+
+
+def _check_finite(rule: Rule, network: Network, feedback: Any, credit: Credit) -> None:
+    if any(isinstance(dh, Tracer) for dh in credit.updates):
+        return
+    bad = [str(i) for i, dh in enumerate(credit.updates, start=1) if not jnp.all(jnp.isfinite(dh))]
+    if bad:
+        why = "; ".join(rule.advice(network, feedback, credit.batch))
+        raise UserError(f"The target updates of layer {', '.join(bad)} are not finite: {why or 'use smaller parameters'}.")

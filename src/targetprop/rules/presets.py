@@ -1,0 +1,346 @@
+"""Named rules of the family `TargetPropagation`: of which parts they are made."""
+
+import dataclasses
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, ParamSpec
+
+from ..feedback.learners import (
+    ActivityReconstruction,
+    DifferenceReconstruction,
+    InverseLoss,
+    Reconstruction,
+    UncorrectedReconstruction,
+)
+from ..feedback.mappings import Direct, Layerwise, LearnedInverses, RandomHidden, RecurrentRandomHidden
+from ..feedback.metrics import LossCurvature
+from ..feedback.noise import Gaussian
+from ..feedback.regularizers import NO_DECAY, Decay, Regularizer, WeightDecay
+from ..networks.activations import Activation, Tanh
+from .propagation import Difference, Plain, TwoChannels
+from .target_propagation import ABOUT, About, TargetPropagation
+
+Parameters = ParamSpec("Parameters")
+TANH, WEIGHT_DECAY = Tanh(), WeightDecay()
+
+
+class Preset(Generic[Parameters]):
+    """A named rule: a function that returns its parts, with the rule's name, equation and source.
+
+    The parameters of the function are the rule's short hyperparameters. Each of them becomes one field of the parts, as it
+    stands.
+    """
+
+    def __init__(self, build: Callable[Parameters, TargetPropagation], name: str):
+        self._build, self.name = build, name
+        functools.update_wrapper(self, build)
+
+    def __call__(self, *args: Parameters.args, **values: Parameters.kwargs) -> TargetPropagation:
+        return dataclasses.replace(self._build(*args, **values), name=self.name)
+
+    @property
+    def equation(self) -> str:
+        """The formula of the target updates."""
+        return ABOUT[self.name].equation
+
+    @property
+    def source(self) -> str:
+        """The papers, with the number of the equation."""
+        return ABOUT[self.name].source
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """The short hyperparameters by name."""
+        return inspect.signature(self._build, eval_str=True).parameters
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What the docstring says of each short hyperparameter."""
+        found = re.findall(r"^- `(\w+)`: (.*?)(?=\n- |\n\n|\Z)", inspect.getdoc(self) or "", re.MULTILINE | re.DOTALL)
+        return {name: " ".join(text.split()) for name, text in found}
+
+    @functools.cached_property
+    def fields(self) -> dict[str, str]:
+        """The dotted name of the field that each short hyperparameter becomes, for example `learner.noise.sigma`."""
+        marks = {name: _fresh(parameter.default, i) for i, (name, parameter) in enumerate(self.parameters.items())}
+        build: Callable[..., TargetPropagation] = self._build
+        values = dict(_fields(build(**marks)))
+        return {name: next(path for path, value in values.items() if value is mark) for name, mark in marks.items()}
+
+
+def _fresh(default: Any, number: int) -> Any:
+    """A value of the type of `default` that is an object of its own."""
+    if isinstance(default, int):
+        return 1_000_000 + number
+    return float(1 + number) if isinstance(default, float) else dataclasses.replace(default)
+
+
+def _fields(part: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for field in dataclasses.fields(part) if dataclasses.is_dataclass(part) else ():
+        value = getattr(part, field.name)
+        yield prefix + field.name, value
+        yield from _fields(value, f"{prefix}{field.name}.")
+
+
+def preset(
+    name: str, *, equation: str, source: str
+) -> Callable[[Callable[Parameters, TargetPropagation]], Preset[Parameters]]:
+    """Make a named rule of a function that returns its parts."""
+    ABOUT[name] = About(equation, source)
+    return lambda build: Preset(build, name)
+
+
+@preset("dfa", equation="dh_i = B_i dh_L", source="Nøkland 2016")
+def dfa() -> TargetPropagation:
+    """Direct feedback alignment: `dh_i = B_i dh_L` with `B_i` fixed and random, the `DFA` of Meulemans et al. 2020."""
+    return TargetPropagation(Direct())
+
+
+@preset("tp", equation="dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i", source="Bengio 2014; Meulemans et al. 2020, eq. 3")
+def tp(
+    sigma: float = 0.1, regularizer: Decay = NO_DECAY, samples: int = 1, feedback_activation: Activation = TANH
+) -> TargetPropagation:
+    """Target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i`, with the reconstruction error left in.
+
+    `g_i(h) = t(Q_i h + c_i)` learns to rebuild activities of its layer that are perturbed by noise.
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the noise that the feedback learns from.
+    - `regularizer`: What keeps the feedback small.
+    - `samples`: Noise draws per step.
+    - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
+    """
+    return TargetPropagation(Layerwise(feedback_activation), Plain(), Reconstruction(Gaussian(sigma, samples), regularizer))
+
+
+@preset(
+    "dtp",
+    equation="dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})",
+    source="Lee et al. 2015; Meulemans et al. 2020, Algorithm 1",
+)
+def dtp(
+    sigma: float = 0.1, regularizer: Decay = NO_DECAY, samples: int = 1, feedback_activation: Activation = TANH
+) -> TargetPropagation:
+    """Difference target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})` (Meulemans et al. 2020, Algorithm 1).
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the noise that the feedback learns from.
+    - `regularizer`: What keeps the feedback small.
+    - `samples`: Noise draws per step.
+    - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
+    """
+    return TargetPropagation(
+        Layerwise(feedback_activation), Difference(), Reconstruction(Gaussian(sigma, samples), regularizer)
+    )
+
+
+@preset(
+    "dtpdrl",
+    equation="dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1}), g trained through the output",
+    source="Meulemans et al. 2020, Algorithm 2",
+)
+def dtpdrl(
+    sigma: float = 0.05,
+    regularizer: Regularizer = WEIGHT_DECAY,
+    samples: int = 1,
+    feedback_activation: Activation = TANH,
+) -> TargetPropagation:
+    """DTP whose layer-wise mappings learn by the difference reconstruction loss, in a loop through the output (Meulemans et
+    al. 2020, equation 9 and Algorithm 2).
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the noise that the feedback learns from.
+    - `regularizer`: What keeps the feedback small, the second term of the loss.
+    - `samples`: Noise draws per step.
+    - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
+    """
+    learner = DifferenceReconstruction(Gaussian(sigma, samples), regularizer)
+    return TargetPropagation(Layerwise(feedback_activation), Difference(), learner)
+
+
+@preset(
+    "tp-ai",
+    equation="dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i, g_i(h) = Q_i s_{i+1}^{-1}(h)",
+    source="Meulemans 2019, Algorithm A.10",
+)
+def tp_ai(sigma: float = 1.0, strength: float = 0.0, samples: int = 1) -> TargetPropagation:
+    """Target propagation with approximate inverses: `dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i`,
+    `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i` (Meulemans 2019, section 4.3.2, Algorithm A.10).
+
+    `Q_i` starts at the pseudo-inverse of `W_{i+1}`, as in the thesis; `c_i` is there where layer `i + 1` has a bias.
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the white noise that the feedback learns from.
+    - `strength`: Penalty on the mappings, the thesis's `lambda`.
+    - `samples`: Noise draws per step.
+    """
+    return TargetPropagation(LearnedInverses(), Plain(), InverseLoss(Gaussian(sigma, samples), strength))
+
+
+@preset(
+    "dtp-ai",
+    equation="dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1}), g_i(h) = Q_i s_{i+1}^{-1}(h)",
+    source="Meulemans 2019, Algorithm A.12",
+)
+def dtp_ai(sigma: float = 1.0, strength: float = 0.0, samples: int = 1) -> TargetPropagation:
+    """Difference target propagation with approximate inverses: `dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})`,
+    `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i` (Meulemans 2019, section 4.3.3, Algorithm A.12).
+
+    In networks whose widths obey `n_L = .. = n_2 <= n_1`, with `g_i` trained to the end, the targets are those of
+    Gauss-Newton to first order (Theorem 4.9).
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the white noise that the feedback learns from.
+    - `strength`: Penalty on the mappings, the thesis's `lambda`.
+    - `samples`: Noise draws per step.
+    """
+    return TargetPropagation(LearnedInverses(), Difference(), InverseLoss(Gaussian(sigma, samples), strength))
+
+
+@preset(
+    "ddtp-linear",
+    equation="dh_i = Q_i dh_L, Q_i trained through the output",
+    source="Meulemans et al. 2020, Algorithm 3",
+)
+def ddtp_linear(sigma: float = 0.05, regularizer: Regularizer = WEIGHT_DECAY, samples: int = 1) -> TargetPropagation:
+    """DDTP with linear mappings `g_i(h_L) = Q_i h_L + c_i` that learn by the difference reconstruction loss (Meulemans et al.
+    2020, equation 9 and Algorithm 3).
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the noise that the feedback learns from.
+    - `regularizer`: What keeps the feedback small, the second term of the loss.
+    - `samples`: Noise draws per step.
+    """
+    return TargetPropagation(Direct(), Difference(), DifferenceReconstruction(Gaussian(sigma, samples), regularizer))
+
+
+@preset(
+    "ddtp-rhl",
+    equation="dh_i = g_i(h_L + dh_L) - g_i(h_L), g_i(h) = t(Q_i tanh(R h + d) + c_i), R and d fixed",
+    source="Meulemans et al. 2020, Algorithm 3",
+)
+def ddtp_rhl(
+    sigma: float = 0.05,
+    regularizer: Regularizer = WEIGHT_DECAY,
+    samples: int = 1,
+    width: int = 1024,
+    feedback_activation: Activation = TANH,
+) -> TargetPropagation:
+    """DDTP whose mappings sit on a random hidden layer that is fixed and shared (Meulemans et al. 2020, section 4 and equation
+    62). They learn by the difference reconstruction loss, as in Algorithm 3.
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the noise that the feedback learns from.
+    - `regularizer`: What keeps the feedback small, the second term of the loss.
+    - `samples`: Noise draws per step.
+    - `width`: Units of the random hidden layer.
+    - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
+    """
+    learner = DifferenceReconstruction(Gaussian(sigma, samples), regularizer)
+    return TargetPropagation(RandomHidden(width, feedback_activation), Difference(), learner)
+
+
+@preset(
+    "ddtp-rhl-rec",
+    equation="dh_i = g_i(h_L + dh_L, h_i) - g_i(h_L, h_i), g_i(h, k) = t(Q_i tanh(R h + d) + S_i k + c_i)",
+    source="Meulemans et al. 2020, Algorithm 4",
+)
+def ddtp_rhl_rec(
+    sigma: float = 0.05,
+    regularizer: Regularizer = WEIGHT_DECAY,
+    samples: int = 1,
+    width: int = 1024,
+    feedback_activation: Activation = TANH,
+) -> TargetPropagation:
+    """DDTP-RHL with recurrent feedback, `g_i(h_L, h_i) = t(Q_i tanh(R h_L + d) + S_i h_i + c_i)` (Meulemans et al. 2020,
+    equation 63 and Algorithm 4).
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the noise that the feedback learns from.
+    - `regularizer`: What keeps the feedback small, the second term of the loss.
+    - `samples`: Noise draws per step.
+    - `width`: Units of the random hidden layer.
+    - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
+    """
+    learner = DifferenceReconstruction(Gaussian(sigma, samples), regularizer)
+    return TargetPropagation(RecurrentRandomHidden(width, feedback_activation), Difference(), learner)
+
+
+@preset(
+    "ddtp-control",
+    equation="dh_i = Q_i dh_L, Q_i trained through the output without the difference correction",
+    source="Meulemans et al. 2020, Algorithm 5",
+)
+def ddtp_control(sigma: float = 0.05, regularizer: Decay = WEIGHT_DECAY, samples: int = 1) -> TargetPropagation:
+    """The control of DDTP-linear: the same linear mappings and targets, but the reconstruction through the output is plain,
+    without the difference correction and without `1/sigma^2` (Meulemans et al. 2020, Algorithm 5).
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the noise that the feedback learns from.
+    - `regularizer`: What keeps the feedback small.
+    - `samples`: Noise draws per step.
+    """
+    learner = UncorrectedReconstruction(Gaussian(sigma, samples), regularizer)
+    return TargetPropagation(Direct(), Difference(), learner)
+
+
+@preset(
+    "ddtp-ggn",
+    equation="dh_i = Q_i K_L^{-1} dh_L, Q_i trained through the output and K_L^T, K_L K_L^T = H_L",
+    source="Meulemans et al. 2020, eqs. 192 and 195",
+)
+def ddtp_ggn(
+    sigma: float = 0.05, regularizer: Regularizer = WEIGHT_DECAY, curvature_damping: float = 1e-2, samples: int = 1
+) -> TargetPropagation:
+    """DDTP with linear mappings that learn generalized Gauss-Newton targets (Meulemans et al. 2020, supplement D.2).
+
+    With `H_L` the Hessian of the output loss and `K_L K_L^T = H_L + curvature_damping I`, the mappings rebuild the noise
+    from `K_L^T` times the displacement of the output (equation 192), and the targets of the hidden layers set out from
+    `K_L^{-1} dh_L` instead of `dh_L`. Where each sample's optimum is reached,
+    `dh_i = (J_i^T (H_L + curvature_damping I) J_i + lambda I)^{-1} J_i^T dh_L` (equation 196). `K_L` is the symmetric root,
+    taken at the clean output.
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the noise that the feedback learns from.
+    - `regularizer`: What keeps the feedback small, the second term of the loss, with `lambda`.
+    - `curvature_damping`: What is added to the Hessian of the output loss. It must be positive for softmax with
+      cross-entropy, whose Hessian is singular.
+    - `samples`: Noise draws per step.
+    """
+    learner = DifferenceReconstruction(Gaussian(sigma, samples), regularizer)
+    return TargetPropagation(Direct(), Difference(), learner, LossCurvature(curvature_damping))
+
+
+@preset("multiplexing", equation=TwoChannels.equation, source="Meulemans 2019, eq. 6.58")
+def multiplexing(regularizer: Decay = NO_DECAY, feedback_activation: Activation = TANH) -> TargetPropagation:
+    """Learning from the burst probabilities of neurons that multiplex: event rates go up and burst probabilities down, in
+    channels that do not mix (Meulemans 2019, section 6.9).
+
+    Each layer learns how much its burst probability differs between the learning phase, where that of the output is the
+    target, and the free phase, where it is the output's event rate. To first order the reconstruction errors of the
+    feedback cancel, and no mixing makes the signal decay. It is difference target propagation whose mappings are evaluated
+    at the burst probabilities of the free phase in place of the event rates, and that itself where they are linear, or
+    exact inverses. The mappings learn in the free phase, each by itself, that the burst probability is the layer's event
+    rate.
+
+    A probability is between 0 and 1, which takes mappings with `t` the sigmoid, and an event rate is not negative, which
+    takes sigmoid or rectified activations. Nothing here depends on it.
+
+    **Arguments:**
+
+    - `regularizer`: What keeps the feedback small.
+    - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
+    """
+    return TargetPropagation(Layerwise(feedback_activation), TwoChannels(), ActivityReconstruction(regularizer))

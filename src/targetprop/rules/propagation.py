@@ -1,0 +1,89 @@
+"""How targets travel through feedback mappings: with or without the difference correction, or in a channel of their own."""
+
+import abc
+from collections.abc import Sequence
+from typing import ClassVar
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from ..dynamics.multiplexing import free_bursts
+from ..errors import ConfigError
+from ..feedback.mappings import Mappings
+from ..feedback.maps import Path
+from ..feedback.readings import ActivityReading
+from ..networks.network import Trace
+
+OutputUpdate = Float[Array, "batch n_L"]
+
+
+class Propagation(eqx.Module):
+    """How the target updates of the hidden layers follow from the output update."""
+
+    equation: ClassVar[str]
+    corrected: ClassVar[bool] = True  # whether a network without an output update gets no target updates
+
+    def check(self, mappings: Mappings) -> None:
+        """Raises `ConfigError` with the reason where targets cannot travel through such mappings in this way."""
+
+    def paths(self, paths: Sequence[Path], trace: Trace) -> Sequence[Path]:
+        """The paths as the targets take them, from those of the mappings."""
+        return paths
+
+    @abc.abstractmethod
+    def target_updates(self, paths: Sequence[Path], trace: Trace, output_update: OutputUpdate) -> tuple[Array, ...]:
+        """`dh_1 .. dh_{L-1}`."""
+
+
+class Plain(Propagation):
+    """Target propagation: the reconstruction error of the mappings stays in (Meulemans et al. 2020, equation 3)."""
+
+    equation: ClassVar[str] = "dh_i = g_i(h_k + dh_k) - h_i"
+    corrected: ClassVar[bool] = False
+
+    def target_updates(self, paths, trace, output_update):
+        return propagate(paths, output_update, trace.h[1:-1])
+
+
+class Difference(Propagation):
+    """Difference target propagation: the reconstruction error is subtracted (Meulemans et al. 2020, Algorithm 1)."""
+
+    equation: ClassVar[str] = "dh_i = g_i(h_k + dh_k) - g_i(h_k)"
+
+    def target_updates(self, paths, trace, output_update):
+        return propagate(paths, output_update)
+
+
+class TwoChannels(Propagation):
+    """Burst probabilities `p_i` carry the targets down, in a channel apart from the event rates `h_i`; the mappings are
+    evaluated there (Meulemans 2019, equations 6.50 and 6.58, whose `p^f_{i-1}` is a misprint)."""
+
+    equation: ClassVar[str] = "dh_i = g_i(p_{i+1} + dh_{i+1}) - g_i(p_{i+1}), p_i = g_i(p_{i+1}), p_L = h_L"
+
+    def check(self, mappings):
+        if mappings.direct:
+            raise ConfigError(
+                f"Burst probabilities go from layer to layer, and {type(mappings).__name__} reads the output: use Layerwise, "
+                "LearnedInverses or ExactInverses."
+            )
+
+    def paths(self, paths, trace):
+        bursts = free_bursts([path.g for path in paths], trace.output)
+        return tuple(Path(p.g, ActivityReading(at.x), p.above) for p, at in zip(paths, bursts, strict=True))
+
+    def target_updates(self, paths, trace, output_update):
+        return propagate(paths, output_update)
+
+
+def propagate(
+    paths: Sequence[Path], output_update: OutputUpdate, activities: Sequence[Array] | None = None
+) -> tuple[Array, ...]:
+    """`dh_i = g_i(x + dx) - g_i(x)` from the output down, where `x` is what `g_i` reads and `dx` how that moves with the layer
+    above. With the `activities` `h_1 .. h_{L-1}` it is `g_i(x + dx) - h_i`, the reconstruction error left in."""
+    depth = len(paths) + 1
+    updates = {depth: output_update}
+    for i in range(depth - 1, 0, -1):
+        path, point = paths[i - 1], paths[i - 1].point
+        moved = path.g.difference(point, path.reading.displacement(updates[path.above]))
+        updates[i] = moved if activities is None else moved + (point.h - activities[i - 1])
+    return tuple(updates[i] for i in range(1, depth))

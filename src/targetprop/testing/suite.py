@@ -1,0 +1,222 @@
+"""The checks themselves, and their report."""
+
+import dataclasses
+import functools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import ConfigError
+from ..networks.layers import parameters
+from ..rules.contract import Rule
+from .cases import Case, Inputs, Training, ask, distance, image_network, numbers, same, samples
+
+FLOAT32 = 1e-4  # how far float32 may be from float64, relative to the norm of an array
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckResult:
+    """One check: its name, what it says, and what went wrong, if anything did."""
+
+    name: str
+    says: str
+    problem: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What the checks found on a rule."""
+
+    rule: str
+    results: tuple[CheckResult, ...]
+
+    @property
+    def failed(self) -> tuple[CheckResult, ...]:
+        """The checks that do not hold."""
+        return tuple(result for result in self.results if result.problem is not None)
+
+    def __str__(self) -> str:
+        lines = [f"{self.rule}: {len(self.results) - len(self.failed)} of {len(self.results)} checks hold"]
+        for result in self.results:
+            lines.append(f"  {'FAILED' if result.problem else 'ok    '} {result.name}: {result.says}")
+            if result.problem:
+                lines.append(f"         {result.problem}")
+        return "\n".join(lines)
+
+
+class RuleCheckError(AssertionError):
+    """A rule does not keep the contract; the message is the report."""
+
+
+def check_rule(rule: Rule) -> Report:
+    """Run the contract suite on a rule, in the manner of scikit-learn's `check_estimator`.
+
+    The checks use small dense networks that meet the rule's `requires`, and one with layers that are not dense. They take
+    some seconds, most of it for compilation.
+
+    **Arguments:**
+
+    - `rule`: the rule, an object.
+
+    **Returns:** the report of all checks.
+
+    **Raises:** `RuleCheckError` with the whole report where a check fails; `TypeError` for what is not a rule.
+    """
+    if not isinstance(rule, Rule):
+        raise TypeError(f"{rule!r} is not a rule: give an object of a class on targetprop.Rule.")
+    checks = RuleChecks(rule)
+    report = Report(rule.name, tuple(checks.run(name) for name in RuleChecks.names()))
+    if report.failed:
+        raise RuleCheckError(str(report))
+    return report
+
+
+class RuleChecks:
+    """The checks of one rule. Each is a method `check_NAME`, which raises `AssertionError` where the rule does not hold."""
+
+    def __init__(self, rule: Rule):
+        self.rule = rule
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """The names of all checks, in order."""
+        return tuple(name.removeprefix("check_") for name in vars(RuleChecks) if name.startswith("check_"))
+
+    def run(self, name: str) -> CheckResult:
+        """One check. Whatever the rule raises counts as a problem."""
+        method = getattr(self, f"check_{name}")
+        says = " ".join((method.__doc__ or "").split())
+        try:
+            method()
+        except Exception as error:  # noqa: BLE001 (a rule may raise anything)
+            return CheckResult(name, says, f"{type(error).__name__}: {' '.join(str(error).split())}"[:500])
+        return CheckResult(name, says)
+
+    @functools.cached_property
+    def case(self) -> Case:
+        """The rule on a small network."""
+        return Case(self.rule)
+
+    @functools.cached_property
+    def training(self) -> Training:
+        """The rule in training."""
+        return Training(self.rule)
+
+    def check_says_what_it_is(self):
+        """Name, equation, source and documentation are there."""
+        for field in ("name", "equation", "source"):
+            assert isinstance(getattr(self.rule, field), str), f"{field} is not a string"
+            assert getattr(self.rule, field), f"{field} is empty"
+        assert type(self.rule).__doc__, "the class has no docstring"
+
+    def check_shapes(self):
+        """Every target update has the shape and the type of its activity."""
+        case = self.case
+        for outcome, dtype in ((case.single, np.float32), (case.double, np.float64)):
+            for h, updates in ((outcome.h, outcome.updates), outcome.credited):
+                assert isinstance(updates, tuple), "the target updates are not a tuple"
+                wanted, found = [a.shape for a in h[1:]], [dh.shape for dh in updates]
+                assert found == wanted, f"shapes {found}, not {wanted}"
+                types = {dh.dtype for dh in updates}
+                assert types == {np.dtype(dtype)}, f"{types} in a network of {np.dtype(dtype)}"
+            types = {leaf.dtype for leaf in jax.tree.leaves((outcome.gradients, outcome.step))}
+            assert types == {np.dtype(dtype)}, f"gradients of {types} in a network of {np.dtype(dtype)}"
+
+    def check_last_update(self):
+        """The last target update is the output update itself."""
+        np.testing.assert_array_equal(self.case.single.updates[-1], self.case.single.output_update)
+
+    def check_every_layer_moves(self):
+        """Every sample gives every layer a finite target update, and every parameter a gradient."""
+        outcome = self.case.single
+        for dh in (*outcome.updates, *outcome.credited[1]):
+            assert np.all(np.any(np.asarray(dh) != 0, axis=1)), "a sample is given no target"
+        for leaf in jax.tree.leaves(outcome.gradients):
+            assert np.all(np.isfinite(leaf)), "a gradient is not finite"
+            assert np.any(np.asarray(leaf) != 0), "a gradient is zero"
+
+    def check_float32(self):
+        """float32 gives the numbers of float64, up to rounding."""
+        for part in ("updates", "credited", "gradients", "step"):
+            off = distance(getattr(self.case.single, part), getattr(self.case.double, part))
+            assert off <= FLOAT32, f"{part} in float32 are off by {off:.2g}, relative to float64"
+
+    def check_feedback_gradients(self):
+        """What the feedback learns fits its parameters, is finite, and is there just where `learns_feedback` says so."""
+        step = self.case.single.step
+        assert (step is not None) == self.rule.learns_feedback, "learns_feedback and feedback_step do not agree"
+        if step is None:
+            return
+        trained = parameters(self.case.inputs.feedback)
+        assert jax.tree.structure(step.gradients) == jax.tree.structure(trained), "gradients of another structure"
+        for gradient, leaf in zip(jax.tree.leaves(step.gradients), jax.tree.leaves(trained), strict=True):
+            assert (gradient.shape, gradient.dtype) == (leaf.shape, leaf.dtype), "a gradient of another shape or type"
+            assert np.all(np.isfinite(gradient)), "a gradient of the feedback is not finite"
+        assert step.losses.ndim == 1, "losses must have the shape (mappings,)"
+        assert np.all(np.isfinite(step.losses)), "a feedback loss is not finite"
+
+    def check_keys(self):
+        """The same key gives the same result, and another key other noise."""
+        case, rule = self.case, self.rule
+        assert same(rule.init(case.network, key=jax.random.key(2)), case.inputs.feedback), "init depends on more"
+        assert same(ask(case.inputs, case.key), case.single), "the same key gives another result"
+        if case.single.step is not None:
+            noisy = rule.draw(case.network.trace(case.inputs.x), case.key) is not None
+            changed = not same(ask(case.inputs, jax.random.key(3)).step, case.single.step)
+            assert changed == noisy, "draw and feedback_step do not agree on whether there is noise"
+
+    def check_other_layers(self):
+        """Layers that are not dense work too, or are refused by a ConfigError that says what is needed."""
+        network, refused = image_network(), None
+        try:
+            feedback = self.rule.init(network, key=jax.random.key(0))
+        except ConfigError as error:
+            feedback, refused = None, str(error)
+        if refused is not None:
+            assert self.rule.requires, f"refused, though the rule requires nothing: {refused}"
+            assert "layer" in refused.lower(), f"the error does not speak of layers: {refused}"
+            return
+        x, y = numbers(4, 1, 5, 5), jnp.array([0, 2, 1, 1])
+        outcome = ask(Inputs(self.rule, network, feedback, x, y), jax.random.key(0))
+        assert [dh.shape[1:] for dh in outcome.updates] == [(2, 2, 2), (8,), (3,)], "updates of other shapes"
+        assert jax.tree.structure(outcome.gradients) == jax.tree.structure(parameters(network)), "another structure"
+        assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(outcome.step)), "feedback: not finite"
+        for leaf in jax.tree.leaves(outcome.gradients):
+            assert np.all(np.isfinite(leaf)), "a gradient is not finite"
+            assert np.any(np.asarray(leaf) != 0), "a gradient is zero"
+
+    def check_compiles_once(self):
+        """Other numbers in the rule, another learning rate and another seed compile nothing anew, and change the result."""
+        with jax.enable_x64(True):
+            training = self.training
+            reference, before = training.reference.network, training.traces
+            others = [training.member(0, learning_rate=3e-3), training.member(0, scale=0.5), training.member(5)]
+            states = [training.alone(one, samples()) for one in others]
+            assert training.traces == before, "other numbers compile another program"
+            assert not any(same(state.network, reference) for state in states), "other numbers change nothing"
+
+    def check_ensembles(self):
+        """Seeds side by side, under vmap, agree with each alone."""
+        with jax.enable_x64(True):
+            training = self.training
+            members = [training.member(seed) for seed in (0, 1, 2)]
+            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *members)
+            together = eqx.filter(training.batched(stacked, samples()), eqx.is_array)
+            for index, one in enumerate(members):
+                state = jax.tree.map(lambda leaf, index=index: leaf[index], together)
+                off = distance(state, eqx.filter(training.alone(one, samples()), eqx.is_array))
+                assert off <= 1e-9, f"seed {index} is off by {off:.2g} beside others"
+
+    def check_no_leak(self):
+        """Neither test nor validation samples reach the state; labels reach it in training alone."""
+        with jax.enable_x64(True):
+            training, data = self.training, samples()
+            one, reference = training.member(0), training.reference
+            test = data._replace(test_x=jnp.zeros_like(data.test_x), test_y=data.test_y[::-1])
+            validation = data._replace(x=data.x.at[16:].set(0.0), y=data.y.at[16:].set(0))
+            assert same(training.alone(one, test), reference), "test samples reach the state"
+            assert same(training.alone(one, validation), reference), "validation samples reach the state"
+            other_labels = data._replace(y=data.y[::-1])
+            assert not same(training.alone(one, other_labels), reference), "the training labels change nothing"
