@@ -3,7 +3,6 @@
 import functools
 import math
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -193,7 +192,7 @@ def test_linear_channels_are_chains_of_filters():
     x, times = numbers(2, SHORT[0]), jnp.array([0.5, 2.0, 6.0])
     model_ = Multiplex(net, maps)
     taught = model_.taught(net.trace(x), Held(numbers(2, SHORT[-1], seed=2)))
-    follow = eqx.filter_jit(functools.partial(trajectory, solver=diffrax.Tsit5(), tolerance=1e-9))
+    follow = eqx.filter_jit(functools.partial(trajectory, tolerance=1e-9))
     for motion, passed in ((model_.free(x), (1, 2, 3, 5, 4)), (taught, (1, 2, 3, 2, 1))):
         path, rest = follow(motion, times), motion.rest()
         for part, end, n in zip(path, rest, passed, strict=True):

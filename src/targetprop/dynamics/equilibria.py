@@ -3,7 +3,6 @@
 import abc
 from typing import Any
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 from .._linear_algebra import solve
 from ..errors import ConfigError, check_positive
 from ._base import Displacements, Dynamics, norms
+from ._engine import Method, Problem, RungeKutta, at_times, explicit_solver, until
 
 Course = tuple[Float[Array, "..."], ...]  # displacements with a leading axis of times
 
@@ -114,60 +114,26 @@ class Integration(EquilibriumSolver):
 
     tolerance: float = 1e-4
     steps: int = eqx.field(static=True, default=1000)
-    solver: diffrax.AbstractSolver = eqx.field(static=True, default=diffrax.Tsit5())
+    solver: RungeKutta = eqx.field(static=True, default_factory=explicit_solver)
 
     def approach(self, motion):
-        scale = typical_sizes(motion)
+        problem = Problem(motion.velocity, motion.start, typical_sizes(motion))
 
-        def still(t, u, args, **options):
-            return jnp.all(_residual(motion, _times(u, scale)) <= 0.9 * self.tolerance)
+        def at_rest(d):
+            return jnp.all(_residual(motion, d) <= 0.9 * self.tolerance)
 
-        event, precise = diffrax.Event(still), self.tolerance / 100
-        solution = integrate(motion, scale, self.solver, precise, jnp.inf, event=event, max_steps=self.steps, throw=False)
-        assert solution.ys is not None
-        return jax.tree.map(lambda u: u[0], _times(solution.ys, scale))
+        return until(problem, at_rest, Method(self.solver, self.tolerance / 100, self.steps))[0]
 
     def advice(self):
         return "it may rest nowhere: use a smaller mu, train the feedback first, or allow more steps"
 
 
-def trajectory(
-    motion: Dynamics,
-    times: Float[Array, " times"],
-    solver: diffrax.AbstractSolver | None = None,
-    tolerance: Any = 1e-5,
-    **options: Any,
-) -> Course:
+def trajectory(motion: Dynamics, times: Float[Array, " times"], *, tolerance: Any = 1e-5, throw: bool = True) -> Course:
     """The displacements at `times`, in units of `tau`, of a motion that begins at rest at time 0: arrays with a leading axis
-    `times`. `tolerance` is the error per step, relative to the layer's displacement; `options` go to Diffrax. Raises what
-    Diffrax raises where the motion runs off; with `throw=False` what was not reached is infinite."""
-    scale = typical_sizes(motion)
-    saveat = diffrax.SaveAt(ts=times)
-    solution = integrate(motion, scale, solver or diffrax.Tsit5(), tolerance, times[-1], saveat=saveat, **options)
-    assert solution.ys is not None
-    return _times(solution.ys, scale)
-
-
-def integrate(motion: Any, scale: Any, solver: diffrax.AbstractSolver, tolerance: Any, end: Any, **options: Any) -> Any:
-    """Diffrax's solution of `motion`, from its `start` to the time `end` with its `velocity`, in units of `scale`, so that
-    every layer counts alike. State, velocity and `scale` are pytrees of one structure; `options` go to Diffrax."""
-
-    def field(t, u, args):
-        return jax.tree.map(jnp.divide, motion.velocity(_times(u, scale)), scale)
-
-    dtype = jax.tree.leaves(motion.start)[0].dtype
-    precise = jnp.maximum(tolerance, 100 * float(jnp.finfo(dtype).eps))
-    return diffrax.diffeqsolve(
-        diffrax.ODETerm(field),
-        solver,
-        t0=jnp.zeros((), dtype),
-        t1=jnp.asarray(end, dtype),
-        dt0=None,
-        y0=motion.start,
-        stepsize_controller=diffrax.PIDController(rtol=precise, atol=precise),
-        adjoint=diffrax.ForwardMode(),
-        **options,
-    )
+    `times`. `tolerance` is the error per step, relative to the layer's displacement. Raises what Diffrax raises where the
+    motion runs off; with `throw=False` what was not reached is infinite."""
+    problem = Problem(motion.velocity, motion.start, typical_sizes(motion))
+    return at_times(problem, times, Method(explicit_solver(), tolerance), throw=throw)
 
 
 def typical_sizes(motion: Dynamics) -> Displacements:
@@ -176,10 +142,6 @@ def typical_sizes(motion: Dynamics) -> Displacements:
     sizes = (norm / x[0].size ** 0.5 for norm, x in zip(norms(d), d, strict=True))
     positive = [jnp.where(size > 0, size, 1.0) for size in sizes]
     return tuple(size.reshape(-1, *[1] * (x.ndim - 1)) for size, x in zip(positive, d, strict=True))
-
-
-def _times(u: Any, scale: Any) -> Any:
-    return jax.tree.map(jnp.multiply, u, scale)
 
 
 def jacobian(motion: Dynamics, d: Displacements) -> Float[Array, "batch n n"]:

@@ -3,7 +3,6 @@
 import abc
 from typing import Any
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from .._linear_algebra import one_by_one
 from ..errors import ConfigError, check_positive
+from ._engine import Method, Problem, RungeKutta, implicit_solver, until
 from .gradient_flow import Activity, Flow
 
 
@@ -91,7 +91,7 @@ class SteadyState(Integrator):
 
     tolerance: float = 1e-3
     steps: int = eqx.field(static=True, default=4096)
-    solver: diffrax.AbstractSolver = eqx.field(static=True, default=diffrax.Kvaerno5())
+    solver: RungeKutta = eqx.field(static=True, default_factory=implicit_solver)
 
     def __check_init__(self):
         check_positive(self, "tolerance", "steps")
@@ -113,32 +113,15 @@ class SteadyState(Integrator):
         size = jnp.max(jnp.abs(above)) + jnp.max(jnp.abs(start))
         size = jnp.where(size > 0, size, 1.0)
         first = jnp.linalg.norm(flow.velocity(start))
+
+        def at_rest(d):
+            return size * jnp.linalg.norm(flow.velocity(d) / size) <= self.tolerance * first
+
         # explicit steps end up at the edge of stability, where they shake the velocity by a multiple of their own tolerance
-        precise = jnp.maximum(self.tolerance / 100, 100 * jnp.finfo(start.dtype).eps)
-
-        def field(t, u, args):
-            return flow.velocity(size * u) / size
-
-        def still(t, u, args, **options):
-            return size * jnp.linalg.norm(field(t, u, args)) <= self.tolerance * first
-
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(field),
-            self.solver,
-            t0=jnp.zeros((), start.dtype),
-            t1=jnp.full((), jnp.inf, start.dtype),
-            dt0=None,
-            y0=start / size,
-            stepsize_controller=diffrax.PIDController(rtol=precise, atol=precise),
-            event=diffrax.Event(still),
-            adjoint=diffrax.ForwardMode(),
-            max_steps=self.steps,
-            throw=False,
-        )
-        assert solution.ys is not None
-        end = size * solution.ys[0]
+        method = Method(self.solver, self.tolerance / 100, self.steps)
+        end, reached = until(Problem(flow.velocity, start, size), at_rest, method)
         velocity = jnp.linalg.norm(flow.velocity(end)) / jnp.where(first > 0, first, 1.0)
-        return Rest(end[0], velocity, solution.result == diffrax.RESULTS.event_occurred)
+        return Rest(end[0], velocity, reached)
 
     def complaint(self, flow: Flow, start: Activity, layer: int) -> str | None:
         rest = self.follow(flow, start)

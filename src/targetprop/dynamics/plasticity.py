@@ -14,7 +14,6 @@ import abc
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -25,8 +24,9 @@ from ..feedback.backward import Backward
 from ..feedback.maps import DenseFeedback, InverseFeedback
 from ..networks.network import Activity, Dense, Network, Point, parameters
 from ._base import Displacements
+from ._engine import Method, Problem, at_times, explicit_solver
 from .circuit import Circuit, Motion, scaled_up
-from .equilibria import integrate, trajectory, typical_sizes
+from .equilibria import trajectory, typical_sizes
 from .teachers import Teacher
 
 Read = Callable[[Displacements], Any]
@@ -147,11 +147,8 @@ class _Plastic(eqx.Module):
 
     def follow(self, times: Float[Array, " times"], tolerance: Any, steps: int) -> State:
         """The states at `times`, on a leading axis."""
-        scale = self._scale(tolerance)
-        saveat = diffrax.SaveAt(ts=times)
-        solution = integrate(self, scale, diffrax.Tsit5(), tolerance, times[-1], saveat=saveat, max_steps=steps)
-        assert solution.ys is not None
-        return jax.tree.map(jnp.multiply, solution.ys, scale)
+        problem = Problem(self.velocity, self.start, self._scale(tolerance))
+        return at_times(problem, times, Method(explicit_solver(), tolerance, steps))
 
     def _scale(self, tolerance):
         """The size of each part after about the time `tau`, to be multiplied by."""
