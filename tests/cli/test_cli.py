@@ -12,7 +12,7 @@ from targetprop.cli.output import UsageError
 from targetprop.cli.parsing import parse
 from targetprop.cli.train import TrainOptions
 from targetprop.dynamics.equilibria import Newton
-from targetprop.dynamics.plasticity import Along
+from targetprop.dynamics.plasticity import ContinuousPlasticity
 from targetprop.experiments.catalog import recipe
 from targetprop.experiments.sources import recipe_names
 from targetprop.feedback.backward import ApproximateInverses, ExactInverses, TrainedFeedback
@@ -119,12 +119,12 @@ def test_a_rules_inverse_is_one_flag(capfd):
 
 
 def test_objects_within_objects_are_one_flag():
-    flags = "--backward trained:leaky-relu:0.2:weight-decay:0.01 --solver newton:0.001 --plasticity along:5:3"
+    flags = "--backward trained:leaky-relu:0.2:weight-decay:0.01 --solver newton:0.001 --plasticity continuous:5:3"
     default = TrainOptions(recipe("two-phase"))
     options = parse(TrainOptions, default=default, args=flags.split(), verb="train", description="")
     rule = options.recipe.rule
     assert (rule.backward, rule.solver) == (TrainedFeedback(LeakyReLU(0.2), WeightDecay(0.01)), Newton(0.001))
-    assert (rule.plasticity, rule.mu) == (Along(5.0, 3), default.recipe.rule.mu)
+    assert (rule.plasticity, rule.mu) == (ContinuousPlasticity(5.0, 3), default.recipe.rule.mu)
     for text, expected in (
         ("exact", ExactInverses()),
         ("exact:woodbury", ExactInverses(Woodbury())),

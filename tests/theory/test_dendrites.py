@@ -10,7 +10,7 @@ import pytest
 
 from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.equilibria import Newton, Sweeps
-from targetprop.dynamics.teachers import Following
+from targetprop.dynamics.targets import MovingTarget
 from targetprop.feedback.backward import ExactInverses, TrainedFeedback
 from targetprop.feedback.inverses import LUSolve
 from targetprop.feedback.reconstruction import activity_reconstruction
@@ -86,7 +86,7 @@ def unrest(case, mu, h, target):
 
 
 def settled(case, rule, dh):
-    """Activities `h_0 .. h_L` at rest, free and under a teacher."""
+    """Activities `h_0 .. h_L` at rest, free and with a target."""
     feedback = rule.init(case.network, key=KEY) if isinstance(rule.backward, ExactInverses) else case.maps
     rest = rule.settle(case.network, feedback, case.network.trace(case.x))
     return rest, rule.taught(case.network, feedback, rest, dh)
@@ -135,14 +135,14 @@ def test_without_a_target_exact_inverses_leave_the_forward_pass_in_place():
 
 
 @pytest.mark.parametrize("loss", [SquaredError(), SoftmaxCrossEntropy()], ids=["squared", "cross-entropy"])
-def test_output_at_rest_under_a_teacher_that_follows_it(loss):
+def test_output_at_rest_with_a_target_that_follows_it(loss):
     """(6.12), with the error taken where the output has come to: `h_L = f_L(h_{L-1}) - rho stepsize e_L(h_L)`."""
     case, mu, stepsize = trained(), 0.2, 0.5
     target = jnp.array([0, 2, 1]) if isinstance(loss, SoftmaxCrossEntropy) else case.dh
     forward = case.network.trace(case.x)
     circuit = Circuit(case.network, case.maps, Gains.mixing(mu), 0.0)
     rest = circuit.at_rest(forward, EXACT.find(circuit.free(forward)).displacements)
-    motion = circuit.taught(rest, Following(loss, target, stepsize))
+    motion = circuit.with_target(rest, MovingTarget(loss, target, stepsize))
     h = [h + d for h, d in zip(motion.h, EXACT.find(motion).displacements, strict=True)]
     expected = case.network.layers[-1].at(h[-2]).h - mu / (1 - mu) * stepsize * loss.error(h[-1], target)
     np.testing.assert_allclose(h[-1], expected, atol=1e-11)
@@ -150,7 +150,7 @@ def test_output_at_rest_under_a_teacher_that_follows_it(loss):
 
 def test_exact_inverses_make_incremental_targets():
     """(6.9) and (6.13) hold without approximation as `r_i = rho [f_{i+1}^{-1}(f_{i+1}(h_i) + r_{i+1}) - h_i]` for
-    `r_i = h_i - f_i(h_{i-1})`: incremental target propagation with `gamma = rho`, at the activities under the teacher."""
+    `r_i = h_i - f_i(h_{i-1})`: incremental target propagation with `gamma = rho`, at the activities with a target."""
     case, mu = square(), 0.3
     rho, dh = mu / (1 - mu), 0.2 * case.dh
     _, taught = settled(case, exact_rule(mu), dh)
@@ -280,7 +280,7 @@ def test_linear_two_phase_learns_nothing_from_reconstruction_errors():
 
 def test_weight_dynamics_at_the_equilibrium():
     """(6.17) and (6.35), with `h^f_i` where the latter is printed with `h^f_{i-1}`: `D_i (h_i - ..) h_{i-1}^T`, slopes and
-    inputs taken under the teacher."""
+    inputs taken with the target."""
     case, mu = trained(), 0.1
     for kind in (SinglePhase, TwoPhase):
         rule = kind(mu, TrainedFeedback(), EXACT)
@@ -300,7 +300,7 @@ def test_weight_dynamics_at_the_equilibrium():
 
 @pytest.mark.parametrize("kind", [SinglePhase, TwoPhase])
 def test_backward_weights_learn_at_the_equilibrium(kind):
-    """(6.26) under the teacher in the single phase, (6.37) in the free one of two: `2 (g_i(h_{i+1}) - h_i) t'(..)
+    """(6.26) with the target in the single phase, (6.37) in the free one of two: `2 (g_i(h_{i+1}) - h_i) t'(..)
     h_{i+1}^T`, averaged over the batch."""
     case, rule = trained(), kind(0.1, TrainedFeedback(), EXACT)
     rest, taught = settled(case, rule, case.dh)

@@ -9,12 +9,12 @@ import pytest
 from targetprop.dynamics import chain
 from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.equilibria import Integration, Sweeps
-from targetprop.dynamics.stability import stability
-from targetprop.dynamics.teachers import Injected
+from targetprop.dynamics.targets import InjectedCurrent
 from targetprop.feedback.backward import ExactInverses
 from targetprop.networks.activations import Identity
 from targetprop.networks.network import Dense, Network
 from targetprop.rules import TargetPropExact
+from theory.circuit_stability import stability
 
 WIDTH, BATCH = 4, 3
 
@@ -41,8 +41,8 @@ def at_rest(solver, circuit, trace, current):
     """The activities of the free circuit at rest, and how far the current moves them."""
     free = found(solver, circuit.free(trace, echo=False))
     rest = circuit.at_rest(trace, free.displacements)
-    taught = found(solver, circuit.taught(rest, Injected(current)))
-    return rest.h[1:], taught.displacements
+    nudged = found(solver, circuit.with_target(rest, InjectedCurrent(current)))
+    return rest.h[1:], nudged.displacements
 
 
 def relative(one, other):

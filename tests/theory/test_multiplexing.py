@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.dynamics.equilibria import Integration, Sweeps, trajectory
+from targetprop.dynamics.equilibria import Integration, Sweeps
 from targetprop.dynamics.multiplexing import Multiplex
-from targetprop.dynamics.teachers import Clamped, Following, Held
+from targetprop.dynamics.targets import HardTarget, MovingTarget, SoftTarget
+from targetprop.dynamics.trajectories import trajectory
 from targetprop.feedback.backward import ApproximateInverses, ExactInverses, TrainedFeedback
 from targetprop.feedback.maps import layerwise_maps
 from targetprop.feedback.reconstruction import WeightDecay
@@ -68,10 +69,10 @@ def relative(one, other):
 
 
 @eqx.filter_jit
-def rest(net, maps, x, teacher=None):
-    """Both signals at rest: of the free phase from silence, or of the learning phase under a teacher."""
+def rest(net, maps, x, output_target=None):
+    """Both signals at rest: of the free phase from silence, or of the learning phase with a target."""
     model_ = Multiplex(net, maps)
-    motion = model_.free(x) if teacher is None else model_.taught(net.trace(x), teacher)
+    motion = model_.free(x) if output_target is None else model_.with_target(net.trace(x), output_target)
     return motion.signals(motion.rest())
 
 
@@ -108,12 +109,12 @@ def test_the_closed_form_is_the_chain_of_both_mappings(activation, feedback_acti
     for found, expected in zip((*rates, *bursts), (*h[1:], *chain(h[-1])), strict=True):
         assert_close(found, expected)
     error = np.asarray(SquaredError().error(jnp.asarray(h[-1]), y))
-    for teacher, target in (
-        (Held(jnp.asarray(-0.1 * error)), h[-1] - 0.1 * error),
-        (Following(SquaredError(), y, 0.1), h[-1] - 0.1 * error),
-        (Clamped(y), np.asarray(y)),
+    for output_target, target in (
+        (SoftTarget(jnp.asarray(-0.1 * error)), h[-1] - 0.1 * error),
+        (MovingTarget(SquaredError(), y, 0.1), h[-1] - 0.1 * error),
+        (HardTarget(y), np.asarray(y)),
     ):
-        rates, bursts = rest(net, maps, x, teacher)
+        rates, bursts = rest(net, maps, x, output_target)
         for found, expected in zip((*rates, *bursts), (*h[1:], *chain(target)), strict=True):
             assert_close(found, expected)
 
@@ -146,14 +147,14 @@ def test_integration_ends_at_the_closed_form(dtype):
         net, maps, x, push = single((net, maps, x, push))
     model_ = Multiplex(net, maps)
     find = eqx.filter_jit(Integration(tolerance).find)
-    for motion in (model_.free(x), model_.taught(net.trace(x), Held(push))):
+    for motion in (model_.free(x), model_.with_target(net.trace(x), SoftTarget(push))):
         found = find(motion)
         rest = motion.rest()
         assert np.all(found.reached)
         assert {part.dtype for part in found.d} == {jnp.dtype(dtype)}
         for part, expected, bound in zip(found.d, rest, bounds(motion, rest, tolerance), strict=True):
             assert np.linalg.norm(part - expected, axis=1).max() <= bound
-    assert all(np.all(part == 0) for part in found.d[: len(SHORT) - 1]), "the teacher does not reach the event rates"
+    assert all(np.all(part == 0) for part in found.d[: len(SHORT) - 1]), "the target does not reach the event rates"
 
 
 def test_a_target_next_to_the_output_is_not_lost_in_float32():
@@ -162,7 +163,7 @@ def test_a_target_next_to_the_output_is_not_lost_in_float32():
     x, push = numbers(3, SIZES[0]), 1e-6 * numbers(3, SIZES[-1], seed=2)
     expected = Multiplexing().target_updates(net, maps, net.trace(x), push)
     net, maps, x, push = single((net, maps, x, push))
-    motion = Multiplex(net, maps).taught(net.trace(x), Held(push))
+    motion = Multiplex(net, maps).with_target(net.trace(x), SoftTarget(push))
     for dh, exact in zip(motion.changes(motion.rest()).burst_probabilities, expected, strict=True):
         assert relative(dh, exact) < 1e-5
 
@@ -191,7 +192,7 @@ def test_linear_channels_are_chains_of_filters():
     maps = layerwise_maps(net, Identity(), key=jax.random.key(1))
     x, times = numbers(2, SHORT[0]), jnp.array([0.5, 2.0, 6.0])
     model_ = Multiplex(net, maps)
-    taught = model_.taught(net.trace(x), Held(numbers(2, SHORT[-1], seed=2)))
+    taught = model_.with_target(net.trace(x), SoftTarget(numbers(2, SHORT[-1], seed=2)))
     follow = eqx.filter_jit(functools.partial(trajectory, tolerance=1e-9))
     for motion, passed in ((model_.free(x), (1, 2, 3, 5, 4)), (taught, (1, 2, 3, 2, 1))):
         path, rest = follow(motion, times), motion.rest()
@@ -211,8 +212,8 @@ def expanded(net, maps, x, errors, stepsize, output_error):
         eqx.tree_at(lambda g: g.dense.bias, g, (jnp.arctanh(below + r) - above @ g.dense.weight.T)[0])
         for g, r, below, above in zip(maps, errors, h[1:-1], h[2:], strict=True)
     )
-    free = Multiplex(net, maps).taught(trace, Held(0 * output_error))
-    taught = Multiplex(net, maps).taught(trace, Held(-stepsize * output_error))
+    free = Multiplex(net, maps).with_target(trace, SoftTarget(0 * output_error))
+    taught = Multiplex(net, maps).with_target(trace, SoftTarget(-stepsize * output_error))
     updates = Multiplexing().target_updates(net, maps, trace, -stepsize * output_error)
     jacobians = [jax.jacfwd(lambda x, g=g: g.at(x[None]).h[0])(x[0]) for g, x in zip(maps, h[2:], strict=True)]
     changes = taught.changes(taught.rest())

@@ -22,14 +22,14 @@ Tree = Any
 
 
 class Problem(NamedTuple):
-    """The initial value problem `dd/dt = velocity(d)`, `d(0) = start`.
+    """The initial value problem `dd/dt = velocity(d)`, `d(0) = scale * start`.
 
     It is integrated in units of `scale`, so that every part counts alike in the error of a step.
 
     **Arguments:**
 
     - `velocity`: the right-hand side, in units of the time constant.
-    - `start`: the value at time 0, a pytree of arrays.
+    - `start`: the value at time 0 in units of `scale`, a pytree of arrays.
     - `scale`: the typical sizes of `d`, positive, a pytree of the same structure whose arrays
       broadcast against those of `start`.
     """
@@ -125,7 +125,7 @@ def _solve(problem: Problem, method: Method, end: Any, **options: Any) -> Any:
         t0=jnp.zeros((), dtype),
         t1=jnp.asarray(end, dtype),
         dt0=None,
-        y0=jax.tree.map(jnp.divide, problem.start, problem.scale),
+        y0=problem.start,
         stepsize_controller=diffrax.PIDController(rtol=precise, atol=precise),
         adjoint=diffrax.ForwardMode(),
         max_steps=method.steps,
