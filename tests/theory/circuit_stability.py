@@ -1,4 +1,4 @@
-"""Bounds for a circuit at its equilibrium, and its stability there (Meulemans 2019, section 6.7)."""
+"""Stability of a circuit at its equilibrium, and bounds (Meulemans 2019, section 6.7)."""
 
 from typing import NamedTuple
 
@@ -26,9 +26,9 @@ def feedback_error(blocks: Blocks, feedback: Blocks) -> PerMatrix:
 
 
 def kreiss_bound(matrices: Matrices, points: Float[np.ndarray, " points"]) -> PerMatrix:
-    """The largest of `x ||(x I - J)^{-1}||` over some `x > 0`, a lower bound of the transient growth.
+    """The largest of `x ||(x I - J)^{-1}||` for some `x > 0`.
 
-    It is one because `||(x I - J)^{-1}|| <= ∫ exp(-x t) ||exp(t J)|| dt`.
+    It is a lower bound of the transient growth, because `||(x I - J)^{-1}|| <= ∫ exp(-x t) ||exp(t J)|| dt`.
 
     **Arguments:**
 

@@ -126,7 +126,8 @@ class _Plastic(eqx.Module):
         """The size of each part after about the time `tau`."""
         _, d = self.motion.sweep(self.motion.start)
         learned = self.velocity(self.start._replace(d=d))
-        # a reconstruction error is a difference of activities, with their rounding: no step should follow that
+        # a reconstruction error is a difference of activities, with their rounding, which no step
+        # should follow
         known = sum(jnp.mean(h**2) for h in self.motion.h) * jnp.finfo(d[0].dtype).eps / tolerance
         maps = jax.tree.map(lambda size: jnp.maximum(size, self.rates.backward * known), _rms(learned.maps))
         pushed = self.velocity(learned._replace(d=self.motion.start)).d

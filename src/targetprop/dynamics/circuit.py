@@ -179,7 +179,7 @@ class Motion(Dynamics):
         return self.circuit.gains.target * (echoed + self.target.nudge(self.h[-1], d))
 
     def feedforward_change(self, d: Displacements) -> Displacements:
-        """`f_i(h_{i-1} + d_{i-1}) - f_i(h_{i-1})` for the layers 1 .. L. The input stays as it is."""
+        """`f_i(h_{i-1} + d_{i-1}) - f_i(h_{i-1})` for the layers 1 .. L, at a fixed input."""
         layers = zip(self.circuit.network.layers[1:], self.points[1:], d[:-1], strict=True)
         return (jnp.zeros_like(self.h[0]), *(difference(*each) for each in layers))
 

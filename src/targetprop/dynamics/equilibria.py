@@ -167,8 +167,8 @@ def jacobian(motion: Dynamics, d: Displacements) -> Float[Array, "batch n n"]:
     - `motion`: the system.
     - `d`: the displacements at which the Jacobian is taken.
 
-    **Returns:** `tau ∂(dd/dt)/∂d` per sample, with the layers one after the other, `n` units in
-    all.
+    **Returns:** `tau ∂(dd/dt)/∂d` per sample, of shape `(batch, n, n)`. Its rows and columns are
+    the units of the layers 1 .. L, one layer after the other.
     """
     at = _rows(d)
 

@@ -158,7 +158,8 @@ class SteadyState(Integrator):
         def at_rest(d):
             return size * jnp.linalg.norm(flow.velocity(d) / size) <= self.tolerance * first
 
-        # at the edge of their stability, explicit steps change the velocity by more than their tolerance
+        # explicit steps end at the edge of their stability, where the velocity varies by more
+        # than their tolerance
         method = Method(self.solver, self.tolerance / 100, self.steps)
         end, reached = until(Problem(flow.velocity, start / size, size), at_rest, method)
         velocity = jnp.linalg.norm(flow.velocity(end)) / jnp.where(first > 0, first, 1.0)
