@@ -91,8 +91,8 @@ def test_at_any_depth_activities_and_targets_are_those_of_the_chain(depth):
 
 
 def test_what_the_current_moves_are_the_targets_of_target_propagation_times_the_shares():
-    """The current is the displacement that the rule gives the output; the paper's `t_2`, a target, would be told apart from
-    it by the activity of the output."""
+    """The current is the displacement that the rule gives the output. The paper's `t_2`, a target,
+    would differ from it by the activity of the output."""
     depth, nu = 4, 0.2
     circuit, _, trace, current = setting(depth, nu)
     _, moved = at_rest(Sweeps(1e-12), circuit, trace, current)

@@ -192,9 +192,9 @@ def test_linear_channels_are_chains_of_filters():
     maps = layerwise_maps(net, Identity(), key=jax.random.key(1))
     x, times = numbers(2, SHORT[0]), jnp.array([0.5, 2.0, 6.0])
     model_ = Multiplex(net, maps)
-    taught = model_.with_target(net.trace(x), SoftTarget(numbers(2, SHORT[-1], seed=2)))
+    learning = model_.with_target(net.trace(x), SoftTarget(numbers(2, SHORT[-1], seed=2)))
     follow = eqx.filter_jit(functools.partial(trajectory, tolerance=1e-9))
-    for motion, passed in ((model_.free(x), (1, 2, 3, 5, 4)), (taught, (1, 2, 3, 2, 1))):
+    for motion, passed in ((model_.free(x), (1, 2, 3, 5, 4)), (learning, (1, 2, 3, 2, 1))):
         path, rest = follow(motion, times), motion.rest()
         for part, end, n in zip(path, rest, passed, strict=True):
             share = gamma(n, np.asarray(times))[:, None, None]
@@ -213,11 +213,11 @@ def expanded(net, maps, x, errors, stepsize, output_error):
         for g, r, below, above in zip(maps, errors, h[1:-1], h[2:], strict=True)
     )
     free = Multiplex(net, maps).with_target(trace, SoftTarget(0 * output_error))
-    taught = Multiplex(net, maps).with_target(trace, SoftTarget(-stepsize * output_error))
+    learning = Multiplex(net, maps).with_target(trace, SoftTarget(-stepsize * output_error))
     updates = Multiplexing().target_updates(net, maps, trace, -stepsize * output_error)
     jacobians = [jax.jacfwd(lambda x, g=g: g.at(x[None]).h[0])(x[0]) for g, x in zip(maps, h[2:], strict=True)]
-    changes = taught.changes(taught.rest())
-    signals = [motion.signals(motion.rest()).burst_probabilities for motion in (free, taught)]
+    changes = learning.changes(learning.rest())
+    signals = [motion.signals(motion.rest()).burst_probabilities for motion in (free, learning)]
     return h, *signals, changes.burst_probabilities, updates, jacobians
 
 
