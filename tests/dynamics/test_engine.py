@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.dynamics._engine import Method, Problem, at_times, explicit_solver, implicit_solver, until
+from targetprop.dynamics._engine import IntegrationMethod, Problem, at_times, explicit_solver, implicit_solver, until
 from targetprop.dynamics.equilibria import Integration
 from targetprop.dynamics.integrators import SteadyState
 from targetprop.training.provenance import describe
@@ -38,16 +38,16 @@ def test_an_exponential_in_units_of_any_scale():
     for scale in (1.0, 1e-6):
         size = jnp.full((2, 1), scale)
         problem = Problem(lambda d: (-d[0],), (jnp.ones((2, 3)),), (size,))
-        found = at_times(problem, times, Method(explicit_solver(), 1e-10))[0]
+        found = at_times(problem, times, IntegrationMethod(explicit_solver(), 1e-10))[0]
         np.testing.assert_allclose(found, scale * np.exp(-times)[:, None, None] * np.ones((3, 2, 3)), rtol=1e-8)
 
 
 @pytest.mark.usefixtures("float64")
 def test_integration_ends_when_the_condition_holds_or_the_steps_are_used_up():
     problem = Problem(lambda d: -d, jnp.ones(3), jnp.asarray(2.0))
-    end, reached = until(problem, lambda d: jnp.all(d < 0.5), Method(implicit_solver(), 1e-6, 100))
+    end, reached = until(problem, lambda d: jnp.all(d < 0.5), IntegrationMethod(implicit_solver(), 1e-6, 100))
     assert reached
     assert np.all(end < 0.5)
-    end, reached = until(problem, lambda d: jnp.all(d < 0), Method(explicit_solver(), 1e-6, 5))
+    end, reached = until(problem, lambda d: jnp.all(d < 0), IntegrationMethod(explicit_solver(), 1e-6, 5))
     assert not reached
     assert np.all(end > 0)

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from targetprop.dynamics._base import Displacements
-from targetprop.dynamics._engine import Method, Problem, at_times, explicit_solver
+from targetprop.dynamics._engine import IntegrationMethod, Problem, at_times, explicit_solver
 from targetprop.dynamics.circuit import Circuit, Motion, scaled_up
 from targetprop.dynamics.targets import OutputTarget
 from targetprop.dynamics.trajectories import typical_sizes
@@ -120,7 +120,7 @@ class _Plastic(eqx.Module):
     def follow(self, times: Float[Array, " times"], tolerance: Any, steps: int) -> Changes:
         """The changes at `times`, on a leading axis."""
         problem = Problem(self.velocity, self.start, self._scale(tolerance))
-        return at_times(problem, times, Method(explicit_solver(), tolerance, steps))
+        return at_times(problem, times, IntegrationMethod(explicit_solver(), tolerance, steps))
 
     def _scale(self, tolerance):
         """The size of each part after about the time `tau`."""

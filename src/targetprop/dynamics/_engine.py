@@ -39,7 +39,7 @@ class Problem(NamedTuple):
     scale: Tree
 
 
-class Method(NamedTuple):
+class IntegrationMethod(NamedTuple):
     """How a problem is integrated.
 
     **Arguments:**
@@ -71,7 +71,7 @@ def implicit_solver() -> RungeKutta:
     return diffrax.Kvaerno5()
 
 
-def at_times(problem: Problem, times: Float[Array, " times"], method: Method, *, throw: bool = True) -> Tree:
+def at_times(problem: Problem, times: Float[Array, " times"], method: IntegrationMethod, *, throw: bool = True) -> Tree:
     """Integrate a problem to the last of some times.
 
     **Arguments:**
@@ -91,7 +91,9 @@ def at_times(problem: Problem, times: Float[Array, " times"], method: Method, *,
     return _multiplied(solution.ys, problem.scale)
 
 
-def until(problem: Problem, reached: Callable[[Tree], Bool[Array, ""]], method: Method) -> tuple[Tree, Bool[Array, ""]]:
+def until(
+    problem: Problem, reached: Callable[[Tree], Bool[Array, ""]], method: IntegrationMethod
+) -> tuple[Tree, Bool[Array, ""]]:
     """Integrate a problem until a condition holds, or the steps are used up.
 
     **Arguments:**
@@ -111,7 +113,7 @@ def until(problem: Problem, reached: Callable[[Tree], Bool[Array, ""]], method: 
     return end, solution.result == diffrax.RESULTS.event_occurred
 
 
-def _solve(problem: Problem, method: Method, end: Any, **options: Any) -> Any:
+def _solve(problem: Problem, method: IntegrationMethod, end: Any, **options: Any) -> Any:
     import diffrax
 
     def velocity(t, u, args):

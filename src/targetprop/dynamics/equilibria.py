@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from .._linear_algebra import solve
 from ..errors import ConfigError, check_positive
 from ._base import Displacements, Dynamics, norms
-from ._engine import Method, Problem, RungeKutta, explicit_solver, until
+from ._engine import IntegrationMethod, Problem, RungeKutta, explicit_solver, until
 from .trajectories import typical_sizes
 
 
@@ -153,7 +153,7 @@ class Integration(EquilibriumSolver):
         def at_rest(d):
             return jnp.all(_residual(motion, d) <= 0.9 * self.tolerance)
 
-        return until(problem, at_rest, Method(self.solver, self.tolerance / 100, self.steps))[0]
+        return until(problem, at_rest, IntegrationMethod(self.solver, self.tolerance / 100, self.steps))[0]
 
     def advice(self):
         return "it may rest nowhere: use a smaller mu, train the feedback first, or allow more steps"

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 from .._linear_algebra import one_by_one
 from ..errors import ConfigError, check_positive
 from ..networks.network import Activity
-from ._engine import Method, Problem, RungeKutta, implicit_solver, until
+from ._engine import IntegrationMethod, Problem, RungeKutta, implicit_solver, until
 from .gradient_flow import Flow
 
 
@@ -160,7 +160,7 @@ class SteadyState(Integrator):
 
         # explicit steps end at the edge of their stability, where the velocity varies by more
         # than their tolerance
-        method = Method(self.solver, self.tolerance / 100, self.steps)
+        method = IntegrationMethod(self.solver, self.tolerance / 100, self.steps)
         end, reached = until(Problem(flow.velocity, start / size, size), at_rest, method)
         velocity = jnp.linalg.norm(flow.velocity(end)) / jnp.where(first > 0, first, 1.0)
         return Rest(end[0], velocity, reached)

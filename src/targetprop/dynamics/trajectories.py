@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ._base import Displacements, Dynamics, norms
-from ._engine import Method, Problem, at_times, explicit_solver
+from ._engine import IntegrationMethod, Problem, at_times, explicit_solver
 
 Trajectory = tuple[Float[Array, "..."], ...]
 """Displacements with a leading axis of times."""
@@ -28,7 +28,7 @@ def trajectory(motion: Dynamics, times: Float[Array, " times"], *, tolerance: An
     **Raises:** `RuntimeError`, from Diffrax, if `throw` is set.
     """
     problem = Problem(motion.velocity, motion.start, typical_sizes(motion))
-    return at_times(problem, times, Method(explicit_solver(), tolerance), throw=throw)
+    return at_times(problem, times, IntegrationMethod(explicit_solver(), tolerance), throw=throw)
 
 
 def typical_sizes(motion: Dynamics) -> Displacements:
