@@ -9,8 +9,9 @@ from jax.scipy.linalg import expm
 
 from targetprop.dynamics._base import norms
 from targetprop.dynamics.circuit import Circuit, Gains
-from targetprop.dynamics.equilibria import Integration, Newton, Sweeps, jacobian, trajectory
-from targetprop.dynamics.teachers import Clamped, Held
+from targetprop.dynamics.equilibria import Integration, Newton, Sweeps, jacobian
+from targetprop.dynamics.targets import HardTarget, SoftTarget
+from targetprop.dynamics.trajectories import trajectory
 from targetprop.errors import ConfigError
 from targetprop.feedback.mappings import Layerwise
 from targetprop.networks.activations import Identity, LeakyReLU, Tanh
@@ -33,7 +34,7 @@ def _cast(tree, dtype):
 
 @eqx.filter_jit
 def motions(mu=0.2, activation=None, dtype=None, sizes=SIZES, scale=1.0):
-    """A circuit's motion to its free rest, and from there under a teacher."""
+    """A circuit's motion to its free rest, and from there with a target."""
     network = mlp(sizes, activation or Tanh(), key=KEY, dtype=jnp.float32)
     maps = Layerwise(activation or Tanh()).init(network, key=jax.random.key(1))
     numbers = np.random.default_rng(0)
@@ -43,7 +44,7 @@ def motions(mu=0.2, activation=None, dtype=None, sizes=SIZES, scale=1.0):
     circuit = Circuit(network, maps, Gains.mixing(mu), 0.0)
     free = circuit.free(network.trace(x))
     rest = circuit.at_rest(network.trace(x), Newton(1e-6).find(free).d)
-    return free, circuit.taught(rest, Held(dh))
+    return free, circuit.with_target(rest, SoftTarget(dh))
 
 
 find = eqx.filter_jit(lambda solver, motion: solver.find(motion))
@@ -70,7 +71,7 @@ def test_solvers_agree_to_their_tolerance(name, dtype):
 
 @pytest.mark.parametrize("name", SOLVERS)
 def test_float32_reaches_the_rest_of_float64(name):
-    """The signal of the lowest layer is `rho^4` of the teacher's, and keeps its digits."""
+    """The signal of the lowest layer is `rho^4` of the target's, and keeps its digits."""
     mu = 0.01
     single = find(SOLVERS[name](1e-5, 500), motions(mu, dtype=jnp.float32)[1])
     with jax.enable_x64(True):
@@ -94,10 +95,10 @@ def test_a_linear_circuit_follows_the_matrix_exponential():
 def test_the_jacobian_has_the_blocks_of_equation_6_40():
     mu = 0.2
     with jax.enable_x64(True):
-        taught = motions(mu, dtype=jnp.float64)[1]
-        clamped = eqx.tree_at(lambda m: m.teacher, taught, Clamped(taught.h[-1]))
+        nudged = motions(mu, dtype=jnp.float64)[1]
+        hard = eqx.tree_at(lambda m: m.target, nudged, HardTarget(nudged.h[-1]))
         ends = np.cumsum((0, *SIZES[1:]))
-        for motion, corner in ((taught, mu - 1), (clamped, -1.0)):
+        for motion, corner in ((nudged, mu - 1), (hard, -1.0)):
             found = np.asarray(jacobian(motion, jax.tree.map(jnp.zeros_like, motion.h)))[0]
             expected = -np.eye(ends[-1])
             expected[ends[-2] :, ends[-2] :] *= -corner
@@ -110,12 +111,12 @@ def test_the_jacobian_has_the_blocks_of_equation_6_40():
             np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_a_clamped_output_rests_between_prediction_and_target():
+def test_a_hard_target_makes_an_output_that_rests_between_prediction_and_target():
     """(6.3) and (6.5): `h_L = (1 - mu) f_L(h_{L-1}) + mu target`."""
     mu = 0.3
-    taught = motions(mu)[1]
-    target = jnp.ones_like(taught.h[-1])
-    motion = eqx.tree_at(lambda m: m.teacher, taught, Clamped(target))
+    nudged = motions(mu)[1]
+    target = jnp.ones_like(nudged.h[-1])
+    motion = eqx.tree_at(lambda m: m.target, nudged, HardTarget(target))
     h = [h + d for h, d in zip(motion.h, find(Sweeps(), motion).displacements, strict=True)]
     expected = (1 - mu) * motion.circuit.network.layers[-1].at(h[-2]).h + mu * target
     np.testing.assert_allclose(h[-1], expected, rtol=1e-3)
@@ -178,5 +179,5 @@ def test_every_sample_is_judged_by_itself():
     maps = Layerwise(Identity()).init(network, key=KEY)
     maps = eqx.tree_at(lambda m: m[0].dense.weight, maps, jnp.diag(jnp.array([0.5, 30.0])))
     circuit = Circuit(network, maps, Gains.mixing(0.3), 0.0)
-    motion = circuit.taught(network.trace(jnp.ones((2, 2))), Held(jnp.array([[1.0, 0.0], [1.0, 1.0]])))
+    motion = circuit.with_target(network.trace(jnp.ones((2, 2))), SoftTarget(jnp.array([[1.0, 0.0], [1.0, 1.0]])))
     assert find(Sweeps(), motion).reached.tolist() == [True, False]

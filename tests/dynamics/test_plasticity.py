@@ -1,6 +1,5 @@
-"""Weights that learn along with the activities."""
+"""When the weights learn: at the equilibrium, or continuously on the way there."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,87 +10,45 @@ import pytest
 
 import targetprop as tp
 from targetprop.diagnostics.probe import Sample
-from targetprop.dynamics.circuit import Circuit, Gains, Motion
 from targetprop.dynamics.equilibria import Sweeps
-from targetprop.dynamics.plasticity import (
-    Along,
-    AtEquilibrium,
-    Rates,
-    State,
-    learn_in_a_single_phase,
-    learn_in_two_phases,
-)
-from targetprop.dynamics.teachers import Held
+from targetprop.dynamics.plasticity import AtEquilibrium, ContinuousPlasticity
 from targetprop.errors import ConfigError
-from targetprop.feedback.mappings import ExactInverses, Layerwise, LearnedInverses
+from targetprop.feedback.learners import ActivityReconstruction
+from targetprop.feedback.mappings import Layerwise
 from targetprop.feedback.regularizers import WeightDecay
 from targetprop.losses import SquaredError
-from targetprop.networks.activations import Identity, LeakyReLU, Tanh
-from targetprop.networks.convolution import ConvPool
-from targetprop.networks.layers import evaluate, parameters
+from targetprop.networks.activations import Identity, Tanh
 from targetprop.networks.network import Network, mlp
 from targetprop.rules import SinglePhase, TwoPhase
-from targetprop.rules.contract import Minibatch
+from targetprop.rules.contract import Example, Minibatch
 from targetprop.rules.updates import local_gradients
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 SIZES, L, MU, BATCH = (4, 3, 4, 2), 3, 0.2, 3
 KEY = jax.random.key(0)
-FEEDBACK, INVERSES = Layerwise(Tanh(), WeightDecay(0.1)), LearnedInverses(WeightDecay(0.1))
+FEEDBACK, LEARNER = Layerwise(Tanh()), ActivityReconstruction(WeightDecay(0.1))
 
 
 class Case(NamedTuple):
-    """A network and its feedback, a batch, and how the teacher moves the output."""
+    """A network and its feedback, a batch, and how the target moves the output."""
 
     network: Network
     maps: Any
     x: jax.Array
     dh: jax.Array
 
-    def circuit(self, mu=MU) -> Circuit:
-        return Circuit(self.network, self.maps, Gains.mixing(mu), 0.0)
-
-    def free(self, mu=MU) -> Motion:
-        return self.circuit(mu).free(self.network.trace(self.x))
-
-    def taught(self, mu=MU) -> Motion:
-        """From where the forward pass is, with the teacher."""
-        return eqx.tree_at(lambda motion: motion.teacher, self.free(mu), Held(self.dh))
-
 
 @eqx.filter_jit
-def case(dtype=None, backward: Backward = FEEDBACK) -> Case:
-    """The same numbers in any type, but for rounding. Inverses are those of a square network whose units stay away from the
-    kink, and as exact as the type allows."""
-    trained = backward is FEEDBACK
-    sizes, activation = (SIZES, Tanh()) if trained else ((4, 3, 3, 3), LeakyReLU(0.5))
-    network = mlp(sizes, activation, output_activation=Identity() if trained else activation, key=KEY, dtype=jnp.float32)
-    biases = [(0.5 if trained else 3.0) * (-1.0) ** jnp.arange(size, dtype=jnp.float32) for size in sizes[1:]]
+def case(dtype=None) -> Case:
+    """The same numbers in any type, but for rounding."""
+    network = mlp(SIZES, Tanh(), output_activation=Identity(), key=KEY, dtype=jnp.float32)
+    biases = [0.5 * (-1.0) ** jnp.arange(size, dtype=jnp.float32) for size in SIZES[1:]]
     network = eqx.tree_at(lambda n: [layer.bias for layer in n.layers], network, biases)
     numbers = np.random.default_rng(1)
-    x, dh = (jnp.asarray(numbers.normal(size=(BATCH, size)), jnp.float32) for size in (sizes[0], sizes[-1]))
-    drawn = Case(network, backward.init(network, key=jax.random.key(1)) if trained else (), x, dh)
-    made = jax.tree.map(lambda leaf: leaf.astype(dtype or jnp.float64) if eqx.is_inexact_array(leaf) else leaf, drawn)
-    return made if trained else made._replace(maps=backward.init(made.network, key=KEY))
-
-
-@eqx.filter_jit
-def _single(made, mu, rates, times, backward):
-    return learn_in_a_single_phase(made.taught(mu), backward, rates, times, tolerance=1e-9)
-
-
-def single(made, rates, times, mu=MU, backward=FEEDBACK):
-    return _single(made, jnp.asarray(mu, made.x.dtype), rates, times, backward)
-
-
-@eqx.filter_jit
-def double(made, rates, times):
-    return learn_in_two_phases(made.free(), Held(made.dh), FEEDBACK, rates, times, times, tolerance=1e-9)
-
-
-def rates_of(forward, backward, dtype=None) -> Rates:
-    return Rates(*(jnp.asarray(rate, dtype or jnp.float64) for rate in (forward, backward)))
+    x, dh = (jnp.asarray(numbers.normal(size=(BATCH, size)), jnp.float32) for size in (SIZES[0], SIZES[-1]))
+    drawn = Case(network, FEEDBACK.init(network, key=jax.random.key(1)), x, dh)
+    return jax.tree.map(lambda leaf: leaf.astype(dtype or jnp.float64) if eqx.is_inexact_array(leaf) else leaf, drawn)
 
 
 def flat(tree) -> np.ndarray:
@@ -102,178 +59,13 @@ def size(tree) -> float:
     return float(np.linalg.norm(flat(tree)))
 
 
-def at(course: State, k: int) -> State:
-    return jax.tree.map(lambda x: x[k], course)
-
-
 def rules(kind, plasticity=None):
-    return kind(MU, FEEDBACK, Sweeps(1e-12, 200), plasticity or AtEquilibrium())
-
-
-@eqx.filter_jit
-def at_rest(kind, made: Case):
-    """What forward and backward weights learn at the equilibrium, as velocities at rates of 1: (6.17) and (6.26), or (6.35)
-    and (6.37)."""
-    rule = rules(kind)
-    rest = rule.equilibrium(made.network, made.maps, made.network.trace(made.x))
-    lesson, feedback = rule.credit(made.network, made.maps, Minibatch(rest, made.dh, key=KEY))
-    forward = local_gradients(made.network, lesson.trace, lesson.updates)
-    return jax.tree.map(jnp.negative, (forward, feedback.gradients))
-
-
-# the equations once more, in absolute activities and weights
-
-
-def _cost(layer, x, goal, scale):
-    return jnp.sum((evaluate(layer, x).h - goal) ** 2) * scale
-
-
-def plain_velocity(made: Case, phase: str, rates: Rates, held, y):
-    """`d/dt (h, network, maps)`; `held` are the `h^f` of the learning phase."""
-    (h, network, maps), rho = y, MU / (1 - MU)
-    h = (made.x, *h)
-    f = [evaluate(layer, below).h for layer, below in zip(network.layers, h[:-1], strict=True)]
-    g = [*(evaluate(map_, above).h for map_, above in zip(maps, h[2:], strict=True)), h[-1]]
-    g[-1] += made.dh if phase != "free" else 0.0
-    moved = tuple((1 - MU) * a + MU * b - own for a, b, own in zip(f, g, h[1:], strict=True))
-    layers = []
-    for i, (layer, own) in enumerate(zip(network.layers, h[1:], strict=True)):
-        # D (h_i - ..) is minus the gradient of 1/2 ||f_i - goal||^2 at the goal f_i + h_i - ..
-        goal = own if phase == "single" else f[i] + own - held[i]
-        rate = 0.0 if phase == "free" else rates.forward / rho ** (L - i)
-        layers.append(jax.tree.map(lambda d, r=rate: -r * d, eqx.filter_grad(_cost)(layer, h[i], goal, 0.5 / BATCH)))
-    rate = 0.0 if phase == "learning" else rates.backward
-    back = []
-    for g_i, above, own in zip(maps, h[2:], h[1:-1], strict=True):
-        gradient = eqx.filter_grad(_cost)(g_i, above, own, 1 / BATCH)
-        decayed = jax.tree.map(lambda d, p: -rate * (d + 2 * 0.1 * p), gradient, parameters(g_i))
-        back.append(decayed)
-    return moved, eqx.tree_at(lambda n: n.layers, parameters(network), tuple(layers)), tuple(back)
-
-
-@eqx.filter_jit
-def runge_kutta(made: Case, phase: str, rates: Rates, held, y, end):
-    """Where classical Runge-Kutta steps of 1/400 lead."""
-
-    def moved(y, v, dt):
-        return eqx.apply_updates(y, jax.tree.map(lambda x: dt * x, v))
-
-    arrays, rest = eqx.partition(y, eqx.is_inexact_array)
-
-    def step(_, arrays):
-        y, dt = eqx.combine(arrays, rest), 0.0025
-        field = partial(plain_velocity, made, phase, rates, held)
-        k1 = field(y)
-        k2 = field(moved(y, k1, dt / 2))
-        k3 = field(moved(y, k2, dt / 2))
-        k4 = field(moved(y, k3, dt))
-        slope = jax.tree.map(lambda a, b, c, d: (a + 2 * b + 2 * c + d) / 6, k1, k2, k3, k4)
-        return eqx.filter(moved(y, slope, dt), eqx.is_inexact_array)
-
-    return eqx.combine(jax.lax.fori_loop(0, round(400 * end), step, arrays), rest)
-
-
-def from_the_start(made):
-    return made.network.trace(made.x).h[1:], made.network, made.maps
-
-
-def same(found, expected, began):
-    """Compare with what Runge-Kutta gives, `(h, network, maps)`, from activities `began`."""
-    h, network, maps = expected
-    np.testing.assert_allclose(flat((found.network, found.maps)), flat((network, maps)), rtol=1e-6, atol=1e-8)
-    moved = [own - first for own, first in zip(h, began, strict=True)]
-    np.testing.assert_allclose(flat(at(found.course[-1], -1).d), flat(moved), atol=1e-7)
-
-
-@pytest.mark.parametrize("backward", [FEEDBACK, INVERSES], ids=["trained", "approximate"])
-def test_a_single_phase_is_that_in_absolute_activities(backward):
-    with jax.enable_x64(True):
-        made, rates = case(backward=backward), rates_of(0.02, 0.1)
-        start = from_the_start(made)
-        expected = runge_kutta(made, "single", rates, start[0], start, 3.0)
-        same(single(made, rates, jnp.array([1.0, 3.0]), backward=backward), expected, start[0])
-
-
-def test_two_phases_are_those_in_absolute_activities():
-    with jax.enable_x64(True):
-        made, rates = case(), rates_of(0.02, 0.1)
-        start = from_the_start(made)
-        middle = runge_kutta(made, "free", rates, start[0], start, 3.0)
-        found = double(made, rates, jnp.array([1.0, 3.0]))
-        same(found, runge_kutta(made, "learning", rates, middle[0], middle, 3.0), middle[0])
-        assert size(found.course[0].network) == size(found.course[1].maps) == 0
-
-
-@pytest.mark.parametrize("kind", [SinglePhase, TwoPhase])
-def test_slow_weights_learn_what_they_do_at_the_equilibrium(kind):
-    """As the rates go to 0, the mean velocity over a time T differs from that at rest by the transient, which has an end:
-    by `c / T`, `c` some `tau`. At a given T it differs from that limit by first order in the rates."""
-    with jax.enable_x64(True):
-        made, times = case(), jnp.array([60.0, 120.0])
-
-        def mean_velocities(rate, k):
-            rates = rates_of(rate, rate)
-            if kind is SinglePhase:
-                (course,) = single(made, rates, times).course
-                changes = at(course, k)[1:]
-            else:
-                free, learning = double(made, rates, times).course
-                changes = at(learning, k).network, at(free, k).maps
-            return [flat(change) / (rate * times[k]) for change in changes]
-
-        limit = [mean_velocities(1e-9, k) for k in range(2)]
-        faster = [mean_velocities(rate, 0) for rate in (1e-5, 5e-6)]
-        for i, expected in enumerate(map(flat, at_rest(kind, made))):
-            one, other = (size(each[i] - expected) / size(expected) for each in limit)
-            assert one < 3 * L / 60
-            np.testing.assert_allclose(one / other, 2, rtol=1e-3)
-            one, other = (size(each[i] - limit[0][i]) for each in faster)
-            np.testing.assert_allclose(one / other, 2, rtol=0.02)
-
-
-def test_exact_inverses_without_a_teacher_leave_the_weights_alone():
-    with jax.enable_x64(True):
-        exact = case(backward=INVERSES)
-        exact = exact._replace(dh=jnp.zeros_like(exact.dh))
-        worse = exact._replace(maps=jax.tree.map(lambda leaf: 1.1 * leaf, exact.maps))
-        rates, times, plain = rates_of(0.1, 0.1), jnp.array([10.0, 20.0]), LearnedInverses()
-        still, moving = (single(each, rates, times, backward=plain).course[0] for each in (exact, worse))
-        assert size(still) < 1e-11
-        assert min(map(size, moving)) > 1e-3
-
-
-def test_float32_keeps_the_digits_of_a_signal_that_decays():
-    """At `mu = 0.01` that of the lowest layer is `rho^3`, a millionth of the teacher's; the rounding of the inverse is a
-    reconstruction error, which counts `rho^-2` times as much."""
-    found = []
-    for dtype in (jnp.float32, jnp.float64):
-        with jax.enable_x64(dtype == jnp.float64):
-            made, times = case(dtype, INVERSES), jnp.array([10.0, 20.0], dtype)
-            (course,) = single(made, rates_of(1e-4, 0.0, dtype), times, 0.01, LearnedInverses()).course
-            assert {leaf.dtype for leaf in jax.tree.leaves(course)} == {jnp.dtype(dtype)}
-            found.append([np.float64(x) for x in jax.tree.leaves((course.d, course.network))])
-    for one, other in zip(*found, strict=True):
-        assert size(one - other) < 10 * np.finfo(np.float32).eps / 0.01**2 * size(other)
-
-
-def test_other_layers_and_mappings_are_refused():
-    def go(network, x, backward):
-        trace = network.trace(x)
-        maps = backward.maps(network, backward.init(network, key=KEY), trace)
-        motion = Circuit(network, maps, Gains.mixing(MU), 0.0).free(trace)
-        return learn_in_a_single_phase(motion, backward, Rates(0.1, 0.1), jnp.ones(1)).course
-
-    image = Network([ConvPool.create(1, 2, Tanh(), size=3, key=KEY), mlp((18, 4), key=KEY).layers[0]], (1, 6, 6))
-    square = mlp((3, 3, 3), LeakyReLU(0.5), output_activation=LeakyReLU(0.5), key=KEY)
-    with pytest.raises(ConfigError, match="layer 1 is a ConvPool: use a dense one"):
-        eqx.filter_eval_shape(go, image, jnp.ones((2, 1, 6, 6)), Layerwise())
-    with pytest.raises(ConfigError, match="to layer 1 is of type ExactInverse: use TrainedFeedback or ApproximateInverses"):
-        eqx.filter_eval_shape(go, square, jnp.ones((2, 3)), ExactInverses())
+    return kind(MU, FEEDBACK, LEARNER, Sweeps(1e-12, 200), plasticity or AtEquilibrium())
 
 
 class Lessons(NamedTuple):
-    """What a rule makes of a case: activities and updates of the lesson, what forward and backward weights learn, and the
-    target updates."""
+    """What a rule makes of a case: activities and updates of the lesson, what forward and backward
+    weights learn, and the target updates."""
 
     h: Any
     updates: Any
@@ -285,10 +77,10 @@ class Lessons(NamedTuple):
 @eqx.filter_jit
 def learned(rule, made):
     rest = rule.equilibrium(made.network, made.maps, made.network.trace(made.x))
-    lesson, feedback = rule.credit(made.network, made.maps, Minibatch(rest, made.dh, key=KEY))
-    forward = local_gradients(made.network, lesson.trace, lesson.updates)
+    credit = rule.credit(made.network, made.maps, Minibatch(rest, made.dh, key=KEY))
+    forward = local_gradients(made.network, credit.trace, credit.updates)
     targets = rule.target_updates(made.network, made.maps, Minibatch(rest, made.dh))
-    return Lessons(lesson.trace.h, lesson.updates, forward, feedback.gradients, targets)
+    return Lessons(credit.trace.h, credit.updates, forward, credit.feedback.gradients, targets)
 
 
 def relative(one, other):
@@ -296,43 +88,46 @@ def relative(one, other):
 
 
 @pytest.mark.parametrize("kind", [SinglePhase, TwoPhase])
-def test_learning_along_tends_to_learning_at_the_equilibrium(kind):
+def test_continuous_learning_tends_to_learning_at_the_equilibrium(kind):
     """By `c / duration`, `c` some `tau`; the target updates are those at rest throughout."""
     with jax.enable_x64(True):
         made = case()
         rest = learned(rules(kind), made)
-        along = [learned(rules(kind, jax.tree.map(jnp.asarray, Along(duration, 500))), made) for duration in (25.0, 50.0)]
+        continuous = [
+            learned(rules(kind, jax.tree.map(jnp.asarray, ContinuousPlasticity(duration, 500))), made)
+            for duration in (25.0, 50.0)
+        ]
         # the sum over times 25/500 and 50/500 apart misses half a step of the integral
         ratio = pytest.approx(2 * (1 - 0.025) / (1 - 0.05), rel=0.03)
-        one, other = (relative(each.forward, rest.forward) for each in along)
+        one, other = (relative(each.forward, rest.forward) for each in continuous)
         assert one < 3 * L / 25
         assert one / other == ratio
-        one, other = (relative(each.backward, rest.backward) for each in along)
+        one, other = (relative(each.backward, rest.backward) for each in continuous)
         assert one / other == ratio if kind is SinglePhase else one == 0  # of two phases, the free one
-        assert all(relative(each.targets, rest.targets) < 1e-12 for each in along)
+        assert all(relative(each.targets, rest.targets) < 1e-12 for each in continuous)
 
 
-def test_a_lesson_along_the_way_has_rows_for_each_time():
+def test_continuous_learning_has_rows_for_each_time():
     with jax.enable_x64(True):
         made = case()
         rest = learned(rules(TwoPhase), made)
-        along = learned(rules(TwoPhase, jax.tree.map(jnp.asarray, Along(25.0, 500))), made)
-        for width, x in zip(SIZES, along.h, strict=True):
+        continuous = learned(rules(TwoPhase, jax.tree.map(jnp.asarray, ContinuousPlasticity(25.0, 500))), made)
+        for width, x in zip(SIZES, continuous.h, strict=True):
             assert x.shape == (500 * BATCH, width)
-        for dh, at_last in zip(along.updates, rest.updates, strict=True):
+        for dh, at_last in zip(continuous.updates, rest.updates, strict=True):
             course = dh.reshape(500, BATCH, -1)
             assert size(course[-1] - at_last) < 1e-3 * size(at_last)
             assert size(course[0]) < 0.1 * size(at_last)
-        np.testing.assert_array_equal(along.h[0], jnp.tile(made.x, (500, 1)))
+        np.testing.assert_array_equal(continuous.h[0], jnp.tile(made.x, (500, 1)))
         # from rest, the output moves with mu dh_L at first, and the signal is that divided by rho
-        np.testing.assert_allclose(along.updates[-1][:BATCH], 0.05 * (1 - MU) * made.dh, rtol=0.05)
+        np.testing.assert_allclose(continuous.updates[-1][:BATCH], 0.05 * (1 - MU) * made.dh, rtol=0.05)
 
 
-def test_diagnostics_of_learning_along_the_way_have_a_row_per_sample():
-    made, rule = eqx.filter_eval_shape(case, jnp.float32), TwoPhase(plasticity=Along(5.0, 4))
+def test_diagnostics_of_continuous_learning_have_a_row_per_sample():
+    made, rule = eqx.filter_eval_shape(case, jnp.float32), TwoPhase(plasticity=ContinuousPlasticity(5.0, 4))
 
     def take(made):
-        return Sample.take(rule, made.network, made.maps, SquaredError(), made.x, made.dh, 0.1)
+        return Sample.take(rule, made.network, made.maps, Example(SquaredError(), made.x, made.dh, 0.1, KEY))
 
     sample = eqx.filter_eval_shape(take, made)
     assert [dh.shape for dh in sample.updates] == [(BATCH, width) for width in SIZES[1:]]
@@ -341,14 +136,14 @@ def test_diagnostics_of_learning_along_the_way_have_a_row_per_sample():
 @pytest.mark.parametrize(("duration", "samples"), [(0.0, 4), (-1.0, 4), (5.0, 0)])
 def test_nothing_is_learned_in_no_time(duration, samples):
     with pytest.raises(ConfigError, match="use 1 sample or more, and a duration above 0"):
-        Along(duration, samples)
+        ContinuousPlasticity(duration, samples)
 
 
-def test_training_along_the_way_lowers_the_loss():
+def test_continuous_training_lowers_the_loss():
     x = np.random.default_rng(0).standard_normal((64, 4)).astype(np.float32)
     y = np.argmax(x[:, :2], axis=1).astype(np.int32)
     data = tp.Dataset("toy", x[:48], y[:48], x[48:], y[48:], (4,), 2)
-    rule = TwoPhase(plasticity=Along(10.0, 5))
+    rule = TwoPhase(plasticity=ContinuousPlasticity(10.0, 5))
     schedule = tp.Schedule(6)
     recipe = tp.Recipe(rule, architecture=tp.MLP((6,)), batch_size=12, validation=12, schedule=schedule)
     recipe = recipe.replace(optimizer=tp.Adam(0.01), feedback_optimizer=tp.Adam(0.01), stepsize=0.5)

@@ -14,7 +14,7 @@ from targetprop.papers.thesis2019.stability_experiments import (
     ComputedSpectra,
     Growth,
     RandomCases,
-    Settling,
+    SettlingTime,
 )
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -83,7 +83,7 @@ def test_a_single_unit_has_only_two_directions_to_err_in():
 
 def test_the_time_to_rest_of_two_layers():
     """Weights of norm 1 and `mu = 1/2`: `exp(t J)` is symmetric with the norm `exp(-t / 2)`."""
-    found, _ = only(Settling(2, depths=(2,), mus=(0.5,), width=2, echo=False))
+    found, _ = only(SettlingTime(2, depths=(2,), mus=(0.5,), width=2, echo=False))
     assert found["settling"][0][0]["time"] == pytest.approx(2 * np.log(1 / SETTLED), rel=2e-3)
     assert found["settling"][0][0]["constant"] == pytest.approx(2)
 

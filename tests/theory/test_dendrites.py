@@ -10,8 +10,9 @@ import pytest
 
 from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.equilibria import Newton, Sweeps
-from targetprop.dynamics.teachers import Following
+from targetprop.dynamics.targets import MovingTarget
 from targetprop.feedback.inverses import LUSolve
+from targetprop.feedback.learners import NoLearning
 from targetprop.feedback.mappings import ExactInverses, Layerwise
 from targetprop.feedback.reconstruction import activity_reconstruction
 from targetprop.losses import SoftmaxCrossEntropy, SquaredError
@@ -88,14 +89,14 @@ def unrest(case, mu, h, target):
 
 
 def settled(case, rule, dh):
-    """Activities `h_0 .. h_L` at rest, free and under a teacher."""
-    feedback = rule.init(case.network, key=KEY) if isinstance(rule.backward, ExactInverses) else case.maps
+    """Activities `h_0 .. h_L` at rest, free and with a target."""
+    feedback = rule.init(case.network, key=KEY) if isinstance(rule.mappings, ExactInverses) else case.maps
     rest = rule.equilibrium(case.network, feedback, case.network.trace(case.x))
-    return rest, rule.taught(case.network, feedback, rest, dh)
+    return rest, rule.taught(case.network, feedback, Minibatch(rest, dh))
 
 
 def exact_rule(mu, kind=SinglePhase, solver=EXACT):
-    return kind(mu, ExactInverses(LUSolve()), solver)
+    return kind(mu, ExactInverses(LUSolve()), NoLearning(), solver)
 
 
 def jacobians(functions, points):
@@ -117,7 +118,7 @@ def size(x):
 @pytest.mark.parametrize("solver", [EXACT, Newton(1e-10, 40)], ids=["sweeps", "newton"])
 @pytest.mark.parametrize("mu", [0.05, 0.3])
 def test_fixed_points_satisfy_6_5(mu, solver):
-    for case, rule in ((square(), exact_rule(mu, solver=solver)), (trained(), SinglePhase(mu, Layerwise(), solver))):
+    for case, rule in ((square(), exact_rule(mu, solver=solver)), (trained(), SinglePhase(mu, Layerwise(), solver=solver))):
         dh = 0.1 * case.dh
         rest, taught = settled(case, rule, dh)
         assert max(unrest(case, mu, rest.h, rest.output)) < 1e-10
@@ -137,14 +138,14 @@ def test_without_a_target_exact_inverses_leave_the_forward_pass_in_place():
 
 
 @pytest.mark.parametrize("loss", [SquaredError(), SoftmaxCrossEntropy()], ids=["squared", "cross-entropy"])
-def test_output_at_rest_under_a_teacher_that_follows_it(loss):
+def test_output_at_rest_with_a_target_that_follows_it(loss):
     """(6.12), with the error taken where the output has come to: `h_L = f_L(h_{L-1}) - rho stepsize e_L(h_L)`."""
     case, mu, stepsize = trained(), 0.2, 0.5
     target = jnp.array([0, 2, 1]) if isinstance(loss, SoftmaxCrossEntropy) else case.dh
     forward = case.network.trace(case.x)
     circuit = Circuit(case.network, case.maps, Gains.mixing(mu), 0.0)
     rest = circuit.at_rest(forward, EXACT.find(circuit.free(forward)).displacements)
-    motion = circuit.taught(rest, Following(loss, target, stepsize))
+    motion = circuit.with_target(rest, MovingTarget(loss, target, stepsize))
     h = [h + d for h, d in zip(motion.h, EXACT.find(motion).displacements, strict=True)]
     expected = case.network.layers[-1].at(h[-2]).h - mu / (1 - mu) * stepsize * loss.error(h[-1], target)
     np.testing.assert_allclose(h[-1], expected, atol=1e-11)
@@ -152,7 +153,7 @@ def test_output_at_rest_under_a_teacher_that_follows_it(loss):
 
 def test_exact_inverses_make_incremental_targets():
     """(6.9) and (6.13) hold without approximation as `r_i = rho [f_{i+1}^{-1}(f_{i+1}(h_i) + r_{i+1}) - h_i]` for
-    `r_i = h_i - f_i(h_{i-1})`: incremental target propagation with `gamma = rho`, at the activities under the teacher."""
+    `r_i = h_i - f_i(h_{i-1})`: incremental target propagation with `gamma = rho`, at the activities with a target."""
     case, mu = square(), 0.3
     rho, dh = mu / (1 - mu), 0.2 * case.dh
     _, taught = settled(case, exact_rule(mu), dh)
@@ -213,7 +214,7 @@ def test_learned_mappings_gather_reconstruction_errors():
     `g_j(h_{j+1})`, it does not hold."""
     case, mu = trained(feedback_activation=Identity()), 0.2
     rho = mu / (1 - mu)
-    _, taught = settled(case, SinglePhase(mu, Layerwise(Identity()), EXACT), case.dh)
+    _, taught = settled(case, SinglePhase(mu, Layerwise(Identity()), solver=EXACT), case.dh)
     h = (case.x, *taught.activities)
     errors = reconstruction_errors(case, h)
     q = [jnp.broadcast_to(g.dense.weight, (3, *g.dense.weight.shape)) for g in case.maps]
@@ -232,7 +233,7 @@ def test_reconstruction_errors_outgrow_the_signal_towards_the_input():
     """Section 6.5: they count `rho` times, the signal `rho^(L+1-i)` times."""
     case, shares = trained(), []
     for mu in (0.1, 0.05):
-        rule = SinglePhase(mu, Layerwise(), EXACT)
+        rule = SinglePhase(mu, Layerwise(), solver=EXACT)
         _, taught = settled(case, rule, case.dh)
         total = rule.signals(taught)
         without = rule.signals(taught._replace(d=jax.tree.map(jnp.zeros_like, taught.d)))
@@ -250,7 +251,7 @@ def test_the_difference_of_two_phases_cancels_reconstruction_errors():
     assert min(map(size, reconstruction_errors(case, forward.h))) > 1
     q = jacobians([lambda h, g=g: g.at(h).h for g in case.maps], forward.h[2:])
     for mu in (0.02, 0.01):
-        rule = TwoPhase(mu, Layerwise(), EXACT)
+        rule = TwoPhase(mu, Layerwise(), solver=EXACT)
         rest, _ = settled(case, rule, case.dh)
         got = rule.target_updates(case.network, case.maps, Minibatch(rest, case.dh))
         expected = [times(q[i:], case.dh) for i in range(L - 1)]
@@ -264,7 +265,7 @@ def test_linear_two_phase_learns_nothing_from_reconstruction_errors():
     for the teaching signal alone, and biases of the feedback, which are reconstruction error only, do not move it."""
     case, mu = trained(Identity(), Identity()), 0.3
     shifted = eqx.tree_at(lambda maps: [g.dense.bias for g in maps], case.maps, [g.dense.bias + 1.0 for g in case.maps])
-    rule = TwoPhase(mu, Layerwise(Identity()), EXACT)
+    rule = TwoPhase(mu, Layerwise(Identity()), solver=EXACT)
     one, other = (settled(case._replace(maps=maps), rule, case.dh)[1].d for maps in (case.maps, shifted))
     ends = np.cumsum((0, *ANY[1:]))
     circuit = -np.eye(ends[-1])
@@ -282,10 +283,10 @@ def test_linear_two_phase_learns_nothing_from_reconstruction_errors():
 
 def test_weight_dynamics_at_the_equilibrium():
     """(6.17) and (6.35), with `h^f_i` where the latter is printed with `h^f_{i-1}`: `D_i (h_i - ..) h_{i-1}^T`, slopes and
-    inputs taken under the teacher."""
+    inputs taken with the target."""
     case, mu = trained(), 0.1
     for kind in (SinglePhase, TwoPhase):
-        rule = kind(mu, Layerwise(), EXACT)
+        rule = kind(mu, Layerwise(), solver=EXACT)
         rest, taught = settled(case, rule, case.dh)
         lesson = rule.credit(case.network, case.maps, Minibatch(rest, case.dh, key=KEY))
         h, free = (case.x, *taught.activities), rest.h
@@ -302,11 +303,11 @@ def test_weight_dynamics_at_the_equilibrium():
 
 @pytest.mark.parametrize("kind", [SinglePhase, TwoPhase])
 def test_backward_weights_learn_at_the_equilibrium(kind):
-    """(6.26) under the teacher in the single phase, (6.37) in the free one of two: `2 (g_i(h_{i+1}) - h_i) t'(..)
+    """(6.26) with the target in the single phase, (6.37) in the free one of two: `2 (g_i(h_{i+1}) - h_i) t'(..)
     h_{i+1}^T`, averaged over the batch."""
-    case, rule = trained(), kind(0.1, Layerwise(), EXACT)
+    case, rule = trained(), kind(0.1, Layerwise(), solver=EXACT)
     rest, taught = settled(case, rule, case.dh)
-    learned = rule.credit(case.network, case.maps, Minibatch(rest, case.dh, key=KEY))[1]
+    learned = rule.credit(case.network, case.maps, Minibatch(rest, case.dh, key=KEY)).feedback
     h = (case.x, *taught.activities) if kind is SinglePhase else rest.h
     for g, gradient, above, below in zip(case.maps, learned.gradients, h[2:], h[1:-1], strict=True):
         a = above @ g.dense.weight.T + g.dense.bias

@@ -178,14 +178,15 @@ def test_equation_10_the_loss_for_small_noise():
     x = jnp.asarray(np.random.default_rng(1).normal(size=(BATCH, SIZES[0])))
     trace = network.trace(x)
     sigmas = 2.0 ** -np.arange(9, 15)
-    key = jax.random.key(3)
+    key, learner = jax.random.key(3), DifferenceReconstruction(Gaussian(1.0), OutputNoise(DAMPING))
 
     @jax.jit
     def losses(sigma):
-        loop = carry_noise(network, trace, DifferenceReconstruction(Gaussian(sigma), OutputNoise(DAMPING)).draw(trace, key))
+        scaled = eqx.tree_at(lambda learner: learner.noise.sigma, learner, sigma)
+        loop = carry_noise(network, trace, scaled.draw(trace, key))
         return chained_reconstruction(layerwise_paths(maps, trace), loop, sigma, OutputNoise(DAMPING)).losses
 
-    unit = jax.tree.map(np.asarray, DifferenceReconstruction(Gaussian(1.0), OutputNoise(DAMPING)).draw(trace, key))
+    unit = jax.tree.map(np.asarray, learner.draw(trace, key))
     points = jax.tree.map(np.asarray, trace.points)
     limit = []
     for i in range(1, DEPTH):

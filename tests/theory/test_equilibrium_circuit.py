@@ -9,14 +9,14 @@ import pytest
 from targetprop.dynamics import chain
 from targetprop.dynamics.circuit import Circuit, Gains
 from targetprop.dynamics.equilibria import Integration, Sweeps
-from targetprop.dynamics.stability import stability
-from targetprop.dynamics.teachers import Injected
+from targetprop.dynamics.targets import InjectedCurrent
 from targetprop.feedback.mappings import ExactInverses
 from targetprop.networks.activations import Identity
 from targetprop.networks.layers import Dense
 from targetprop.networks.network import Network
 from targetprop.rules import TargetPropExact
 from targetprop.rules.contract import Minibatch
+from theory.circuit_stability import stability
 
 WIDTH, BATCH = 4, 3
 
@@ -43,8 +43,8 @@ def at_rest(solver, circuit, trace, current):
     """The activities of the free circuit at rest, and how far the current moves them."""
     free = found(solver, circuit.free(trace, echo=False))
     rest = circuit.at_rest(trace, free.displacements)
-    taught = found(solver, circuit.taught(rest, Injected(current)))
-    return rest.h[1:], taught.displacements
+    nudged = found(solver, circuit.with_target(rest, InjectedCurrent(current)))
+    return rest.h[1:], nudged.displacements
 
 
 def relative(one, other):
@@ -93,8 +93,8 @@ def test_at_any_depth_activities_and_targets_are_those_of_the_chain(depth):
 
 
 def test_what_the_current_moves_are_the_targets_of_target_propagation_times_the_shares():
-    """The current is the displacement that the rule gives the output; the paper's `t_2`, a target, would be told apart from
-    it by the activity of the output."""
+    """The current is the displacement that the rule gives the output. The paper's `t_2`, a target,
+    would differ from it by the activity of the output."""
     depth, nu = 4, 0.2
     circuit, _, trace, current = setting(depth, nu)
     _, moved = at_rest(Sweeps(1e-12), circuit, trace, current)

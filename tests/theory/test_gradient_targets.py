@@ -201,7 +201,7 @@ def test_a_sound_target_gives_no_complaint():
     sizes = (4, 3, 4)
     net, (x, y) = network(Tanh(), sizes), batch(sizes)
     for integrator in (Euler(400.0, 1), Euler(0.05, 20), LIMIT):
-        assert not advice(net, GradientTargets(AtActivity(), integrator), Minibatch(x, y))
+        assert not complaints(net, GradientTargets(AtActivity(), integrator), x, y)
 
 
 def test_a_step_size_beyond_stability_is_named_with_its_layer():
@@ -215,9 +215,9 @@ def test_a_step_size_beyond_stability_is_named_with_its_layer():
             AtActivity(), PerLayerIntegrator(tuple(Euler(s * tau, 200) for s, tau in zip(share, limits, strict=True)))
         )
 
-    assert not advice(net, rule(0.9, 0.9), Minibatch(x, y))
-    assert advice(net, rule(1.1, 0.9), Minibatch(x, y))[0].startswith("the target of layer 1 raises the cost of layer 2")
-    assert advice(net, rule(1.1, 1.1), Minibatch(x, y))[0].startswith("the target of layer 2 raises the cost of layer 3")
+    assert not complaints(net, rule(0.9, 0.9), x, y)
+    assert complaints(net, rule(1.1, 0.9), x, y)[0].startswith("the target of layer 1 raises the cost of layer 2")
+    assert complaints(net, rule(1.1, 1.1), x, y)[0].startswith("the target of layer 2 raises the cost of layer 3")
     with pytest.raises(UserError, match=r"of layer 1, 2 are not finite: the target of layer 2 is not finite.* smaller tau"):
         minibatch_step(rule(1e3, 1e3), net, None, LOSS, x, y)
 

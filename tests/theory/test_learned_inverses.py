@@ -16,6 +16,7 @@ from targetprop.errors import ConfigError
 from targetprop.feedback.gauss_newton import PseudoInverse
 from targetprop.feedback.learners import BenIsraelCohen, InverseLoss, ben_israel_cohen, regularized_inverse
 from targetprop.feedback.maps import InverseFeedback, inverse_maps
+from targetprop.feedback.noise import Gaussian
 from targetprop.networks.activations import Identity, LeakyReLU, Tanh
 from targetprop.networks.layers import Dense
 from targetprop.networks.network import Network, mlp

@@ -3,17 +3,18 @@
 import functools
 import math
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.dynamics.equilibria import Integration, Sweeps, trajectory
+from targetprop.dynamics.equilibria import Integration, Sweeps
 from targetprop.dynamics.multiplexing import Multiplex
-from targetprop.dynamics.teachers import Clamped, Following, Held
-from targetprop.feedback.mappings import ExactInverses, Layerwise, LearnedInverses
+from targetprop.dynamics.targets import HardTarget, MovingTarget, SoftTarget
+from targetprop.dynamics.trajectories import trajectory
+from targetprop.feedback.learners import NoLearning
+from targetprop.feedback.mappings import ExactInverses, LearnedInverses
 from targetprop.feedback.maps import layerwise_maps
 from targetprop.feedback.regularizers import WeightDecay
 from targetprop.losses import SquaredError
@@ -21,7 +22,7 @@ from targetprop.networks.activations import Identity, LeakyReLU, Sigmoid, Tanh
 from targetprop.networks.initializers import orthogonal
 from targetprop.networks.invertible import invertible_mlp
 from targetprop.networks.network import mlp
-from targetprop.rules import TargetPropExact, dtp, multiplexing
+from targetprop.rules import TargetPropagation, TargetPropExact, TwoChannels, dtp, multiplexing
 from targetprop.rules.contract import Minibatch
 
 SIZES = (4, 6, 5, 5, 3)
@@ -70,10 +71,10 @@ def relative(one, other):
 
 
 @eqx.filter_jit
-def rest(net, maps, x, teacher=None):
-    """Both signals at rest: of the free phase from silence, or of the learning phase under a teacher."""
+def rest(net, maps, x, output_target=None):
+    """Both signals at rest: of the free phase from silence, or of the learning phase with a target."""
     model_ = Multiplex(net, maps)
-    motion = model_.free(x) if teacher is None else model_.taught(net.trace(x), teacher)
+    motion = model_.free(x) if output_target is None else model_.with_target(net.trace(x), output_target)
     return motion.signals(motion.rest())
 
 
@@ -110,12 +111,12 @@ def test_the_closed_form_is_the_chain_of_both_mappings(activation, feedback_acti
     for found, expected in zip((*rates, *bursts), (*h[1:], *chain(h[-1])), strict=True):
         assert_close(found, expected)
     error = np.asarray(SquaredError().error(jnp.asarray(h[-1]), y))
-    for teacher, target in (
-        (Held(jnp.asarray(-0.1 * error)), h[-1] - 0.1 * error),
-        (Following(SquaredError(), y, 0.1), h[-1] - 0.1 * error),
-        (Clamped(y), np.asarray(y)),
+    for output_target, target in (
+        (SoftTarget(jnp.asarray(-0.1 * error)), h[-1] - 0.1 * error),
+        (MovingTarget(SquaredError(), y, 0.1), h[-1] - 0.1 * error),
+        (HardTarget(y), np.asarray(y)),
     ):
-        rates, bursts = rest(net, maps, x, teacher)
+        rates, bursts = rest(net, maps, x, output_target)
         for found, expected in zip((*rates, *bursts), (*h[1:], *chain(target)), strict=True):
             assert_close(found, expected)
 
@@ -148,14 +149,14 @@ def test_integration_ends_at_the_closed_form(dtype):
         net, maps, x, push = single((net, maps, x, push))
     model_ = Multiplex(net, maps)
     find = eqx.filter_jit(Integration(tolerance).find)
-    for motion in (model_.free(x), model_.taught(net.trace(x), Held(push))):
+    for motion in (model_.free(x), model_.with_target(net.trace(x), SoftTarget(push))):
         found = find(motion)
         rest = motion.rest()
         assert np.all(found.reached)
         assert {part.dtype for part in found.d} == {jnp.dtype(dtype)}
         for part, expected, bound in zip(found.d, rest, bounds(motion, rest, tolerance), strict=True):
             assert np.linalg.norm(part - expected, axis=1).max() <= bound
-    assert all(np.all(part == 0) for part in found.d[: len(SHORT) - 1]), "the teacher does not reach the event rates"
+    assert all(np.all(part == 0) for part in found.d[: len(SHORT) - 1]), "the target does not reach the event rates"
 
 
 def test_a_target_next_to_the_output_is_not_lost_in_float32():
@@ -164,7 +165,7 @@ def test_a_target_next_to_the_output_is_not_lost_in_float32():
     x, push = numbers(3, SIZES[0]), 1e-6 * numbers(3, SIZES[-1], seed=2)
     expected = multiplexing().target_updates(net, maps, Minibatch(net.trace(x), push))
     net, maps, x, push = single((net, maps, x, push))
-    motion = Multiplex(net, maps).taught(net.trace(x), Held(push))
+    motion = Multiplex(net, maps).with_target(net.trace(x), SoftTarget(push))
     for dh, exact in zip(motion.changes(motion.rest()).burst_probabilities, expected, strict=True):
         assert relative(dh, exact) < 1e-5
 
@@ -193,9 +194,9 @@ def test_linear_channels_are_chains_of_filters():
     maps = layerwise_maps(net, Identity(), key=jax.random.key(1))
     x, times = numbers(2, SHORT[0]), jnp.array([0.5, 2.0, 6.0])
     model_ = Multiplex(net, maps)
-    taught = model_.taught(net.trace(x), Held(numbers(2, SHORT[-1], seed=2)))
-    follow = eqx.filter_jit(functools.partial(trajectory, solver=diffrax.Tsit5(), tolerance=1e-9))
-    for motion, passed in ((model_.free(x), (1, 2, 3, 5, 4)), (taught, (1, 2, 3, 2, 1))):
+    learning = model_.with_target(net.trace(x), SoftTarget(numbers(2, SHORT[-1], seed=2)))
+    follow = eqx.filter_jit(functools.partial(trajectory, tolerance=1e-9))
+    for motion, passed in ((model_.free(x), (1, 2, 3, 5, 4)), (learning, (1, 2, 3, 2, 1))):
         path, rest = follow(motion, times), motion.rest()
         for part, end, n in zip(path, rest, passed, strict=True):
             share = gamma(n, np.asarray(times))[:, None, None]
@@ -213,12 +214,12 @@ def expanded(net, maps, x, errors, stepsize, output_error):
         eqx.tree_at(lambda g: g.dense.bias, g, (jnp.arctanh(below + r) - above @ g.dense.weight.T)[0])
         for g, r, below, above in zip(maps, errors, h[1:-1], h[2:], strict=True)
     )
-    free = Multiplex(net, maps).taught(trace, Held(0 * output_error))
-    taught = Multiplex(net, maps).taught(trace, Held(-stepsize * output_error))
+    free = Multiplex(net, maps).with_target(trace, SoftTarget(0 * output_error))
+    learning = Multiplex(net, maps).with_target(trace, SoftTarget(-stepsize * output_error))
     updates = multiplexing().target_updates(net, maps, Minibatch(trace, -stepsize * output_error))
     jacobians = [jax.jacfwd(lambda x, g=g: g.at(x[None]).h[0])(x[0]) for g, x in zip(maps, h[2:], strict=True)]
-    changes = taught.changes(taught.rest())
-    signals = [motion.signals(motion.rest()).burst_probabilities for motion in (free, taught)]
+    changes = learning.changes(learning.rest())
+    signals = [motion.signals(motion.rest()).burst_probabilities for motion in (free, learning)]
     return h, *signals, changes.burst_probabilities, updates, jacobians
 
 
@@ -311,7 +312,7 @@ def test_with_linear_mappings_it_is_difference_target_propagation():
     x, dh = numbers(3, SIZES[0]), numbers(3, SIZES[-1], seed=2)
 
     def both(activation):
-        rules = multiplexing(Layerwise(activation)), dtp(feedback_activation=activation)
+        rules = multiplexing(feedback_activation=activation), dtp(feedback_activation=activation)
         return [target_updates(rule, net, rule.init(net, key=KEY), x, dh) for rule in rules]
 
     for one, other in zip(*both(Identity()), strict=True):
@@ -327,7 +328,7 @@ def test_with_exact_inverses_it_is_target_propagation():
     for sizes, backwards in (((7, 6, 4, 3), (ExactInverses(),)), ((4, 5, 5, 5), (LearnedInverses(),))):
         net = invertible_mlp(sizes, LeakyReLU(0.3), initializer=orthogonal(), key=KEY)
         x, dh = numbers(3, sizes[0]), 0.1 * numbers(3, sizes[-1], seed=2)
-        rules = [TargetPropExact(), *map(Multiplexing, backwards)]
+        rules = [TargetPropExact(), *(TargetPropagation(mappings, TwoChannels(), NoLearning()) for mappings in backwards)]
         expected, *found = (target_updates(rule, net, rule.init(net, key=KEY), x, dh) for rule in rules)
         for updates in found:
             for one, other in zip(updates, expected, strict=True):
@@ -340,8 +341,8 @@ def test_with_exact_inverses_it_is_target_propagation():
 def test_each_mapping_learns_to_match_event_rates_by_itself():
     net, maps = model(Sigmoid(), Sigmoid())
     trace = net.trace(numbers(3, SIZES[0]))
-    rule = multiplexing(Layerwise(Sigmoid(), WeightDecay(0.01)))
-    step = eqx.filter_jit(rule.feedback_gradients)(net, maps, trace, key=KEY)
+    rule = multiplexing(WeightDecay(0.01), Sigmoid())
+    step = eqx.filter_jit(rule.feedback_step)(net, maps, Minibatch(trace, 0 * trace.output, key=KEY))
 
     def losses(own, others):
         """Of all mappings; what comes from above passes the `others`."""
@@ -362,6 +363,6 @@ def test_each_mapping_learns_to_match_event_rates_by_itself():
 
 def test_exact_inverses_learn_nothing():
     net = invertible_mlp((4, 5, 5, 5), LeakyReLU(0.3), key=KEY)
-    rule = multiplexing(ExactInverses())
+    rule = TargetPropagation(ExactInverses(), TwoChannels(), NoLearning())
     trace = net.trace(numbers(3, 4))
     assert rule.feedback_step(net, rule.init(net, key=KEY), Minibatch(trace, 0 * trace.output, key=KEY)) is None

@@ -11,7 +11,7 @@ import tyro
 from ..dynamics.equilibria import EquilibriumSolver, Integration, Newton, Sweeps
 from ..dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost, Start
 from ..dynamics.integrators import Euler, Integrator, SteadyState
-from ..dynamics.plasticity import Along, AtEquilibrium, Plasticity
+from ..dynamics.plasticity import AtEquilibrium, ContinuousPlasticity, Plasticity
 from ..feedback.gauss_newton import PseudoInverse, Solver, Tikhonov
 from ..feedback.inverses import (
     Automatic,
@@ -56,7 +56,7 @@ WORDS: dict[Any, dict[str, type]] = {
     Mappings: {"exact": ExactInverses, "approximate": LearnedInverses, "trained": Layerwise},
     Learner: {"none": NoLearning, "activity": ActivityReconstruction},
     EquilibriumSolver: {"sweeps": Sweeps, "newton": Newton, "integration": Integration},
-    Plasticity: {"at-equilibrium": AtEquilibrium, "along": Along},
+    Plasticity: {"at-equilibrium": AtEquilibrium, "continuous": ContinuousPlasticity},
     Penalty | None: {"none": type(None), "orthogonality": OrthogonalityPenalty},
     Loss | None: {"auto": type(None), "cross-entropy": SoftmaxCrossEntropy, "squared-error": SquaredError},
 }

@@ -1,4 +1,4 @@
-"""What can be followed through time, or to rest."""
+"""Differential equations that are followed through time, or to their equilibrium."""
 
 import abc
 
@@ -7,16 +7,20 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Displacements = tuple[Float[Array, "batch ..."], ...]
+"""One array per part of a system, each with a leading batch axis."""
 
 
 class Dynamics(eqx.Module):
-    """A differential equation, in units of its time constant, for displacements `d` from where it begins. The arrays of `d`
-    are its parts: layers, or the compartments of layers."""
+    """A differential equation for displacements `d` from where it begins, at time 0.
+
+    Time is in units of the time constant `tau`. Each array of `d` is a part of the system: a
+    layer, or one compartment of a layer.
+    """
 
     @property
     @abc.abstractmethod
     def start(self) -> Displacements:
-        """No displacement at all: zeros."""
+        """The displacements at time 0: zeros."""
 
     @abc.abstractmethod
     def velocity(self, d: Displacements) -> Displacements:
@@ -24,12 +28,18 @@ class Dynamics(eqx.Module):
 
     @abc.abstractmethod
     def sweep(self, own: Displacements) -> tuple[Displacements, Displacements]:
-        """One way up and one down, from what each part contributes itself to something nearer to rest, and the displacements
-        `d` that it makes."""
+        """One pass up through the layers and one down, which leads nearer to the equilibrium.
+
+        **Arguments:**
+
+        - `own`: what each part adds itself to its displacement, of the shapes of `d`.
+
+        **Returns:** better values of `own`, and the displacements `d` that follow from them.
+        """
 
     @abc.abstractmethod
     def sizes(self, d: Displacements) -> Float[Array, "parts batch"]:
-        """What the velocity of each part is small or large beside, per sample."""
+        """The size that the velocity of each part is compared with, per sample."""
 
 
 def norms(d: Displacements) -> Float[Array, "parts batch"]:

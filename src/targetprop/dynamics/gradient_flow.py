@@ -1,9 +1,10 @@
-"""The flow of a layer's activity down the cost of the layer above, in displacements from the forward pass.
+"""The flow of a layer's activity down the cost of the layer above.
 
     dy_i/dt = -dC_{i+1}/dy_i,    y_i = h_i + d,    C_{i+1} = C(h_{i+1} + dh_{i+1}, f_{i+1}(h_i + d))
 
-(Farias and Maziero 2018, equation 3). Neither the target `h_{i+1} + dh_{i+1}` nor `y_i` is formed: what is left to the
-target is `dh_{i+1} - (f_{i+1}(h_i + d) - f_{i+1}(h_i))`, which float32 gives to full precision.
+(Farias and Maziero 2018, equation 3). Neither the target `h_{i+1} + dh_{i+1}` nor `y_i` is
+formed. The distance to the target is `dh_{i+1} - (f_{i+1}(h_i + d) - f_{i+1}(h_i))`, which
+float32 gives to full precision.
 """
 
 import abc
@@ -16,22 +17,32 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..errors import check_positive
-from ..networks.layers import LayerLike, Point, difference
+from ..networks.layers import Activity, LayerLike, Point, difference
 from ..networks.network import Trace
-
-Activity = Float[Array, "batch ..."]
 
 
 class LocalCost(eqx.Module):
-    """What a layer pays for the distance `residual = target - h` to its target, summed over its neurons, per sample."""
+    """The cost of a layer's distance `residual = target - h` to its target, per sample."""
 
     @abc.abstractmethod
     def value(self, h: Activity, residual: Activity) -> Float[Array, " batch"]:
-        """The cost of each sample."""
+        """The cost of each sample, summed over the neurons.
+
+        **Arguments:**
+
+        - `h`: the activity, of shape `(batch, n_i)`.
+        - `residual`: the distance to the target, of the same shape.
+        """
 
     @abc.abstractmethod
     def descent(self, h: Activity, residual: Activity) -> Activity:
-        """`-dC/dh` with the target held fixed, of the shape of `h`."""
+        """`-dC/dh` at a fixed target, of the shape of `h`.
+
+        **Arguments:**
+
+        - `h`: the activity, of shape `(batch, n_i)`.
+        - `residual`: the distance to the target, of the same shape.
+        """
 
 
 class QuadraticCost(LocalCost):
@@ -45,7 +56,7 @@ class QuadraticCost(LocalCost):
 
 
 class HuberCost(LocalCost):
-    """Quadratic up to a distance of `delta`, linear beyond (Huber 1964): no neuron pulls harder than `delta`."""
+    """Quadratic up to a distance of `delta` per neuron, linear beyond (Huber 1964)."""
 
     delta: float = 1.0
 
@@ -65,8 +76,16 @@ def _rows(values: Activity) -> Float[Array, "batch n"]:
 
 
 class Flow(eqx.Module):
-    """The flow of the activity that goes into `layer`: where the layer was evaluated, `point`, with its reverse-mode
-    derivative `pullback` there (as in a `Trace`), the target update `above` of its output, and its cost."""
+    """The flow of the activity that is the input of a layer.
+
+    **Arguments:**
+
+    - `layer`: the layer above the activity.
+    - `point`: where the layer was evaluated.
+    - `pullback`: the reverse-mode derivative of the layer at `point`, as in a `Trace`.
+    - `above`: the target update of the layer's output, of shape `(batch, n_{i+1})`.
+    - `cost`: the cost of the layer.
+    """
 
     layer: LayerLike
     point: Point
@@ -76,7 +95,16 @@ class Flow(eqx.Module):
 
     @classmethod
     def through(cls, layer: LayerLike, trace: Trace, index: int, above: Activity, cost: LocalCost) -> "Flow":
-        """The flow of `h_index` through `layer`, layer `index + 1` of the network of `trace`."""
+        """The flow of the activity `h_index` of a trace.
+
+        **Arguments:**
+
+        - `layer`: layer `index + 1` of the network of `trace`.
+        - `trace`: the forward pass.
+        - `index`: the layer whose activity flows.
+        - `above`: the target update of `layer`, of shape `(batch, n_{index+1})`.
+        - `cost`: the cost of `layer`.
+        """
         return cls(layer, trace.points[index], trace.pullbacks[index], above, cost)
 
     def value(self, d: Activity) -> Float[Array, " batch"]:
@@ -90,7 +118,7 @@ class Flow(eqx.Module):
         return pullback(self.cost.descent(self.point.h + moved, self.above - moved))[0]
 
     def first_velocity(self) -> Activity:
-        """`velocity(0)`, at the activity of the forward pass, from the derivative that the forward pass has kept."""
+        """`velocity(0)`, from the derivative that the forward pass has kept."""
         return self.pullback(self.cost.descent(self.point.h, self.above))[1]
 
 
@@ -99,20 +127,25 @@ class Start(eqx.Module):
 
     @abc.abstractmethod
     def displacement(self, h: Activity) -> Activity:
-        """`y(0) - h`."""
+        """`y(0) - h`, of the shape of `h`."""
 
 
 class AtActivity(Start):
-    """`y(0) = h`, the initial value of equation (3) of Farias and Maziero 2018: without a learning signal there is no target
-    update."""
+    """`y(0) = h`, the initial value of equation (3) of Farias and Maziero 2018.
+
+    If there is no error at the output, there is no target update.
+    """
 
     def displacement(self, h: Activity) -> Activity:
         return jnp.zeros_like(h)
 
 
 class AtZero(Start):
-    """`y(0) = 0`, as in Appendix D of Farias and Maziero 2018 (equation 39) and in the published code: the target replaces
-    the activity, and the local update has the Hebbian part `-h ∂h/∂w` of equation (14)."""
+    """`y(0) = 0`, as in the published code and in equation (39) of Farias and Maziero 2018.
+
+    The target replaces the activity, and the local update has the Hebbian part `-h ∂h/∂w` of
+    equation (14).
+    """
 
     def displacement(self, h: Activity) -> Activity:
         return -h

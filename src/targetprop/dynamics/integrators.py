@@ -3,7 +3,6 @@
 import abc
 from typing import Any
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,7 +12,9 @@ from jaxtyping import Array, Bool, Float
 
 from .._linear_algebra import one_by_one
 from ..errors import ConfigError, check_positive
-from .gradient_flow import Activity, Flow
+from ..networks.layers import Activity
+from ._engine import IntegrationMethod, Problem, RungeKutta, implicit_solver, until
+from .gradient_flow import Flow
 
 
 class Integrator(eqx.Module):
@@ -21,22 +22,43 @@ class Integrator(eqx.Module):
 
     @abc.abstractmethod
     def displacement(self, flow: Flow, start: Activity, layer: int) -> Activity:
-        """`y - h` where the flow of hidden layer `layer` (1 is the first) is left, begun at the displacement `start`."""
+        """How far the target is from the activity, `y - h`.
+
+        **Arguments:**
+
+        - `flow`: the flow of the activity.
+        - `start`: the displacement at time 0, of shape `(batch, n_i)`.
+        - `layer`: the hidden layer that the activity belongs to, counted from 1.
+        """
 
     @abc.abstractmethod
     def time(self, layer: int) -> Any:
-        """How long the flow of a layer is followed. Raises `ConfigError` where there is no end."""
+        """How long the flow of a hidden layer is followed.
+
+        **Raises:** `ConfigError` if the duration is not finite.
+        """
 
     @abc.abstractmethod
-    def complaint(self, flow: Flow, start: Activity, layer: int) -> str | None:
-        """What is wrong with the target of a layer, and what to change; `None` for a sound one. For concrete numbers."""
+    def advice(self, flow: Flow, start: Activity, layer: int) -> str | None:
+        """What is wrong with the target of a layer, and what to change.
+
+        **Arguments:** those of `displacement`, with concrete numbers.
+
+        **Returns:** a message, or `None` if the target is sound.
+        """
 
 
 class Euler(Integrator):
-    """`steps` (the paper's T) steps of explicit Euler of size `tau` (Farias and Maziero 2018, Appendix B).
+    """Explicit Euler steps (Farias and Maziero 2018, Appendix B).
 
-    The first derivative is taken at the activity of the forward pass, the others where the flow has come to. From `AtZero`
-    this is what Appendix D and the published code do: they start at zero, with the derivative of the forward pass.
+    The first derivative is taken at the activity of the forward pass, the others at the present
+    target. With `AtZero` this is Appendix D and the published code: they start at zero, with the
+    derivative of the forward pass.
+
+    **Arguments:**
+
+    - `tau`: the size of a step.
+    - `steps`: the number of steps, the paper's `T`.
     """
 
     tau: float = 0.1
@@ -45,7 +67,7 @@ class Euler(Integrator):
     def __check_init__(self):
         check_positive(self, "tau")
         if self.steps < 1:
-            raise ConfigError(f"Euler's method with {self.steps} steps reaches no target: use 1 or more.")
+            raise ConfigError(f"{type(self).__name__}: steps is {self.steps}; use 1 or more.")
 
     def displacement(self, flow: Flow, start: Activity, layer: int) -> Activity:
         first = start + self.tau * flow.first_velocity()
@@ -54,7 +76,7 @@ class Euler(Integrator):
     def time(self, layer: int) -> Any:
         return self.tau * self.steps
 
-    def complaint(self, flow: Flow, start: Activity, layer: int) -> str | None:
+    def advice(self, flow: Flow, start: Activity, layer: int) -> str | None:
         reached = self.displacement(flow, start, layer)
         raised = np.asarray(flow.value(reached)) > np.asarray(flow.value(start))
         if not np.isfinite(np.asarray(reached)).all():
@@ -72,7 +94,14 @@ class Euler(Integrator):
 
 
 class Rest(eqx.Module):
-    """Where a flow was left: its displacement, its velocity relative to that at the start, and whether it is at rest."""
+    """Where a flow ended.
+
+    **Arguments:**
+
+    - `displacement`: the displacement there.
+    - `velocity`: the velocity there, relative to that at the start.
+    - `reached`: whether the flow is at rest.
+    """
 
     displacement: Float[Array, "..."]
     velocity: Float[Array, "..."]
@@ -80,18 +109,24 @@ class Rest(eqx.Module):
 
 
 class SteadyState(Integrator):
-    """The target of infinite time: the flow is followed with adaptive steps until its velocity, per sample, is `tolerance`
-    times that at its start.
+    """The limit of a flow at infinite time.
 
-    Distances count relative to the target update above, so small errors are followed as precisely as large ones. Where
-    the target above is out of reach, as a target of 1 is for a sigmoid, the flow has no limit and is left where it creeps.
-    A sample that is not at rest after `steps` steps has no target: its displacement is `nan`, and `complaint` says why.
-    `solver` is any Runge-Kutta method of Diffrax. An implicit one, as the default, bears singular values that differ widely.
+    The flow of each sample is integrated with adaptive steps, until its velocity is `tolerance`
+    times that at its start. If the target above is out of reach, as a target of 1 is for a
+    sigmoid, the flow has no limit and ends where it is slow enough. A sample that is not at rest
+    after `steps` steps has no target: its displacement is `nan`.
+
+    **Arguments:**
+
+    - `tolerance`: the largest velocity at rest, relative to that at the start.
+    - `steps`: the largest number of integration steps.
+    - `solver`: a Runge-Kutta method of Diffrax, `diffrax.Kvaerno5()` unless given. Use an
+      implicit one, as the default, if the singular values of a layer differ widely.
     """
 
     tolerance: float = 1e-3
     steps: int = eqx.field(static=True, default=4096)
-    solver: diffrax.AbstractSolver = eqx.field(static=True, default=diffrax.Kvaerno5())
+    solver: RungeKutta = eqx.field(static=True, default_factory=implicit_solver)
 
     def __check_init__(self):
         check_positive(self, "tolerance", "steps")
@@ -101,10 +136,16 @@ class SteadyState(Integrator):
         return jax.vmap(lambda d, reached: jnp.where(reached, d, jnp.nan))(rest.displacement, rest.reached)
 
     def time(self, layer: int) -> Any:
-        raise ConfigError("A flow that is followed to its end has no time: use Euler's method.")
+        raise ConfigError("A steady state is reached at infinite time: use Euler's method for a finite one.")
 
     def follow(self, flow: Flow, start: Activity) -> Rest:
-        """Follow each sample for itself: its target does not depend on its neighbors in the batch."""
+        """Follow a flow to its limit. A sample's target does not depend on others in the batch.
+
+        **Arguments:**
+
+        - `flow`: the flow of the activity.
+        - `start`: the displacement at time 0, of shape `(batch, n_i)`.
+        """
         return one_by_one(lambda *sample: self._follow(flow, *sample), flow.point, flow.above, start)
 
     def _follow(self, flow: Flow, point, above, start) -> Rest:
@@ -113,34 +154,18 @@ class SteadyState(Integrator):
         size = jnp.max(jnp.abs(above)) + jnp.max(jnp.abs(start))
         size = jnp.where(size > 0, size, 1.0)
         first = jnp.linalg.norm(flow.velocity(start))
-        # explicit steps end up at the edge of stability, where they shake the velocity by a multiple of their own tolerance
-        precise = jnp.maximum(self.tolerance / 100, 100 * jnp.finfo(start.dtype).eps)
 
-        def field(t, u, args):
-            return flow.velocity(size * u) / size
+        def at_rest(d):
+            return size * jnp.linalg.norm(flow.velocity(d) / size) <= self.tolerance * first
 
-        def still(t, u, args, **options):
-            return size * jnp.linalg.norm(field(t, u, args)) <= self.tolerance * first
-
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(field),
-            self.solver,
-            t0=jnp.zeros((), start.dtype),
-            t1=jnp.full((), jnp.inf, start.dtype),
-            dt0=None,
-            y0=start / size,
-            stepsize_controller=diffrax.PIDController(rtol=precise, atol=precise),
-            event=diffrax.Event(still),
-            adjoint=diffrax.ForwardMode(),
-            max_steps=self.steps,
-            throw=False,
-        )
-        assert solution.ys is not None
-        end = size * solution.ys[0]
+        # explicit steps end at the edge of their stability, where the velocity varies by more
+        # than their tolerance
+        method = IntegrationMethod(self.solver, self.tolerance / 100, self.steps)
+        end, reached = until(Problem(flow.velocity, start / size, size), at_rest, method)
         velocity = jnp.linalg.norm(flow.velocity(end)) / jnp.where(first > 0, first, 1.0)
-        return Rest(end[0], velocity, solution.result == diffrax.RESULTS.event_occurred)
+        return Rest(end[0], velocity, reached)
 
-    def complaint(self, flow: Flow, start: Activity, layer: int) -> str | None:
+    def advice(self, flow: Flow, start: Activity, layer: int) -> str | None:
         rest = self.follow(flow, start)
         lost = ~np.asarray(rest.reached)
         if not lost.any():
@@ -148,13 +173,16 @@ class SteadyState(Integrator):
         speed = np.max(np.asarray(rest.velocity)[lost])
         return (
             f"the flow of the target of layer {layer} is not at rest after {self.steps} steps in {lost.sum()} of "
-            f"{len(lost)} samples, but still at {speed:.2g} of its first velocity; the layer is stiff or its target out of "
-            "reach: use an implicit solver such as Kvaerno5, a larger tolerance, more steps, or Euler's method"
+            f"{len(lost)} samples, but still at {speed:.2g} of its first velocity; the layer is stiff, or its target is out "
+            "of reach: use an implicit solver such as Kvaerno5, a larger tolerance, more steps, or Euler's method"
         )
 
 
 class PerLayerIntegrator(Integrator):
-    """Each hidden layer's own integrator, first to last. Raises `ConfigError` where there are too few."""
+    """One integrator for each hidden layer, first to last.
+
+    **Raises:** `ConfigError`, when it is used, if there are fewer integrators than hidden layers.
+    """
 
     integrators: tuple[Integrator, ...]
 
@@ -164,10 +192,10 @@ class PerLayerIntegrator(Integrator):
     def time(self, layer: int) -> Any:
         return self._of(layer).time(layer)
 
-    def complaint(self, flow: Flow, start: Activity, layer: int) -> str | None:
-        return self._of(layer).complaint(flow, start, layer)
+    def advice(self, flow: Flow, start: Activity, layer: int) -> str | None:
+        return self._of(layer).advice(flow, start, layer)
 
     def _of(self, layer: int) -> Integrator:
         if layer > len(self.integrators):
-            raise ConfigError(f"There is no integrator for hidden layer {layer}: give one for each of them.")
+            raise ConfigError(f"There is no integrator for hidden layer {layer}: give one for each hidden layer.")
         return self.integrators[layer - 1]

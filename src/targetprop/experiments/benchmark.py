@@ -44,7 +44,8 @@ class Cost:
 
 
 RATE = 1e-4
-VARIANTS: dict[str, Rule] = {"two-phase-integrated": TwoPhase(solver=Integration())}  # measured where they are named
+VARIANTS: dict[str, Callable[[], Rule]] = {"two-phase-integrated": lambda: TwoPhase(solver=Integration())}
+"""Measured only where they are named."""
 Program = Callable[[Any, Array], Any]
 
 
@@ -180,7 +181,7 @@ def _compile(program: Callable, state: Any) -> tuple[Callable, float, float]:
 
 
 def _rule_program(name: str, setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
-    rule = VARIANTS[name] if name in VARIANTS else RULES[name]()
+    rule = (VARIANTS | RULES)[name]()
     hyperparameters = Hyperparameters(rule, 0.1, Adam(RATE), Adam(), setting.penalty)
     network, task = setting.network(x.dtype), setting.task(x.shape[0])
 

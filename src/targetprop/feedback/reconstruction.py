@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..networks.layers import Activity, evaluate, split_parameters
+from ..networks.layers import Activity, Layer, evaluate, split_parameters
 from ..networks.network import Network, Trace
-from .maps import FeedbackMap, Path
+from .maps import Path
 from .noise import LayerNoise, NoiseLoop
 from .regularizers import NO_DECAY, Decay, Regularizer
 
@@ -35,7 +35,7 @@ def perturbed(trace: Trace, noise: LayerNoise) -> list[Activity]:
 
 
 def layerwise_reconstruction(
-    network: Network, maps: Sequence[FeedbackMap], activities: Sequence[Activity], decay: Decay = NO_DECAY
+    network: Network, maps: Sequence[Layer], activities: Sequence[Activity], decay: Decay = NO_DECAY
 ) -> FeedbackStep:
     """`||g_i(f_{i+1}(x_i)) - x_i||^2` with `x_i = activities[i - 1]`, for each hidden layer, with weight decay where a
     strength is given. Noisy activities (`perturbed`): Meulemans et al. 2020, equation 39; those of the forward pass, or
@@ -49,7 +49,7 @@ def layerwise_reconstruction(
 
 
 def activity_reconstruction(
-    maps: Sequence[FeedbackMap], sources: Sequence[Activity], goals: Sequence[Activity], decay: Decay = NO_DECAY
+    maps: Sequence[Layer], sources: Sequence[Activity], goals: Sequence[Activity], decay: Decay = NO_DECAY
 ) -> FeedbackStep:
     """`||g_i(x) - y||^2` with weight decay, `x = sources[i - 1]`, `y = goals[i - 1]`, for each hidden layer. With the
     activities `h_{i+1}` and `h_i` at which a network rests: Meulemans 2019, equations 6.24 and 6.26, whose learning rate

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..errors import check_not_negative
 from ..networks.layers import Activity, parameters
-from .maps import FeedbackMap
 from .noise import Noise
 
 
@@ -23,8 +22,8 @@ class Regularizer(eqx.Module):
         """An output displacement whose way down the feedback path is to be penalized, if the penalty needs one."""
 
     @abc.abstractmethod
-    def penalty(self, g: FeedbackMap, arrived: Activity | None, sigma: Any) -> Float[Array, ""]:
-        """The penalty of the mapping `g`, where `arrived` is the probe as it leaves `g`."""
+    def penalty(self, g: Any, arrived: Activity | None, sigma: Any) -> Float[Array, ""]:
+        """The penalty of the mapping `g`, a layer, where `arrived` is the probe as it leaves `g`."""
 
 
 class Decay(Regularizer):

@@ -14,7 +14,7 @@ from ..dynamics._base import Displacements
 from ..dynamics.circuit import Circuit, Gains, Motion, scaled_up
 from ..dynamics.equilibria import EquilibriumSolver, Sweeps
 from ..dynamics.plasticity import AtEquilibrium, Plasticity
-from ..dynamics.teachers import Held
+from ..dynamics.targets import SoftTarget
 from ..errors import ConfigError
 from ..feedback.learners import ActivityReconstruction, Learner, NoLearning
 from ..feedback.mappings import ExactInverses, Layerwise, Mappings
@@ -97,7 +97,9 @@ class Dendrites(Rule):
         found = _complaint("free", free, self.solver)
         if not found:
             rest = circuit.at_rest(forward, free.d)
-            found = _complaint("taught", self.solver.find(circuit.taught(rest, Held(batch.output_update))), self.solver)
+            found = _complaint(
+                "taught", self.solver.find(circuit.with_target(rest, SoftTarget(batch.output_update))), self.solver
+            )
         return found
 
     def circuit(self, network: Network, feedback: Any, trace: Trace) -> Circuit:
@@ -108,7 +110,7 @@ class Dendrites(Rule):
     def taught(self, network: Network, feedback: Any, batch: Minibatch) -> "Taught":
         """The network at rest under the teacher."""
         rest = batch.trace
-        motion = self.circuit(network, feedback, rest).taught(rest, Held(batch.output_update))
+        motion = self.circuit(network, feedback, rest).with_target(rest, SoftTarget(batch.output_update))
         return Taught(rest, motion, self.solver.find(motion).displacements)
 
     @abc.abstractmethod
@@ -185,7 +187,7 @@ class SinglePhase(Dendrites):
         return Credit(batch, trace, updates, self.reconstruction(feedback, h[1:], h[:-1]))
 
     def signals(self, taught):
-        return taught.motion.unpredicted(taught.d, taught.motion.risen(taught.d))
+        return taught.motion.local_error(taught.d, taught.motion.feedforward_change(taught.d))
 
 
 class TwoPhase(Dendrites):

@@ -49,7 +49,7 @@ class GradientTargets(Rule):
         above = batch.output_update
         for i in range(network.depth - 1, 0, -1):
             flow, start = self._flow(network, batch.trace, above, i)
-            complaint = self.integrator.complaint(flow, start, i)
+            complaint = self.integrator.advice(flow, start, i)
             if complaint is not None:
                 return [complaint]  # the layers below follow this target
             above = self.integrator.displacement(flow, start, i)

@@ -14,9 +14,10 @@ from matplotlib.axes import Axes
 from ...dynamics._base import Displacements
 from ...dynamics.chain import amplification, coupling_of_full_share, largest_coupling, target_shares
 from ...dynamics.circuit import Circuit, Gains, Motion
-from ...dynamics.equilibria import EquilibriumSolver, Integration, Sweeps, trajectory
+from ...dynamics.equilibria import EquilibriumSolver, Integration, Sweeps
 from ...dynamics.stability import circuit_jacobian, spectral_abscissa
-from ...dynamics.teachers import Injected
+from ...dynamics.targets import InjectedCurrent
+from ...dynamics.trajectories import trajectory
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
 from ...experiments.item import Item, Options, Report, report_cell
@@ -77,13 +78,13 @@ class EquilibriumCircuit(Experiment):
         distances, kept = {}, {}
         for precision, tolerance in TOLERANCES.items():
             with jax.enable_x64(precision == "float64"):
-                circuit, trace, told = self._circuit(weights, x, current, jnp.dtype(precision))
+                circuit, trace, injected = self._circuit(weights, x, current, jnp.dtype(precision))
                 for name, solver in SOLVERS.items():
-                    rest, moved = _at_rest(solver(tolerance), circuit, trace, told)
+                    rest, moved = _at_rest(solver(tolerance), circuit, trace, injected)
                     distances[f"{name}, {precision}"] = float(f"{self._distance(rest, moved, directions):.2g}")
                     if (precision, name) == ("float64", "integration"):
                         kept["at rest"] = _coefficients(rest, moved, directions)
-                        kept["on the way"] = _on_the_way(circuit, trace, told, directions)
+                        kept["on the way"] = _on_the_way(circuit, trace, injected, directions)
         return {"distance": distances, **kept}
 
     def _circuit(self, weights: np.ndarray, x: np.ndarray, current: np.ndarray, dtype: Any):
@@ -114,20 +115,22 @@ def _path(motion: Motion, times: jax.Array) -> Displacements:
     return trajectory(motion, times, tolerance=1e-8)
 
 
-def _at_rest(solver: EquilibriumSolver, circuit: Circuit, trace: Trace, told: jax.Array) -> tuple[Activities, Activities]:
+def _at_rest(
+    solver: EquilibriumSolver, circuit: Circuit, trace: Trace, injected: jax.Array
+) -> tuple[Activities, Activities]:
     """The activities of each layer at rest without a target, and how far the target moves them."""
     rest = circuit.at_rest(trace, _found(solver, circuit.free(trace, echo=False)))
-    moved = _found(solver, circuit.taught(rest, Injected(told)))
+    moved = _found(solver, circuit.with_target(rest, InjectedCurrent(injected)))
     return [np.asarray(u, np.float64) for u in rest.h[1:]], [np.asarray(u, np.float64) for u in moved]
 
 
-def _on_the_way(circuit: Circuit, trace: Trace, told: jax.Array, directions: Sequence[Direction]) -> list[list]:
+def _on_the_way(circuit: Circuit, trace: Trace, injected: jax.Array, directions: Sequence[Direction]) -> list[list]:
     """The coefficients at times from 0 to `DURATION`, without a target; and from there, where the circuit is at rest but for
     rounding, for as long again with one."""
     free = circuit.free(trace, echo=False)
     rest = circuit.at_rest(trace, _found(Sweeps(1e-10), free))
     found = []
-    for motion in (free, circuit.taught(rest, Injected(told))):
+    for motion in (free, circuit.with_target(rest, InjectedCurrent(injected))):
         path = _path(motion, jnp.linspace(0, DURATION, POINTS))
         for at in range(POINTS):
             d = [np.asarray(layer[at]) for layer in path]

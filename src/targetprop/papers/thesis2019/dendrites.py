@@ -17,7 +17,7 @@ from ...experiments.store import Store
 from ...experiments.training_part import TrainingPart, published_recipe, with_epochs
 from ...training.result import Summary
 from .dendrite_recipes import EXACT, LEARNED, SQUARE, TASKS
-from .settling import MIXTURES, NOISE, TIMES, Settling
+from .settling import MIXTURES, NOISE, TIMES, Equilibration
 
 SOURCE, ROOT = "thesis2019", "thesis2019/dendrites"
 PROBED, EVERY = "digits", 20  # the task on which signals, noise and angles are measured; steps between two measurements
@@ -69,7 +69,7 @@ class DendriteItem(Item[TrainingOptions]):
         return TrainingPart(_label(method), task, name, found, store, probe, "diagnostics/angle_bp")
 
     def _settling(self, method: str, options: TrainingOptions) -> ExperimentPart:
-        experiment = Settling(with_epochs(published_recipe(f"{ROOT}/{PROBED}/{method}", None), options.epochs))
+        experiment = Equilibration(with_epochs(published_recipe(f"{ROOT}/{PROBED}/{method}", None), options.epochs))
         folder = options.results / SOURCE / "settling" / options.variant / method
         return ExperimentPart(f"{_label(method)}, settling", PROBED, experiment, folder)
 

@@ -15,9 +15,9 @@ from jaxtyping import Array, Float
 from ...data import load
 from ...diagnostics.angles import backprop_gradients, layer_angles
 from ...dynamics._base import Displacements, Dynamics, norms
-from ...dynamics.equilibria import trajectory
 from ...dynamics.multiplexing import Multiplex, free_bursts
-from ...dynamics.teachers import Held
+from ...dynamics.targets import SoftTarget
+from ...dynamics.trajectories import trajectory
 from ...experiments.experiment import Experiment, extrapolated
 from ...losses import Loss, Target
 from ...networks.layers import difference
@@ -37,7 +37,7 @@ NOISE = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # standard deviations, relative to
 
 
 @dataclasses.dataclass(frozen=True)
-class Settling(Experiment):
+class Equilibration(Experiment):
     """Train a recipe, then measure on test samples. Metrics: `free` and `taught`, how far each layer still is from its rest
     at `TIMES`, relative to how far it was, the median over samples, shape `(times, L)`; `signal` and `reconstruction`, the
     norms of what teaches each hidden layer, unscaled, for each of `MIXTURES`, shape `(mixtures, hidden)`; `noise`, degrees
@@ -124,7 +124,7 @@ def _measure_channels(rule: Rule, subject: Subject, reference: Network) -> dict[
     maps = rule.layerwise_maps(network, feedback, forward)
     assert maps is not None
     multiplex, points = Multiplex(network, maps), free_bursts(maps, forward.output)
-    free, taught = multiplex.free(forward.h[0]), multiplex.taught(forward, Held(dh))
+    free, taught = multiplex.free(forward.h[0]), multiplex.with_target(forward, SoftTarget(dh))
     updates = rule.target_updates(network, feedback, Minibatch(forward, dh))
     errors = tuple(point.h - h for point, h in zip(points, forward.h[1:-1], strict=True))
 

@@ -22,7 +22,7 @@ from .stability_experiments import (
     ComputedSpectra,
     Growth,
     RandomCases,
-    Settling,
+    SettlingTime,
 )
 
 CASES = RandomCases(100_000)
@@ -32,7 +32,7 @@ MUS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.48, 0.5)
 APPROXIMATE = {name: ApproximateInverses(40, name, depths=(2, 4, 8), mus=MUS, width=5) for name in WEIGHTS}
 GAPS = (0.45, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 SETTLING = {
-    name: Settling(3, depths=(2, 8, 32), mus=(*(round(0.5 - gap, 4) for gap in GAPS), 0.5), width=2, echo=echo)
+    name: SettlingTime(3, depths=(2, 8, 32), mus=(*(round(0.5 - gap, 4) for gap in GAPS), 0.5), width=2, echo=echo)
     for name, echo in TOLD.items()
 }
 RANDOM_CASES = {"fixed": "random cases, fixed target", "following": "random cases, target follows the output"}
@@ -83,9 +83,9 @@ class StabilityFigure(Item[Options]):
 def _numbers(found: dict[str, list[dict]]) -> list[tuple[str, str, float | None, float | None, list]]:
     """Row, column, what the thesis says, what theory says, and ours by seed."""
     lines = []
-    for told, row in RANDOM_CASES.items():
-        cases = [metrics["cases"][told] for metrics in found["cases"]]
-        published = 1.0 if told == "fixed" else None
+    for target, row in RANDOM_CASES.items():
+        cases = [metrics["cases"][target] for metrics in found["cases"]]
+        published = 1.0 if target == "fixed" else None
         for key, theirs, theory in (
             ("stable", published, 1.0),
             ("not negative definite", None, None),
@@ -112,11 +112,11 @@ def _numbers(found: dict[str, list[dict]]) -> list[tuple[str, str, float | None,
                 ]
                 theory = tolerated_error(depth, Gains.mixing(mu)) if weights == "orthogonal" else None
                 lines.append((f"{NAMED[weights]}, {depth} layers, mu = {mu:g}", "error", None, theory, kept))
-    for told, experiment in SETTLING.items():
+    for target, experiment in SETTLING.items():
         for depth, at in _ends(experiment.depths):
             for mu in (0.1, 0.5):
-                kept = [metrics["settling"][at][experiment.mus.index(mu)]["time"] for metrics in found[f"settling-{told}"]]
-                lines.append((f"{told} target, {depth} layers, mu = {mu:g}", "time", None, None, kept))
+                kept = [metrics["settling"][at][experiment.mus.index(mu)]["time"] for metrics in found[f"settling-{target}"]]
+                lines.append((f"{target} target, {depth} layers, mu = {mu:g}", "time", None, None, kept))
     return lines
 
 

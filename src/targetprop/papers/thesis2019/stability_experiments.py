@@ -221,7 +221,7 @@ class ApproximateInverses(Draws):
 
 
 @dataclasses.dataclass(frozen=True)
-class Settling(Draws):
+class SettlingTime(Draws):
     """The time until no displacement is larger than `SETTLED` of what it was, with exact inverses of orthogonal blocks, and
     the slowest time constant of the computed spectrum, by depth and `mu`; the largest over the draws."""
 
