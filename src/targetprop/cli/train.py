@@ -9,8 +9,9 @@ from ..diagnostics import USUAL, Probe, named_diagnostics
 from ..experiments.catalog import recipe
 from ..experiments.sources import recipe_names
 from ..rules import RULES
+from ..training.annotations import Flattened
 from ..training.checkpoint import CHECKPOINT, load_header
-from ..training.recipe import Flattened, Recipe
+from ..training.recipe import Recipe
 from ..training.result import Result
 from ..training.run import train
 from .output import flag_value, print_json, print_table, split_name
@@ -21,7 +22,7 @@ from .parsing import parse
 class TrainOptions:
     """What `targetprop train` takes besides the recipe's own settings."""
 
-    recipe: Annotated[Recipe, Flattened]
+    recipe: Annotated[Recipe, Flattened()]
     seeds: int = 1
     """Number of seeds, trained as one program."""
     first_seed: int = 0

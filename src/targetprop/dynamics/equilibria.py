@@ -1,7 +1,7 @@
 """Where a network in continuous time comes to rest: by integration, by sweeps up and down the layers, by Newton."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import diffrax
 import equinox as eqx
@@ -64,6 +64,8 @@ class Sweeps(EquilibriumSolver):
     """Sweeps up and down the layers (`Motion.sweep`), at most `steps` of them, until no layer moves by more than a tenth of
     `tolerance`. The fast path: a few products per layer, for feedback that nearly inverts the layers."""
 
+    word: ClassVar[str] = "sweeps"
+
     tolerance: float = 1e-4
     steps: int = eqx.field(static=True, default=50)
 
@@ -89,6 +91,8 @@ class Newton(EquilibriumSolver):
     """Newton's method on all layers of a sample at once, at most `steps` times. A step costs the Jacobian of the whole
     circuit and its factorization: for small networks, and for feedback that is far from an inverse."""
 
+    word: ClassVar[str] = "newton"
+
     tolerance: float = 1e-4
     steps: int = eqx.field(static=True, default=20)
 
@@ -111,6 +115,8 @@ class Newton(EquilibriumSolver):
 class Integration(EquilibriumSolver):
     """The differential equation itself, followed with adaptive steps, at most `steps` of them, until it rests. `solver` is
     any Runge-Kutta method of Diffrax. For fidelity: it costs many times what the others do."""
+
+    word: ClassVar[str] = "integration"
 
     tolerance: float = 1e-4
     steps: int = eqx.field(static=True, default=1000)

@@ -8,7 +8,7 @@ target is `dh_{i+1} - (f_{i+1}(h_i + d) - f_{i+1}(h_i))`, which float32 gives to
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -36,6 +36,8 @@ class LocalCost(eqx.Module):
 class QuadraticCost(LocalCost):
     """`C = 1/2 ||residual||^2` (Farias and Maziero 2018, equation 4)."""
 
+    word: ClassVar[str] = "quadratic"
+
     def value(self, h: Activity, residual: Activity) -> Float[Array, " batch"]:
         return jnp.sum(_rows(residual) ** 2, axis=1) / 2
 
@@ -45,6 +47,8 @@ class QuadraticCost(LocalCost):
 
 class HuberCost(LocalCost):
     """Quadratic up to a distance of `delta`, linear beyond (Huber 1964): no neuron pulls harder than `delta`."""
+
+    word: ClassVar[str] = "huber"
 
     delta: float = 1.0
 
@@ -105,6 +109,8 @@ class AtActivity(Start):
     """`y(0) = h`, the initial value of equation (3) of Farias and Maziero 2018: without a learning signal there is no target
     update."""
 
+    word: ClassVar[str] = "activity"
+
     def displacement(self, h: Activity) -> Activity:
         return jnp.zeros_like(h)
 
@@ -112,6 +118,8 @@ class AtActivity(Start):
 class AtZero(Start):
     """`y(0) = 0`, as in Appendix D of Farias and Maziero 2018 (equation 39) and in the published code: the target replaces
     the activity, and the local update has the Hebbian part `-h ∂h/∂w` of equation (14)."""
+
+    word: ClassVar[str] = "zero"
 
     def displacement(self, h: Activity) -> Activity:
         return -h

@@ -1,7 +1,7 @@
 """How far, and how, the flow of a gradient target is followed."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import diffrax
 import equinox as eqx
@@ -38,6 +38,8 @@ class Euler(Integrator):
     The first derivative is taken at the activity of the forward pass, the others where the flow has come to. From `AtZero`
     this is what Appendix D and the published code do: they start at zero, with the derivative of the forward pass.
     """
+
+    word: ClassVar[str] = "euler"
 
     tau: float = 0.1
     steps: int = eqx.field(static=True, default=10)
@@ -88,6 +90,8 @@ class SteadyState(Integrator):
     A sample that is not at rest after `steps` steps has no target: its displacement is `nan`, and `complaint` says why.
     `solver` is any Runge-Kutta method of Diffrax. An implicit one, as the default, bears singular values that differ widely.
     """
+
+    word: ClassVar[str] = "steady-state"
 
     tolerance: float = 1e-3
     steps: int = eqx.field(static=True, default=4096)

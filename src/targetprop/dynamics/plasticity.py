@@ -44,6 +44,8 @@ class Plasticity(eqx.Module):
 class AtEquilibrium(Plasticity):
     """Once the network rests."""
 
+    word: ClassVar[str] = "at-equilibrium"
+
     def gather(self, motion, rest, tolerance, read):
         return read(rest)
 
@@ -52,6 +54,8 @@ class Along(Plasticity):
     """All along the way from one rest to the next, for the time `duration` in units of `tau`. The weights, which are slow,
     stay while a minibatch is presented, and learn from the mean over `samples` times, equally far apart, the last of them
     `duration`: each makes rows of its own. The longer, the nearer to `AtEquilibrium`, by about `tau / duration`."""
+
+    word: ClassVar[str] = "along"
 
     duration: float = 20.0
     samples: int = eqx.field(static=True, default=20)

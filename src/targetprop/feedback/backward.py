@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -66,6 +66,8 @@ class ExactInverses(Backward):
     """The exact inverses of the layers (Meulemans 2019, section 6.4); `method` is how the inverse weights are had. For
     square layers from the second on with activations onto the real line, or auxiliary units."""
 
+    word: ClassVar[str] = "exact"
+
     method: Inverse = Automatic()
 
     def init(self, network, *, key):
@@ -110,6 +112,8 @@ class ApproximateInverses(PlasticMappings):
     `decay` is the penalty on `Q_i`, its `strength` the `lambda` of the thesis.
     """
 
+    word: ClassVar[str] = "approximate"
+
     decay: Decay = WeightDecay(0.0)
 
     def init(self, network, *, key):
@@ -123,6 +127,8 @@ class ApproximateInverses(PlasticMappings):
 class TrainedFeedback(PlasticMappings):
     """`g_i(h) = t(Q_i h + c_i)`, learned: the original mappings of target propagation, for layers of any shape. `activation`
     is `t`; `decay` is the penalty on the parameters."""
+
+    word: ClassVar[str] = "trained"
 
     activation: Activation = Tanh()
     decay: Decay = WeightDecay(0.0)

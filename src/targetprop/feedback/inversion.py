@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -31,6 +31,8 @@ class InverseGradient(InverseLearner):
     it holds for `c_i` too where there is one.
     """
 
+    word: ClassVar[str] = "gradient"
+
     strength: float = 0.0
 
     def __check_init__(self):
@@ -49,6 +51,8 @@ class BenIsraelCohen(InverseLearner):
     start with `Q W` near enough to a projection, and keeps the row and the column space of that start: from other spaces
     than those of `W^T` it does not come to the pseudo-inverse. The losses are those of `InverseGradient`.
     """
+
+    word: ClassVar[str] = "ben-israel-cohen"
 
     def step(self, network, maps, noise, sigma):
         learned = layerwise_reconstruction(network, maps, noise)

@@ -3,17 +3,14 @@
 import dataclasses
 from typing import Annotated, Any, Literal
 
-import tyro
-
 from ..errors import check_positive
 from ..losses import Loss
 from ..networks.architectures import MLP, Architecture
 from ..rules import Rule
+from .annotations import Flattened, NoneAs
 from .optimizers import Adam, Optimizer
 from .penalties import Penalty
 from .schedule import Schedule
-
-Flattened = tyro.conf.arg(name="")  # on the command line, the fields of such a part stand without a prefix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,19 +24,19 @@ class Recipe:
     Raises `ConfigError` for numbers that make no sense, and `TypeError` where `rule` is no rule, but a class for example.
     """
 
-    rule: Annotated[Rule, Flattened]
+    rule: Annotated[Rule, Flattened()]
     dataset: str = "digits"
     """Data set; NAME:unit has inputs scaled to [0, 1]."""
-    architecture: Annotated[Architecture, Flattened] = MLP()
-    loss: Loss | None = None
+    architecture: Annotated[Architecture, Flattened()] = MLP()
+    loss: Annotated[Loss | None, NoneAs("auto")] = None
     """Output loss; auto is cross-entropy for labels and squared error for regression."""
     stepsize: float = 1.0
     """Step of the output target down the gradient."""
     optimizer: Optimizer = Adam()
     feedback_optimizer: Optimizer = Adam()
-    penalty: Penalty | None = None
+    penalty: Annotated[Penalty | None, NoneAs("none")] = None
     """Penalty on the weights."""
-    schedule: Annotated[Schedule, Flattened] = Schedule()
+    schedule: Annotated[Schedule, Flattened()] = Schedule()
     batch_size: int = 128
     """Samples of a minibatch."""
     validation: int | None = None
