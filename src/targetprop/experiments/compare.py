@@ -154,8 +154,8 @@ def _named(rules: Sequence[str | Rule | Recipe]) -> dict[str, str | Rule | Recip
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ComparisonError(
-            f"There is more than one {', '.join(twice)}: give them names, compare({{'one': .., 'another': ..}}), "
-            "or the class of an own rule another `name`."
+            f"There is more than one {', '.join(twice)}: give them names, compare({{'one': .., 'another': ..}}). "
+            "The class of your own rule can have another name."
         )
     return dict(zip(names, rules, strict=True))
 

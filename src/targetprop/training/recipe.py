@@ -1,4 +1,4 @@
-"""A recipe: everything that defines a training run but its seeds."""
+"""A recipe: everything that defines a training run, except the seeds."""
 
 import dataclasses
 from typing import Annotated, Any, Literal
@@ -15,34 +15,30 @@ from .schedule import Schedule
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A rule with the network, data, optimizers and schedule it is trained with.
+    """A rule with the network, data, optimizers and schedule that it is trained with.
 
-    `loss=None` is softmax cross-entropy for labels and squared error for regression; `validation=None` is the data set's
-    usual number of validation samples, taken from the training set; `penalty` is one on the weights, none unless given;
-    `trainable` are the layers whose parameters learn (1 is the first), all of them unless given.
-
-    Raises `ConfigError` for numbers that make no sense, and `TypeError` where `rule` is no rule, but a class for example.
+    Raises `ConfigError` for numbers out of range, and `TypeError` if `rule` is not a rule, for example a class.
     """
 
     rule: Annotated[Rule, Flattened()]
     dataset: str = "digits"
-    """Data set; NAME:unit has inputs scaled to [0, 1]."""
+    """Data set. NAME:unit is the data set with inputs scaled to [0, 1]."""
     architecture: Annotated[Architecture, Flattened()] = MLP()
     loss: Annotated[Loss | None, NoneAs("auto")] = None
-    """Output loss; auto is cross-entropy for labels and squared error for regression."""
+    """Output loss. auto (None): softmax cross-entropy for labels, squared error for regression."""
     stepsize: float = 1.0
-    """Step of the output target down the gradient."""
+    """Size of the step from the output to its target, down the gradient of the loss."""
     optimizer: Optimizer = Adam()
     feedback_optimizer: Optimizer = Adam()
     penalty: Annotated[Penalty | None, NoneAs("none")] = None
-    """Penalty on the weights."""
+    """Penalty on the weights. none (None): no penalty."""
     schedule: Annotated[Schedule, Flattened()] = Schedule()
     batch_size: int = 128
-    """Samples of a minibatch."""
+    """Number of samples in a minibatch."""
     validation: int | None = None
-    """Samples taken from the training set for validation; the usual number of the data set unless given."""
+    """Number of training samples that are kept for validation. Default: that of the data set."""
     trainable: tuple[int, ...] | None = None
-    """Layers that learn, 1 the first; all unless given."""
+    """Layers that learn; 1 is the first layer. Default: all layers."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point type."""
 
