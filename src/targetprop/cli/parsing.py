@@ -46,7 +46,9 @@ def _one_of(known: words.Words) -> PrimitiveConstructorSpec:
 
 @registry.struct_rule
 def _annotated(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """A dataclass with a default whose fields have markers of the library. They are put in terms of tyro."""
+    """A dataclass whose fields have markers of the library.
+
+    The markers are translated into those of tyro. A default must be given."""
     if not (dataclasses.is_dataclass(info.type) and isinstance(info.default, info.type)):
         return None
     hints = typing.get_type_hints(info.type, include_extras=True)
@@ -80,9 +82,8 @@ def _in_terms_of_tyro(hint: Any) -> Any:
 
 def _help_lines(kind: type) -> dict[str, str]:
     """The strings below the fields of a class."""
-    (body,) = (
-        node.body for node in ast.parse(textwrap.dedent(inspect.getsource(kind))).body if isinstance(node, ast.ClassDef)
-    )
+    source = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    (body,) = (node.body for node in source.body if isinstance(node, ast.ClassDef))
     found = {}
     for field, below in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):

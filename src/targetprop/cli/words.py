@@ -1,7 +1,7 @@
-"""Words that stand for objects on the command line, for example `leaky-relu:0.1` or `trained:sigmoid`.
+"""Words that stand for objects on the command line: `leaky-relu:0.1`, `trained:sigmoid`.
 
-A class takes part by declaring its word: `word: ClassVar[str] = "tanh"`. A field takes part by its annotation: its words
-are those of the subclasses of the annotated class. A subclass that a user defines is found as well.
+- A class declares its word: `word: ClassVar[str] = "tanh"`.
+- A field has the words of all subclasses of its annotated class. Those that a user defines count.
 """
 
 import dataclasses
@@ -15,9 +15,10 @@ Words = Mapping[str, type]
 
 
 def words_of(kind: Any, none: str | None = None) -> Words:
-    """The words of a field that is annotated as `kind`, in the order in which the classes were defined.
+    """The words of a field that is annotated as `kind`, in the order of definition of the classes.
 
-    Empty if there are none. With `none`, the annotation is `kind | None`, and this word stands for `None`.
+    Empty if there are none. With `none`, the annotation is a class or `None`, and `none` is the
+    word of `None`.
     """
     if none is not None:
         (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
@@ -45,8 +46,9 @@ def _usage(word: str, kind: type) -> str:
 def read(words: Words, text: str) -> Any:
     """The object that `text` stands for.
 
-    After the word come, in order, the fields that are numbers and those that have words themselves. The last numbers may
-    be left out, and any field with words. Raises `ValueError` where the text does not fit.
+    Its parts are separated by colons. After the word come, in order, the fields that are numbers
+    and the fields that have words. The last numbers can be left out, and any field with words.
+    Raises `ValueError` if the text does not fit.
     """
     parts = text.split(":")
     value = _read(words, parts)
