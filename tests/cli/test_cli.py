@@ -280,3 +280,13 @@ def test_module_runs_as_a_program():
     done = subprocess.run([sys.executable, "-m", "targetprop", "frob"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["train bp", "bench", "compare", "data fetch digits", "reproduce meulemans2020 table-s6"])
+def test_the_help_says_each_default_once(verb, capfd):
+    with pytest.raises(SystemExit):
+        main([*verb.split(), "--help"])
+    text = " ".join(capfd.readouterr().out.split())
+    assert "(default: )" not in text
+    for line in text.split(" --"):
+        assert not ("Default:" in line and "(default:" in line)

@@ -46,33 +46,28 @@ def _one_of(known: words.Words) -> PrimitiveConstructorSpec:
 
 @registry.struct_rule
 def _annotated(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """A dataclass whose fields have markers of the library.
+    """A dataclass of the library: markers in its annotations become those of tyro.
 
-    The markers are translated into those of tyro. A default must be given."""
+    An empty default is not printed, nor is `None` if the help line says "Default: ..."."""
     if not (dataclasses.is_dataclass(info.type) and isinstance(info.default, info.type)):
         return None
     hints = typing.get_type_hints(info.type, include_extras=True)
-    if not any(isinstance(marker, Flattened | NoneAs) for hint in hints.values() for marker in _markers(hint)):
-        return None
     help_lines = _help_lines(info.type)
-    fields = (
-        StructFieldSpec(
-            name=field.name,
-            type=_in_terms_of_tyro(hints[field.name]),
-            default=getattr(info.default, field.name),
-            helptext=help_lines.get(field.name),
-        )
-        for field in dataclasses.fields(info.type)
-    )
+    names = [field.name for field in dataclasses.fields(info.type)]
+    fields = (_field(name, hints[name], getattr(info.default, name), help_lines.get(name)) for name in names)
     return StructConstructorSpec(instantiate=info.type, fields=tuple(fields))
 
 
-def _markers(hint: Any) -> tuple[Any, ...]:
-    return getattr(hint, "__metadata__", ())
+def _field(name: str, hint: Any, default: Any, text: str | None) -> StructFieldSpec:
+    kind: Any = _in_terms_of_tyro(hint)
+    explained = default is None and text is not None and "Default:" in text
+    if explained or (isinstance(default, tuple) and not default):
+        kind = Annotated[kind, tyro.conf.arg(help_behavior_hint="")]
+    return StructFieldSpec(name, kind, default, text)
 
 
 def _in_terms_of_tyro(hint: Any) -> Any:
-    for marker in _markers(hint):
+    for marker in getattr(hint, "__metadata__", ()):
         if isinstance(marker, Flattened):
             return Annotated[hint.__origin__, tyro.conf.arg(name="")]
         if isinstance(marker, NoneAs):
@@ -81,19 +76,24 @@ def _in_terms_of_tyro(hint: Any) -> Any:
 
 
 def _help_lines(kind: type) -> dict[str, str]:
-    """The strings below the fields of a class."""
-    source = ast.parse(textwrap.dedent(inspect.getsource(kind)))
-    (body,) = (node.body for node in source.body if isinstance(node, ast.ClassDef))
+    """The strings below the fields of a dataclass and of those that it inherits from."""
     found = {}
-    for field, below in itertools.pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-            found[field.target.id] = " ".join(ast.literal_eval(below.value).split())
+    for one in (one for one in reversed(kind.__mro__) if dataclasses.is_dataclass(one)):
+        try:
+            source = ast.parse(textwrap.dedent(inspect.getsource(one)))
+        except OSError:  # a class without a file, typed into an interpreter
+            continue
+        (body,) = (node.body for node in source.body if isinstance(node, ast.ClassDef))
+        for field, below in itertools.pairwise(body):
+            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                found[ast.unparse(field.target)] = " ".join(ast.literal_eval(below.value).split())
     return found
 
 
 def parse(kind: type, *, default: Any = None, args: list[str], verb: str, description: str) -> Any:
-    """Read a dataclass from the arguments of a verb. Raises `UsageError` where they do not fit."""
-    options = {} if default is None else {"default": default}
+    """Read a dataclass from the arguments of a verb. `default` has the values without flags.
+
+    Raises `UsageError` where the arguments do not fit."""
     message = io.StringIO()
     try:
         with registry, contextlib.redirect_stderr(message):
@@ -103,7 +103,7 @@ def parse(kind: type, *, default: Any = None, args: list[str], verb: str, descri
                 prog=f"targetprop {verb}",
                 description=description,
                 config=(tyro.conf.AvoidSubcommands,),
-                **options,
+                default=kind() if default is None else default,
             )
     except SystemExit as stop:
         if not stop.code:

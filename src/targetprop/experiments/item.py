@@ -57,9 +57,9 @@ class TrainingOptions(EpochOptions):
 
     selection: ClassVar[tuple[str, ...]] = ("dataset", "methods")
     dataset: tuple[str, ...] = ()
-    """Data sets. Default: all."""
+    """Data sets. An empty list stands for all of them."""
     methods: tuple[str, ...] = ()
-    """Methods, by the name of their recipe, for example ddtp-linear. Default: all."""
+    """Methods, by the name of their recipe, for example ddtp-linear. An empty list stands for all."""
 
 
 class Part(abc.ABC):

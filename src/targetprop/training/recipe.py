@@ -36,9 +36,9 @@ class Recipe:
     batch_size: int = 128
     """Number of samples in a minibatch."""
     validation: int | None = None
-    """Number of training samples that are kept for validation. Default: that of the data set."""
+    """Number of training samples that are kept for validation. None: the usual number for the data set."""
     trainable: tuple[int, ...] | None = None
-    """Layers that learn; 1 is the first layer. Default: all layers."""
+    """Layers that learn; 1 is the first layer. None: all layers."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point type."""
 
