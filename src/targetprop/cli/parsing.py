@@ -108,7 +108,7 @@ def parse(kind: type, *, default: Any = None, args: list[str], verb: str, descri
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(f"{_plain(message.getvalue())} (see targetprop {verb} --help)") from None
+        raise UsageError(f"{_plain(message.getvalue()).rstrip('.')} (see targetprop {verb} --help)") from None
 
 
 def _plain(boxed: str) -> str:
