@@ -47,7 +47,7 @@ RECIPE = tp.Recipe(tp.Backprop())
 )
 def test_numbers_out_of_range_are_refused_by_name(make, name, values):
     for value in values:
-        with pytest.raises(tp.ConfigError, match=rf"takes no {name} = .*: choose it (above 0|0 or above)"):
+        with pytest.raises(tp.ConfigError, match=rf"needs {name} (above 0|0 or above|from 0 to below 1), not "):
             make(**{name: value})
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from targetprop.cli.reproduce import command
 from targetprop.experiments.item import save
 from targetprop.papers.items import all_items
 
@@ -12,5 +13,5 @@ if __name__ == "__main__":
     for item in all_items():
         options = dataclasses.replace(item.defaults, results=RESULTS)
         if any(part.found() for part in item.parts(options)):
-            for path in save(item, options):
+            for path in save(item, options, command(item, options)):
                 print(path.relative_to(RESULTS.parent))

@@ -1,5 +1,8 @@
-"""The errors that are the user's to mend, and the checks of numbers. The command line tells an error in one line, without a
-traceback."""
+"""Errors that the user can correct, and checks of numbers.
+
+A message names a setting by its field, in backticks: `batch_size`, or `optimizer.learning_rate` for a field of a part. The
+command line prints an error in one line, without a traceback. There a field in backticks becomes the flag: `--batch-size`.
+"""
 
 import math
 from collections.abc import Callable
@@ -9,27 +12,28 @@ import numpy as np
 
 
 class UserError(Exception):
-    """Something that the caller can mend; the message says what to change."""
+    """An error that the caller can correct. The message says what to change."""
 
 
 class ConfigError(UserError, ValueError):
-    """Settings that do not fit each other, the data set, or the run that a folder holds."""
+    """Settings that do not fit each other, the data set, or the run in a folder."""
 
 
 def check_positive(owner: object, *names: str) -> None:
-    """Raises `ConfigError` for the first of the named fields that is a number, or a tuple with one, and not finite and above
-    0; arrays are taken on trust."""
+    """Check that the named fields are finite and above 0.
+
+    Numbers are checked, and numbers in a tuple. Arrays are not. Raises `ConfigError` for the first field that fails."""
     _check(owner, names, lambda value: 0 < value < math.inf, "above 0")
 
 
 def check_not_negative(owner: object, *names: str) -> None:
-    """`check_positive`, but 0 will do."""
+    """`check_positive`, but 0 is allowed."""
     _check(owner, names, lambda value: 0 <= value < math.inf, "0 or above")
 
 
 def check_fraction(owner: object, *names: str) -> None:
-    """`check_positive`, but for numbers from 0 on and below 1."""
-    _check(owner, names, lambda value: 0 <= value < 1, "0 or above, and below 1")
+    """`check_positive`, but the range is from 0 to 1, without 1."""
+    _check(owner, names, lambda value: 0 <= value < 1, "from 0 to below 1")
 
 
 def _check(owner: object, names: tuple[str, ...], fits: Callable[[Any], bool], choice: str) -> None:
@@ -37,4 +41,4 @@ def _check(owner: object, names: tuple[str, ...], fits: Callable[[Any], bool], c
         field = getattr(owner, name)
         for value in field if isinstance(field, tuple) else (field,):
             if isinstance(value, int | float | np.number) and not fits(value):
-                raise ConfigError(f"{type(owner).__name__} takes no {name} = {value:g}: choose it {choice}.")
+                raise ConfigError(f"{type(owner).__name__} needs {name} {choice}, not {value:g}.")

@@ -5,6 +5,7 @@ Targets are integer labels of shape `(batch,)` or real vectors of shape `(batch,
 """
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -38,6 +39,8 @@ class Loss(eqx.Module):
 class SquaredError(Loss):
     """`l = 1/2 ||h_L - target||^2`, so that `e_L = h_L - target`. Integer labels are read as one-hot vectors."""
 
+    word: ClassVar[str] = "squared-error"
+
     def _target(self, h: Output, target: Target) -> Output:
         if jnp.issubdtype(target.dtype, jnp.integer):
             return jax.nn.one_hot(target, h.shape[-1], dtype=h.dtype)
@@ -62,6 +65,8 @@ class SoftmaxCrossEntropy(Loss):
     `e_L = softmax(h_L) - onehot(label)`. The entry of the true class and the loss itself are computed from the
     probability of the *other* classes, so both keep their relative precision when the network is nearly certain.
     """
+
+    word: ClassVar[str] = "cross-entropy"
 
     def value(self, h: Output, target: Target) -> Float[Array, " batch"]:
         true = jnp.take_along_axis(h, target[:, None], axis=-1)

@@ -1,5 +1,6 @@
 """The command line: one document for --json, one line for a user's error, exit status 0 only when all went well."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -7,18 +8,15 @@ import sys
 
 import pytest
 
+import targetprop as tp
 from targetprop.cli import VERBS, main
 from targetprop.cli.output import UsageError
 from targetprop.cli.parsing import parse
 from targetprop.cli.train import TrainOptions
 from targetprop.dynamics.equilibria import Newton
-from targetprop.dynamics.plasticity import Along
+from targetprop.dynamics.plasticity import ContinuousPlasticity
 from targetprop.experiments.catalog import recipe
 from targetprop.experiments.sources import recipe_names
-from targetprop.feedback.inverses import Woodbury
-from targetprop.feedback.mappings import ExactInverses, Layerwise, LearnedInverses
-from targetprop.feedback.regularizers import WeightDecay
-from targetprop.networks.activations import LeakyReLU
 from targetprop.rules import GENERAL, RULES
 
 SMALL = ["--epochs", "1", "--hidden", "8"]
@@ -66,9 +64,9 @@ def test_train_takes_every_hyperparameter_as_a_flag(capfd, tmp_path):
     status, _ = run_json(capfd, "train", "dtpdrl", "--out", str(tmp_path), *SMALL, *flags.split())
     assert status == 0
     recipe = json.loads((tmp_path / "config.json").read_text())["recipe"]
-    assert recipe["rule"]["sigma"] == 0.2
-    assert recipe["rule"]["samples"] == 2
-    assert recipe["rule"]["regularizer"] == {"type": "OutputNoise", "strength": 0.5}
+    learner = recipe["rule"]["learner"]
+    assert learner["noise"] == {"type": "Gaussian", "sigma": 0.2, "samples": 2}
+    assert learner["regularizer"] == {"type": "OutputNoise", "strength": 0.5}
     assert recipe["stepsize"] == 0.3
     assert recipe["optimizer"]["learning_rate"] == 0.01
     assert recipe["feedback_optimizer"]["b1"] == 0.5
@@ -119,27 +117,47 @@ def test_a_rules_inverse_is_one_flag(capfd):
 
 
 def test_objects_within_objects_are_one_flag():
-    flags = "--backward trained:leaky-relu:0.2:weight-decay:0.01 --solver newton:0.001 --plasticity along:5:3"
+    flags = (
+        "--mappings layerwise:leaky-relu:0.2 --learner activity-reconstruction:weight-decay:0.01 --solver newton:0.001 "
+        "--plasticity continuous:5:3"
+    )
     default = TrainOptions(recipe("two-phase"))
     options = parse(TrainOptions, default=default, args=flags.split(), verb="train", description="")
     rule = options.recipe.rule
-    assert (rule.backward, rule.solver) == (Layerwise(LeakyReLU(0.2), WeightDecay(0.01)), Newton(0.001))
-    assert (rule.plasticity, rule.mu) == (Along(5.0, 3), default.recipe.rule.mu)
+    assert (rule.mappings, rule.solver) == (tp.Layerwise(tp.LeakyReLU(0.2)), Newton(0.001))
+    assert rule.learner == tp.ActivityReconstruction(tp.WeightDecay(0.01))
+    assert (rule.plasticity, rule.mu) == (ContinuousPlasticity(5.0, 3), default.recipe.rule.mu)
     for text, expected in (
-        ("exact", ExactInverses()),
-        ("exact:woodbury", ExactInverses(Woodbury())),
-        ("approximate:weight-decay:0.5", LearnedInverses(WeightDecay(0.5))),
-        ("trained:weight-decay:0.5", Layerwise(decay=WeightDecay(0.5))),
+        ("exact-inverses", tp.ExactInverses()),
+        ("exact-inverses:woodbury", tp.ExactInverses(tp.Woodbury())),
     ):
-        options = parse(TrainOptions, default=default, args=["--backward", text], verb="train", description="")
-        assert options.recipe.rule.backward == expected
+        args = ["--mappings", text, "--learner", "none"]
+        options = parse(TrainOptions, default=default, args=args, verb="train", description="")
+        assert options.recipe.rule.mappings == expected
 
 
-@pytest.mark.parametrize("text", ["trained:0.5", "trained:woodbury", "exact:woodbury:1:2:3:4", "sweeps"])
+def test_a_rule_made_of_the_parts_of_its_preset_has_short_flags():
+    default = TrainOptions(recipe("dtpdrl"))
+    args = ["--sigma", "0.25", "--regularizer", "output-noise:0.5"]
+    rule = parse(TrainOptions, default=default, args=args, verb="train", description="").recipe.rule
+    learner = default.recipe.rule.learner
+    assert rule.learner.noise == dataclasses.replace(learner.noise, sigma=0.25)
+    assert rule.learner.regularizer == tp.OutputNoise(0.5)
+    assert (rule.name, rule.mappings) == ("dtpdrl", default.recipe.rule.mappings)
+
+
+def test_a_rule_made_of_other_parts_has_a_flag_for_each_part():
+    default = TrainOptions(recipe("thesis2019/dendrites/digits/square-multiplexing"))
+    args = ["--mappings", "exact-inverses:lu"]
+    rule = parse(TrainOptions, default=default, args=args, verb="train", description="").recipe.rule
+    assert rule == dataclasses.replace(default.recipe.rule, mappings=tp.ExactInverses(tp.LUSolve()))
+
+
+@pytest.mark.parametrize("text", ["layerwise:0.5", "layerwise:woodbury", "exact-inverses:woodbury:1:2:3:4", "sweeps"])
 def test_a_field_that_does_not_belong_is_refused(text):
     default = TrainOptions(recipe("two-phase"))
     with pytest.raises(UsageError, match=r"one field too many|is not one of"):
-        parse(TrainOptions, default=default, args=["--backward", text], verb="train", description="")
+        parse(TrainOptions, default=default, args=["--mappings", text], verb="train", description="")
 
 
 @pytest.mark.parametrize("name", ["two-phase", "thesis2019/dendrites/digits/square-two-phase"])
@@ -148,7 +166,7 @@ def test_the_help_writes_objects_as_they_are_read(name, capfd):
     with pytest.raises(SystemExit):
         parse(TrainOptions, default=default, args=["--help"], verb="train", description="")
     text = capfd.readouterr().out
-    flags = ("--backward", "--solver", "--plasticity")
+    flags = ("--mappings", "--solver", "--plasticity")
     written = (re.search(rf"{flag} .*?\(default: (\S+)\)", text, re.DOTALL)[1] for flag in flags)
     args = [word for pair in zip(flags, written, strict=True) for word in pair]
     rule = parse(TrainOptions, default=default, args=args, verb="train", description="").recipe.rule
@@ -232,15 +250,15 @@ MISTAKES = {
     "compare --rules bp nope": "'nope'",
     "compare --rules bp bp": "more than one bp",
     "bench --rules nope": "'nope'",
-    "bench --sizes 3": "--sizes 3 is no network with a hidden layer",
+    "bench --sizes 3": "--sizes 3 has no hidden layer",
     "bench --sizes 4 0 3": "widths of 1 or more",
     "bench --rounds 0": "--rounds 0 leaves nothing to measure",
     "bench --steps 0": "--steps 0 leaves nothing to measure",
     "bench --batch 0": "--batch 0 leaves nothing to measure",
     "bench --out /dev": "/dev is a folder",
-    "bench --out /dev/null/bench.json": "/dev/null is no folder",
-    "search bp --out /dev/null": "/dev/null is no folder",
-    "compare --rules bp --out /dev/null": "/dev/null is no folder",
+    "bench --out /dev/null/bench.json": "/dev/null is not a folder",
+    "search bp --out /dev/null": "/dev/null is not a folder",
+    "compare --rules bp --out /dev/null": "/dev/null is not a folder",
     "data frob": "'frob'",
     "data fetch": "needs the name",
     "data fetch digits": "nothing to fetch",
@@ -280,3 +298,13 @@ def test_module_runs_as_a_program():
     done = subprocess.run([sys.executable, "-m", "targetprop", "frob"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["train bp", "bench", "compare", "data fetch digits", "reproduce meulemans2020 table-s6"])
+def test_the_help_says_each_default_once(verb, capfd):
+    with pytest.raises(SystemExit):
+        main([*verb.split(), "--help"])
+    text = " ".join(capfd.readouterr().out.split())
+    assert "(default: )" not in text
+    for line in text.split(" --"):
+        assert not ("Default:" in line and "(default:" in line)

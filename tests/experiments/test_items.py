@@ -142,7 +142,7 @@ def test_report_before_anything_was_run(item, tmp_path):
 def test_command_line_of_an_item(powers, tmp_path, capfd):
     command = ["reproduce", "meulemans2020", "powers", "--results", str(tmp_path), "--json"]
     assert main([*command, "--show"]) == 2
-    assert "name that of the results with --results" in capfd.readouterr().err
+    assert "give the folder of the results with --results" in capfd.readouterr().err
     (tmp_path / "meulemans2020").mkdir()
     assert main([*command, "--show"]) == 0
     assert json.loads(capfd.readouterr().out)["cells"][0]["ours"] is None

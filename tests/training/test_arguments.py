@@ -65,14 +65,14 @@ def test_what_is_no_data_set_is_answered_with_how_to_load_one(bp):
 
 
 def test_resuming_needs_a_folder(bp, toy):
-    with pytest.raises(tp.ConfigError, match="name it with --out"):
+    with pytest.raises(tp.ConfigError, match="give its folder as `out`"):
         tp.train(bp, toy, resume=True)
 
 
 def test_a_folder_that_cannot_be_is_refused_before_anything_is_computed(bp, toy, tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "below" / "it"):
-        with pytest.raises(tp.UserError, match=rf"written to {out}: {tmp_path / 'file'} is no folder"):
+        with pytest.raises(tp.UserError, match=rf"written to {out}: {tmp_path / 'file'} is not a folder"):
             tp.train(bp, toy, out=out)
 
 

@@ -88,7 +88,7 @@ def test_a_crash_while_writing_leaves_the_old_file(path, monkeypatch, break_off)
 
 
 def test_a_missing_file_says_to_run_without_resume(tmp_path):
-    with pytest.raises(CheckpointError, match=r"gone\.npz: leave out --resume to begin a run there"):
+    with pytest.raises(CheckpointError, match=r"gone\.npz: leave out `resume` to begin a run there"):
         load_header(tmp_path / "gone.npz")
 
 
@@ -98,7 +98,7 @@ def test_a_truncated_file_says_what_to_do(stored, share):
     path.write_bytes(content[: int(share * len(content))])
     for load in (load_header, lambda path: load_checkpoint(path, tree())):
         with pytest.raises(
-            CheckpointError, match=r"checkpoint\.npz is damaged .*: delete it and start again without --resume"
+            CheckpointError, match=r"checkpoint\.npz is damaged .*: delete it and start again without `resume`"
         ):
             load(path)
 
@@ -127,7 +127,7 @@ def test_a_changed_byte_is_found_or_harmless(stored, share, change):
     ids=["fewer arrays", "another shape", "another type", "more arrays"],
 )
 def test_a_file_of_another_run_is_refused(path, like):
-    with pytest.raises(CheckpointError, match=r"another network, rule or optimizer.*config\.json.*another --out folder"):
+    with pytest.raises(CheckpointError, match=r"another network, rule or optimizer.*config\.json.*another folder as `out`"):
         load_checkpoint(path, like)
 
 

@@ -39,7 +39,7 @@ def folder(tmp_path, dtp, toy):
 )
 def test_other_settings_are_refused_by_name(folder, dtp, toy, changes, difference):
     before = (folder / "config.json").read_text()
-    with pytest.raises(ValueError, match=r"Cannot resume in .*Use the same settings, or another --out folder") as caught:
+    with pytest.raises(ValueError, match=r"Cannot resume in .*Use the same settings, or another `out`") as caught:
         write(folder, dtp.replace(**changes), toy)
     assert f"{folder}: {difference}." in str(caught.value)
     assert (folder / "config.json").read_text() == before

@@ -201,9 +201,9 @@ def test_evaluation_is_the_mean_over_samples_that_fill_no_whole_number_of_batche
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"batch_size": 49}, "A batch of 49 is larger than the 48 training samples: use a smaller --batch-size or"),
-        ({"validation": 60}, "--validation 60 does not fit a training set of 60 samples: use a smaller number"),
-        ({"validation": -1}, "--validation -1 does not fit"),
+        ({"batch_size": 49}, "A batch of 49 is larger than the 48 training samples: use a smaller `batch_size` or"),
+        ({"validation": 60}, "`validation` is 60, but there are 60 training samples: use a number from 0 to 59"),
+        ({"validation": -1}, "`validation` is -1, but there are"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(bp, toy, changes, message):

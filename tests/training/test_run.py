@@ -114,7 +114,7 @@ def test_a_run_is_replaced_only_when_that_is_said(folder, dtp, toy, tmp_path):
     tp.train(dtp.replace(stepsize=0.1), toy, seeds=[0, 1, 2], out=tmp_path, progress=False)
     before = records(tmp_path)
     assert before != records(folder)
-    with pytest.raises(tp.ConfigError, match="replace it with --overwrite"):
+    with pytest.raises(tp.ConfigError, match="replace it with `overwrite`"):
         tp.train(dtp, toy, seeds=[0, 1, 2], out=tmp_path, progress=False)
     assert records(tmp_path) == before
     tp.train(dtp, toy, seeds=[0, 1, 2], out=tmp_path, overwrite=True, progress=False)
@@ -170,7 +170,7 @@ def test_regression_without_validation_samples(bp, tmp_path):
 
 @pytest.mark.parametrize("number", [0, -1])
 def test_checkpoints_come_every_epoch_or_less_often(bp, toy, number):
-    with pytest.raises(ValueError, match=f"--checkpoint-every {number} is not a number of epochs: use 1 or more"):
+    with pytest.raises(ValueError, match=f"`checkpoint_every` is {number} epochs: use 1 or more"):
         tp.train(bp, toy, checkpoint_every=number, progress=False)
 
 

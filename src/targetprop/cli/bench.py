@@ -14,31 +14,34 @@ from .parsing import parse
 
 @dataclasses.dataclass(frozen=True)
 class BenchOptions:
-    """What `targetprop bench` takes."""
+    """The flags of `targetprop bench`."""
 
     network: Literal["mlp", "invertible"] = "mlp"
-    """A tanh network with softmax cross-entropy, or the invertible network of GAIT-prop with the orthogonality penalty."""
+    """mlp: a tanh network with softmax cross-entropy.
+    invertible: the network of GAIT-prop, with the orthogonality penalty."""
     sizes: tuple[int, ...] | None = None
-    """Widths of the layers, input and output included; 784-5x256-10 for mlp and 784-5x784 for invertible unless given."""
+    """Widths of the layers, with input and output. Default: 784, five times 256, 10 for mlp;
+    six times 784 for invertible."""
     batch: int | None = None
-    """Minibatch size; 128 for mlp and 60 for invertible unless given."""
+    """Minibatch size. Default: 128 for mlp, 60 for invertible."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point type."""
     rules: tuple[str, ...] | None = None
-    """Rules to measure, or two-phase-integrated; all rules that the network is right for unless given."""
+    """Rules to measure. Default: all rules that the network is suitable for.
+    two-phase-integrated is measured only if it is named."""
     rounds: int = 20
-    """Rounds; each runs every rule once."""
+    """Number of rounds. Each round runs every rule once."""
     steps: int = 25
     """Steps per rule and round."""
     out: Path | None = None
-    """File for the measurements, with versions and machine."""
+    """File for the measurements. Versions and machine are written with them."""
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document on standard output, and nothing else."""
 
 
 def run(args: list[str]) -> int:
-    """Measure what each rule costs."""
-    description = "Time per joint step of each rule against a hand-written jitted backpropagation step with Adam."
+    """Measure what each rule costs. Returns 0."""
+    description = "Time per joint step of each rule, beside a hand-written backpropagation step with Adam."
     options = parse(BenchOptions, args=args, verb="bench", description=description)
     default, batch = (TanhMLP(), 128) if options.network == "mlp" else (InvertibleMLP(), 60)
     setting = default if options.sizes is None else dataclasses.replace(default, sizes=options.sizes)

@@ -10,14 +10,14 @@ from .parsing import parse
 
 @dataclasses.dataclass(frozen=True)
 class CiteOptions:
-    """What `targetprop cite RULE` takes."""
+    """The flags of `targetprop cite RULE`."""
 
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document on standard output, and nothing else."""
 
 
 def run(args: list[str]) -> int:
-    """Print the BibTeX entries of a rule."""
+    """Print the BibTeX entries of a rule. Returns 0."""
     name, rest = split_name(args, "cite", "a rule", tuple(RULES))
     options = parse(CiteOptions, args=rest, verb=f"cite {name}", description="The papers of a rule, in BibTeX.")
     rule = find_rule(name)
@@ -26,5 +26,5 @@ def run(args: list[str]) -> int:
         references = [{"key": key, "bibtex": entry} for key, entry in entries.items()]
         print_json({"rule": name, "source": rule.source, "references": references})
     else:
-        print("\n\n".join(entries.values()) or f"% {name}: {rule.source}")  # a comment, where no entry is known
+        print("\n\n".join(entries.values()) or f"% {name}: {rule.source}")  # a comment if there is no entry
     return 0

@@ -11,29 +11,29 @@ from .parsing import parse
 
 @dataclasses.dataclass(frozen=True)
 class CompareOptions:
-    """What `targetprop compare` takes."""
+    """The flags of `targetprop compare`."""
 
     dataset: str | None = None
-    """Data set; that of the recipes among the rules, or digits, unless given."""
+    """Data set. Default: that of the published recipes among the rules, else digits."""
     rules: tuple[str, ...] = GENERAL
     """Rules or published recipes to compare."""
     seeds: int = 3
-    """Number of seeds, trained as one program."""
+    """Number of seeds. They are trained as one program."""
     epochs: int | None = None
-    """Epochs, in place of the recipes' own."""
+    """Number of epochs. Default: that of each recipe."""
     out: Path = Path("comparison")
     """Folder for the runs, the table and the figure."""
     resume: bool = False
-    """Continue what an earlier call left unfinished in the folder."""
+    """Continue the unfinished comparison in the folder."""
     overwrite: bool = False
-    """Replace the comparison that the folder holds."""
+    """Replace the comparison in the folder."""
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document on standard output, and nothing else."""
 
 
 def run(args: list[str]) -> int:
-    """Compare rules; 0 if every seed of every rule finished."""
-    description = "Train several rules from the same weights on the same minibatches; a table and a figure."
+    """Compare rules. Returns 0 if every seed of every rule finished, else 1."""
+    description = "Train several rules from the same weights on the same minibatches. Print a table and draw a figure."
     options = parse(CompareOptions, args=args, verb="compare", description=description)
     comparison = compare(
         options.rules,
@@ -53,6 +53,6 @@ def run(args: list[str]) -> int:
             print(line)
         left = options.rules[len(comparison.results) :]
         if left:
-            print(f"interrupted before {', '.join(left)}: the same command with --resume goes on")
+            print(f"interrupted before {', '.join(left)}: the same command with --resume continues")
         print(f"table:  {options.out / 'table.md'}\nfigure: {options.out / 'learning-curves.png'}")
     return 0 if comparison.finished else 1

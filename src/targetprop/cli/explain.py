@@ -11,16 +11,16 @@ from .parsing import parse
 
 @dataclasses.dataclass(frozen=True)
 class ExplainOptions:
-    """What `targetprop explain RULE` takes."""
+    """The flags of `targetprop explain RULE`."""
 
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document on standard output, and nothing else."""
 
 
 def run(args: list[str]) -> int:
-    """Print what a rule computes, step by step, and which of it is local."""
+    """Print what a rule computes, step by step, and what of it is local. Returns 0."""
     name, rest = split_name(args, "explain", "a rule", tuple(RULES))
-    description = "Equations and steps of a rule, what is local in it and what is not."
+    description = "The equations and steps of a rule, what of it is local and what is not."
     options = parse(ExplainOptions, args=rest, verb=f"explain {name}", description=description)
     rule = find_rule(name)
     found = explain(rule)
@@ -33,8 +33,8 @@ def run(args: list[str]) -> int:
 
 
 def _sections(name: str, rule: NamedRule, found: Explanation) -> Iterator[tuple[str, list[str]]]:
-    """Headings with the lines below them; a section without lines is left out by the printer."""
-    summary = found.summary or "Nothing but its equation is written about this rule."
+    """Headings with the lines below them. The printer leaves out a section without lines."""
+    summary = found.summary or "This rule has no explanation beyond its equation."
     yield f"{name}, targetprop.{rule.__name__}", hanging(summary, "  ")
     yield "Equations, for one sample", [line for equation in found.equations for line in _equation(equation)]
     yield "Steps, on a minibatch; losses and gradients are averaged over it", _steps(found)

@@ -1,30 +1,30 @@
-"""What the verbs share: reading the leading arguments, writing JSON, tables and pages."""
+"""What the verbs share: reading the first arguments, and writing JSON, tables and pages."""
 
 import json
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-
-from rich.console import Console
-from rich.markdown import Markdown
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..rules import RULES, NamedRule
 from ..training.result import finite_or_none
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 
 class UsageError(UserError):
-    """Arguments that make no sense; the message says what to write instead."""
+    """The arguments of the command are wrong. The message says what to write instead."""
 
 
 def split_name(
     args: list[str], verb: str, what: str, names: Sequence[str], titles: Sequence[str] = ()
 ) -> tuple[str, list[str]]:
-    """The leading name of `targetprop VERB NAME [flags]`, and the flags; prints the names, each with its title if there are
-    any, and exits for `--help`."""
+    """The name and the flags of `targetprop VERB NAME [flags]`.
+
+    For `--help`, print the names with their titles and exit.
+    Raises `UsageError` if there is no name."""
     if args and args[0] in ("-h", "--help"):
         sys.stdout.write(f"usage: targetprop {verb} NAME [flags]\n\nNAME is {what}:\n")
         width = max(map(len, names))
@@ -38,14 +38,16 @@ def split_name(
 
 
 def find_rule(name: str) -> NamedRule:
-    """The rule of that name. Raises `UsageError` where there is none."""
+    """The rule with this name. Raises `UsageError` if there is none."""
     if name not in RULES:
         raise UsageError(f"no rule is called {name!r}; the rules are {', '.join(RULES)}.")
     return RULES[name]
 
 
 def flag_value(args: Sequence[str], flag: str) -> str | None:
-    """The value of `--flag VALUE` or `--flag=VALUE`, needed before the other flags can be read."""
+    """The value of `--flag VALUE` or `--flag=VALUE`.
+
+    It is needed before the other flags can be read."""
     for i, arg in enumerate(args):
         if arg == flag and i + 1 < len(args):
             return args[i + 1]
@@ -55,12 +57,15 @@ def flag_value(args: Sequence[str], flag: str) -> str | None:
 
 
 def print_json(document: dict | list) -> None:
-    """One JSON document on standard output; numbers that are not finite are written as null."""
+    """Write one JSON document on standard output. Numbers that are not finite become null."""
     sys.stdout.write(json.dumps(finite_or_none(document), allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output, numbers to the right."""
+    """Write a table on standard output. All columns but the first are aligned to the right."""
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=escape(title), title_justify="left")
     for i, column in enumerate(columns):
         table.add_column(escape(column), justify="left" if i == 0 else "right", overflow="fold")
@@ -70,11 +75,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def print_text(text: str) -> None:
-    """Markdown on standard output."""
+    """Write Markdown on standard output."""
+    from rich.markdown import Markdown
+
     _console().print(Markdown(text))
 
 
-def _console() -> Console:
+def _console() -> "Console":
+    from rich.console import Console
+
     return Console(width=None if sys.stdout.isatty() else 160)
 
 
@@ -82,18 +91,23 @@ PAGE_WIDTH = 80
 
 
 def hanging(text: str, first: str) -> list[str]:
-    """Lines of a page: `text` after the prefix `first`, its further lines below its beginning."""
+    """Lines of a page: `text`, wrapped, after the prefix `first`.
+
+    The other lines are indented by the length of the prefix."""
     lines = textwrap.wrap(text, PAGE_WIDTH - len(first), break_long_words=False, break_on_hyphens=False)
     return [(first if i == 0 else " " * len(first)) + line for i, line in enumerate(lines)]
 
 
 def indented(text: str, prefix: str) -> list[str]:
-    """Lines of a page: `text` as it stands, each line after `prefix`."""
+    """Lines of a page: `text` without wrapping, each line after `prefix`."""
     return textwrap.indent(text, prefix).splitlines()
 
 
 def print_page(sections: Iterable[tuple[str, Sequence[str]]]) -> None:
-    """Headings in bold, each over its lines; a section without lines is left out."""
+    """Write headings in bold, each above its lines. A section without lines is left out."""
+    from rich.console import Console
+    from rich.text import Text
+
     console = Console(width=None if sys.stdout.isatty() else PAGE_WIDTH, highlight=False)
     text = Text("\n\n").join(
         Text.assemble((heading, "bold"), "\n", "\n".join(lines)) for heading, lines in sections if lines

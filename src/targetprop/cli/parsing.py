@@ -1,158 +1,136 @@
-"""How the objects of a recipe are written on the command line, for example `leaky-relu:0.1` or `trained:sigmoid`."""
+"""Reading the flags of a verb into a dataclass, with tyro."""
 
+import ast
 import contextlib
 import dataclasses
+import inspect
 import io
 import itertools
-from typing import Any
+import textwrap
+import typing
+from typing import Annotated, Any
 
 import tyro
-
-from ..dynamics.equilibria import EquilibriumSolver, Integration, Newton, Sweeps
-from ..dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost, Start
-from ..dynamics.integrators import Euler, Integrator, SteadyState
-from ..dynamics.plasticity import AtEquilibrium, ContinuousPlasticity, Plasticity
-from ..feedback.gauss_newton import PseudoInverse, Solver, Tikhonov
-from ..feedback.inverses import (
-    Automatic,
-    ConjugateGradients,
-    ExplicitInverse,
-    Inverse,
-    LUSolve,
-    RobustShermanMorrison,
-    Woodbury,
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
 )
-from ..feedback.learners import ActivityReconstruction, Learner, NoLearning
-from ..feedback.mappings import ExactInverses, Layerwise, LearnedInverses, Mappings
-from ..feedback.regularizers import Decay, OutputNoise, Regularizer, WeightDecay, WeightDecayPerUnit
-from ..losses import Loss, SoftmaxCrossEntropy, SquaredError
-from ..networks.activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
-from ..training.penalties import OrthogonalityPenalty, Penalty
+
+from ..rules import RULES, Preset, Rule
+from ..training.annotations import Flattened, NoneAs
+from ..training.values import get_value, has_value, set_values
+from . import words
 from .output import UsageError
 
-WORDS: dict[Any, dict[str, type]] = {
-    Activation: {
-        "tanh": Tanh,
-        "sigmoid": Sigmoid,
-        "relu": ReLU,
-        "leaky-relu": LeakyReLU,
-        "softplus": Softplus,
-        "identity": Identity,
-    },
-    Regularizer: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit, "output-noise": OutputNoise},
-    Decay: {"weight-decay": WeightDecay, "weight-decay-per-unit": WeightDecayPerUnit},
-    Start: {"activity": AtActivity, "zero": AtZero},
-    Integrator: {"euler": Euler, "steady-state": SteadyState},
-    LocalCost: {"quadratic": QuadraticCost, "huber": HuberCost},
-    Solver: {"tikhonov": Tikhonov, "pseudo-inverse": PseudoInverse},
-    Inverse: {
-        "automatic": Automatic,
-        "lu": LUSolve,
-        "explicit": ExplicitInverse,
-        "woodbury": Woodbury,
-        "robust-sherman-morrison": RobustShermanMorrison,
-        "conjugate-gradients": ConjugateGradients,
-    },
-    Mappings: {"exact": ExactInverses, "approximate": LearnedInverses, "trained": Layerwise},
-    Learner: {"none": NoLearning, "activity": ActivityReconstruction},
-    EquilibriumSolver: {"sweeps": Sweeps, "newton": Newton, "integration": Integration},
-    Plasticity: {"at-equilibrium": AtEquilibrium, "continuous": ContinuousPlasticity},
-    Penalty | None: {"none": type(None), "orthogonality": OrthogonalityPenalty},
-    Loss | None: {"auto": type(None), "cross-entropy": SoftmaxCrossEntropy, "squared-error": SquaredError},
-}
-
-registry = tyro.constructors.ConstructorRegistry()
+registry = ConstructorRegistry()
 
 
 @registry.primitive_rule
-def _named_object(
-    info: tyro.constructors.PrimitiveTypeInfo,
-) -> tyro.constructors.PrimitiveConstructorSpec | None:
-    """`NAME`, or `NAME:FIELD:..` with the object's numeric fields and those that are named objects themselves, in order; the
-    last numbers, and any named object, may be left out."""
-    words = _words(info.type)
-    if words is None:
-        return None
+def _object(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """A field whose class has words."""
+    known = words.words_of(info.type)
+    return _one_of(known) if known else None
 
-    def parse(args: list[str]) -> Any:
-        parts = args[0].split(":")
-        value = _read(words, parts)
-        if parts:
-            raise ValueError(f"{parts[0]!r} in {args[0]!r} is one field too many, or no name that belongs there")
-        return value
 
-    return tyro.constructors.PrimitiveConstructorSpec(
+def _one_of(known: words.Words) -> PrimitiveConstructorSpec:
+    return PrimitiveConstructorSpec(
         nargs=1,
-        metavar="{" + ",".join(_usage(word, kind) for word, kind in words.items()) + "}",
-        instance_from_str=parse,
-        is_instance=lambda value: type(value) in words.values(),
-        str_from_instance=lambda value: [":".join(_write(words, value))],
+        metavar=words.usage(known),
+        instance_from_str=lambda args: words.read(known, args[0]),
+        is_instance=lambda value: type(value) in known.values(),
+        str_from_instance=lambda value: [words.write(known, value)],
     )
 
 
-def _usage(word: str, kind: type) -> str:
-    """How an object is written, `NAME[:FIELD[:FIELD]]`, with the fields that `_read` takes."""
-    if kind is type(None):
-        return word
-    fields = [f for f in dataclasses.fields(kind) if isinstance(f.default, int | float) or _words(f.type) is not None]
-    return word + "".join(f"[:{field.name}" for field in fields) + "]" * len(fields)
+@registry.struct_rule
+def _annotated(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """A dataclass of the library: markers in its annotations become those of tyro.
 
-
-def _words(kind: Any) -> dict[str, type] | None:
-    return next((words for named, words in WORDS.items() if kind == named), None)
-
-
-def _read(words: dict[str, type], parts: list[str]) -> Any:
-    """The object that `parts` begin with; they are taken away."""
-    name = parts.pop(0)
-    if name not in words:
-        raise ValueError(f"{name!r} is not one of {', '.join(words)}")
-    if words[name] is type(None):
+    An empty default is not printed, nor is `None` if the help line says "Default: ..."."""
+    if not (dataclasses.is_dataclass(info.type) and isinstance(info.default, info.type)):
         return None
-    values = {}
-    for field in dataclasses.fields(words[name]):
-        inner = _words(field.type)
-        if inner is None and parts and isinstance(field.default, int | float):
-            values[field.name] = type(field.default)(parts.pop(0))
-        elif inner is not None and parts and parts[0] in inner:
-            values[field.name] = _read(inner, parts)
-    return words[name](**values)
+    preset = RULES.get(info.default.name) if isinstance(info.default, Rule) else None
+    if isinstance(preset, Preset) and all(has_value(info.default, field) for field in preset.fields.values()):
+        return _short(preset, info.default)
+    hints = typing.get_type_hints(info.type, include_extras=True)
+    help_lines = _help_lines(info.type)
+    names = [field.name for field in dataclasses.fields(info.type)]
+    fields = (_field(name, hints[name], getattr(info.default, name), help_lines.get(name)) for name in names)
+    return StructConstructorSpec(instantiate=info.type, fields=tuple(fields))
 
 
-def _write(words: dict[str, type], value: Any) -> list[str]:
-    """What `_read` reads."""
-    parts = [name for name, kind in words.items() if kind is type(value)]
-    for field in dataclasses.fields(value) if value is not None else ():
-        part, inner = getattr(value, field.name), _words(field.type)
-        if inner is not None:
-            parts.extend(_write(inner, part))
-        elif isinstance(part, int | float):
-            parts.append(str(part))
-    return parts
+def _short(preset: Preset[Any], default: Rule) -> StructConstructorSpec:
+    """A rule made of the parts of its preset: its flags are the short hyperparameters."""
+    fields = tuple(
+        _field(name, parameter.annotation, get_value(default, preset.fields[name]), preset.descriptions[name])
+        for name, parameter in preset.parameters.items()
+    )
+
+    def create(**values: Any) -> Rule:
+        return set_values(default, {preset.fields[name]: value for name, value in values.items()})
+
+    return StructConstructorSpec(instantiate=create, fields=fields)
+
+
+def _field(name: str, hint: Any, default: Any, text: str | None) -> StructFieldSpec:
+    kind: Any = _in_terms_of_tyro(hint)
+    explained = default is None and text is not None and "Default:" in text
+    if explained or (isinstance(default, tuple) and not default):
+        kind = Annotated[kind, tyro.conf.arg(help_behavior_hint="")]
+    return StructFieldSpec(name, kind, default, text)
+
+
+def _in_terms_of_tyro(hint: Any) -> Any:
+    for marker in getattr(hint, "__metadata__", ()):
+        if isinstance(marker, Flattened):
+            return Annotated[hint.__origin__, tyro.conf.arg(name="")]
+        if isinstance(marker, NoneAs):
+            return Annotated[hint.__origin__, _one_of(words.words_of(hint.__origin__, marker.word))]
+    return hint
+
+
+def _help_lines(kind: type) -> dict[str, str]:
+    """The strings below the fields of a dataclass and of those that it inherits from."""
+    found = {}
+    for one in (one for one in reversed(kind.__mro__) if dataclasses.is_dataclass(one)):
+        try:
+            source = ast.parse(textwrap.dedent(inspect.getsource(one)))
+        except OSError:  # a class without a file, typed into an interpreter
+            continue
+        (body,) = (node.body for node in source.body if isinstance(node, ast.ClassDef))
+        for field, below in itertools.pairwise(body):
+            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                found[ast.unparse(field.target)] = " ".join(ast.literal_eval(below.value).split())
+    return found
 
 
 def parse(kind: type, *, default: Any = None, args: list[str], verb: str, description: str) -> Any:
-    """Read a dataclass from the arguments of a verb. Raises `UsageError` where they do not fit."""
-    options = {} if default is None else {"default": default}
-    complaint = io.StringIO()
+    """Read a dataclass from the arguments of a verb. `default` has the values without flags.
+
+    Raises `UsageError` where the arguments do not fit."""
+    message = io.StringIO()
     try:
-        with registry, contextlib.redirect_stderr(complaint):
+        with registry, contextlib.redirect_stderr(message):
             return tyro.cli(
                 kind,
                 args=args,
                 prog=f"targetprop {verb}",
                 description=description,
                 config=(tyro.conf.AvoidSubcommands,),
-                **options,
+                default=kind() if default is None else default,
             )
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(f"{_complaint(complaint.getvalue())} (see targetprop {verb} --help)") from None
+        raise UsageError(f"{_plain(message.getvalue()).rstrip('.')} (see targetprop {verb} --help)") from None
 
 
-def _complaint(boxed: str) -> str:
-    """The first paragraph of a framed message, and the flags that it thinks were meant."""
+def _plain(boxed: str) -> str:
+    """The first paragraph of a framed message, and the flags that the user may have meant."""
     lines = [line.strip(" │") for line in boxed.splitlines() if not line.startswith(("╭", "╰"))]
     said = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines)).strip()
     meant = [line.split()[0] for line in lines if line.startswith("--")]

@@ -3,15 +3,17 @@
 from typing import Any
 
 from ..errors import ConfigError
-from ..experiments.item import Item, Options, document, estimate, run_missing, save
+from ..experiments.item import EpochOptions, Item, Options, document, estimate, run_missing, save, whole
 from ..papers import items as catalog
 from .output import print_json, print_table, print_text, split_name
 from .parsing import parse
 
 
 def run(args: list[str]) -> int:
-    """Run what is missing of a published table or figure, and print ours beside theirs; 0 if nothing was left unfinished."""
-    source, rest = split_name(args, "reproduce", "a paper, followed by an item of it", catalog.SOURCES)
+    """Run what is missing of a published table or figure. Print our numbers beside the published ones.
+
+    Returns 0 if nothing is missing any more, else 1."""
+    source, rest = split_name(args, "reproduce", "a paper; one of its items comes next", catalog.SOURCES)
     known = catalog.items(source)
     titles = [entry.title for entry in known.values()]
     name, rest = split_name(rest, f"reproduce {source}", "one of its items", tuple(known), titles)
@@ -22,10 +24,10 @@ def run(args: list[str]) -> int:
     if options.estimate:
         return _estimate(found, options)
     if options.show and not (options.results / source).is_dir():
-        raise ConfigError(f"There is no folder {options.results / source}: name that of the results with --results.")
+        raise ConfigError(f"There is no folder {options.results / source}: give the folder of the results with --results.")
     finished = options.show or run_missing(found, options)
     report = found.report(options)
-    paths = [] if options.show else save(found, options)
+    paths = [] if options.show else save(found, options, command(found, options))
     if options.json:
         print_json(document(found, report))
     else:
@@ -34,6 +36,15 @@ def run(args: list[str]) -> int:
         for path in paths:
             print(path)
     return 0 if finished else 1
+
+
+def command(item: Item[Any], options: Options) -> str:
+    """The command that makes the page of the whole item, with as many seeds as were run."""
+    found = max((len(part.found()) for part in item.parts(whole(item, options))), default=0)
+    flags = [] if found in (0, item.defaults.seeds) else [f"--seeds {found}"]
+    if isinstance(options, EpochOptions) and options.epochs is not None:
+        flags.append(f"--epochs {options.epochs}")
+    return " ".join(["targetprop reproduce", item.source, item.name, *flags])
 
 
 def _estimate(found: Item[Any], options: Options) -> int:

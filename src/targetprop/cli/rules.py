@@ -9,15 +9,15 @@ from .parsing import parse
 
 @dataclasses.dataclass(frozen=True)
 class RulesOptions:
-    """What `targetprop rules` takes."""
+    """The flags of `targetprop rules`."""
 
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document on standard output, and nothing else."""
 
 
 def run(args: list[str]) -> int:
-    """List every rule with its equation and source."""
-    options = parse(RulesOptions, args=args, verb="rules", description="Every rule: name, equation, source.")
+    """List all rules with equation and source. Returns 0."""
+    options = parse(RulesOptions, args=args, verb="rules", description="All rules: name, equation, source.")
     if options.json:
         print_json([{"name": r.name, "equation": r.equation, "source": r.source} for r in RULES.values()])
     else:

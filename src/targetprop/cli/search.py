@@ -13,33 +13,37 @@ from .parsing import parse
 
 @dataclasses.dataclass(frozen=True)
 class SearchOptions:
-    """What `targetprop search RULE` takes."""
+    """The flags of `targetprop search RULE`."""
 
     dataset: str = "digits"
     """Data set."""
     trials: int = 48
-    """Settings to try; the budget of the rule."""
+    """Number of settings to try."""
     epochs: int = 40
-    """Epochs of each trial."""
+    """Number of epochs of each trial."""
     seeds: int = 2
-    """Seeds per setting, from 1000 on, so that they are none of those results are reported for."""
+    """Number of seeds per setting. They start at 1000: no reported result uses these seeds."""
     out: Path = Path("search")
-    """Folder for RULE.json, and for the trials of an interrupted search: the same command goes on with them."""
+    """Folder for RULE.json. It also keeps the trials of an interrupted search.
+    The same command continues the search."""
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document on standard output, and nothing else."""
 
 
 def run(args: list[str]) -> int:
-    """Tune one rule."""
+    """Tune one rule. Returns 0."""
     name, rest = split_name(args, "search", "a rule", tuple(RULES))
-    description = "Tune a rule's hyperparameters on validation error (tree of Parzen estimators)."
+    description = (
+        "Tune the hyperparameters of a rule on the validation error. "
+        "The method is the tree-structured Parzen estimator (TPE)."
+    )
     options = parse(SearchOptions, args=rest, verb=f"search {name}", description=description)
     base = recipe(name, options.dataset)
     base = base.replace(schedule=dataclasses.replace(base.schedule, epochs=options.epochs))
     try:
         found = search(base, trials=options.trials, seeds=range(1000, 1000 + options.seeds), out=options.out)
     except KeyboardInterrupt:
-        sys.stderr.write(f"The finished trials are kept in {options.out}: the same command goes on.\n")
+        sys.stderr.write(f"The finished trials are in {options.out}. The same command continues.\n")
         raise
     path = found.save(options.out)
     if options.json:

@@ -9,8 +9,9 @@ from ..diagnostics import USUAL, Probe, named_diagnostics
 from ..experiments.catalog import recipe
 from ..experiments.sources import recipe_names
 from ..rules import RULES
+from ..training.annotations import Flattened
 from ..training.checkpoint import CHECKPOINT, load_header
-from ..training.recipe import Flattened, Recipe
+from ..training.recipe import Recipe
 from ..training.result import Result
 from ..training.run import train
 from .output import flag_value, print_json, print_table, split_name
@@ -19,33 +20,38 @@ from .parsing import parse
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
-    """What `targetprop train` takes besides the recipe's own settings."""
+    """The flags of `targetprop train`: those of the recipe, and these."""
 
-    recipe: Annotated[Recipe, Flattened]
+    recipe: Annotated[Recipe, Flattened()]
     seeds: int = 1
-    """Number of seeds, trained as one program."""
+    """Number of seeds. They are trained as one program."""
     first_seed: int = 0
-    """The first seed; the others follow it."""
+    """The first seed. The other seeds are the next numbers."""
     out: Path | None = None
-    """Folder for configuration, metrics, TensorBoard events and checkpoints."""
+    """Folder for configuration, metrics, TensorBoard events and checkpoints.
+    Default: nothing is written."""
     resume: bool = False
-    """Continue from the checkpoint in the folder; there must be one."""
+    """Continue from the checkpoint in the folder. There must be one."""
     overwrite: bool = False
-    """Replace the run that the folder holds."""
+    """Replace the run in the folder."""
     checkpoint_every: int = 1
-    """Epochs between checkpoints."""
+    """Number of epochs between checkpoints."""
     diagnose_every: int | None = None
-    """Steps between diagnostics of the updates, which are written with the metrics; none unless given."""
+    """Number of steps between diagnostics of the updates. They are written with the metrics.
+    Default: no diagnostics."""
     diagnose: tuple[str, ...] = USUAL
-    """What is measured then, by name: besides those preset also angle-gn, the angle to damped Gauss-Newton, and
-    damping-search, the angles to Gauss-Newton targets of all dampings; target-residual; update-parts for gradient-targets;
-    angle-tp for rules in continuous time."""
+    """The diagnostics to measure. There are five more:
+    angle-gn, the angle to damped Gauss-Newton;
+    damping-search, the angles to Gauss-Newton targets of all dampings;
+    target-residual;
+    update-parts, for gradient-targets only;
+    angle-tp, for rules in continuous time only."""
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document on standard output, and nothing else."""
 
 
 def run(args: list[str]) -> int:
-    """Train one rule; 0 if every seed finished."""
+    """Train one rule. Returns 0 if every seed finished, else 1."""
     name, rest = split_name(args, "train", "a rule or a published recipe", (*RULES, *recipe_names()))
     default = TrainOptions(recipe(name, flag_value(rest, "--dataset")))
     options = parse(
@@ -59,7 +65,7 @@ def run(args: list[str]) -> int:
     diagnostics = named_diagnostics(options.diagnose)
     probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
     if options.resume and options.out is not None:
-        load_header(options.out / CHECKPOINT)  # a run that is to go on is there
+        load_header(options.out / CHECKPOINT)  # raises an error if there is no checkpoint
     result = train(
         options.recipe,
         seeds=seeds,
@@ -75,9 +81,9 @@ def run(args: list[str]) -> int:
         _print(result)
     if result.interrupted:
         saved = (
-            f"the same command with --resume goes on from {options.out}"
+            f"the same command with --resume continues from {options.out}"
             if options.out
-            else "nothing was saved, without --out"
+            else "nothing was saved, because there was no --out"
         )
         sys.stderr.write(f"interrupted: {saved}\n")
     return 0 if result.finished else 1

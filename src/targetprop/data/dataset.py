@@ -69,7 +69,7 @@ class Dataset:
             rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
             raise DataError(
                 f"{self.name}: {len(rows)} of the {len(array)} rows of {part} are not finite, the first is row {rows[0]}: "
-                "mend or leave out these samples"
+                "correct or leave out these samples"
             )
 
     def _check_targets(self, part: str, y: np.ndarray) -> None:

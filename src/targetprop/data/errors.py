@@ -9,4 +9,4 @@ from targetprop.errors import UserError
 
 @final
 class DataError(UserError):
-    """A data set cannot be had: the message names the file, what was expected, and what mends it."""
+    """A data set cannot be loaded. The message names the file, what was expected, and what to do."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, final
 
-import pooch
-
 DATA_VARIABLE = "TARGETPROP_DATA"
 CACHE_VARIABLE = "TARGETPROP_CACHE"
 
@@ -16,7 +14,18 @@ CACHE_VARIABLE = "TARGETPROP_CACHE"
 def cache() -> Path:
     """The folder that downloads go to: the variable TARGETPROP_CACHE, else the system's cache folder."""
     named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).expanduser() if named else Path(pooch.os_cache("targetprop"))
+    if named:
+        return Path(named).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("targetprop"))
+
+
+def md5(path: Path) -> str:
+    """The MD5 of a file."""
+    import pooch
+
+    return pooch.file_hash(str(path), alg="md5")
 
 
 def roots() -> tuple[Path, ...]:
@@ -49,7 +58,7 @@ class Found(NamedTuple):
         """One of "ok", "missing" or "wrong checksum"."""
         if not self.present:
             return "missing"
-        return "ok" if pooch.file_hash(str(self.path), alg="md5") == self.form.md5 else "wrong checksum"
+        return "ok" if md5(self.path) == self.form.md5 else "wrong checksum"
 
 
 @final

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-import pooch
-
-from targetprop.data.download import download
 from targetprop.data.errors import DataError
-from targetprop.data.layout import Form
+from targetprop.data.layout import Form, md5
 
 MIRROR_VARIABLE = "TARGETPROP_MIRROR"
 
@@ -46,6 +43,8 @@ class RemoteFiles(Remote):
     files: tuple[Form, ...]
 
     def fetch(self, root: Path, *, progress: bool) -> Path:
+        from targetprop.data.download import download
+
         folder = root / self.folder
         for file in self.files:
             download(_mirror(self.base, self.name), file.name, file.md5, folder, progress=progress)
@@ -72,6 +71,8 @@ class RemoteArchive(Remote):
         folder = root / self.folder
         if all(_has(folder / member.name, member.md5) for member in self.members):
             return folder
+        from targetprop.data.download import download
+
         base = _mirror(self.base, self.name)
         archive = download(base, self.archive.name, self.archive.md5, root, progress=progress)
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,5 +107,5 @@ def _mirror(base: str, name: str) -> str:
     return f"{replaced.rstrip('/')}/{name}" if replaced else base
 
 
-def _has(path: Path, md5: str) -> bool:
-    return path.is_file() and pooch.file_hash(str(path), alg="md5") == md5
+def _has(path: Path, expected: str) -> bool:
+    return path.is_file() and md5(path) == expected

@@ -240,7 +240,7 @@ class Probe(eqx.Module):
 
     def __check_init__(self):
         if self.every < 1:
-            raise ConfigError(f"--diagnose-every {self.every} is not a number of steps: use 1 or more.")
+            raise ConfigError(f"Diagnostics every {self.every} steps are not possible: use 1 or more.")
 
     def __call__(self, sample: Sample) -> dict[str, Array]:
         """The values of all diagnostics, named `diagnostics/NAME`."""

@@ -1,6 +1,7 @@
 """The equilibrium of a network in continuous time, by sweeps, by Newton, or by integration."""
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -79,6 +80,8 @@ class Sweeps(EquilibriumSolver):
     - `steps`: the largest number of sweeps.
     """
 
+    word: ClassVar[str] = "sweeps"
+
     tolerance: float = 1e-4
     steps: int = eqx.field(static=True, default=50)
 
@@ -112,6 +115,8 @@ class Newton(EquilibriumSolver):
     - `steps`: the largest number of Newton steps.
     """
 
+    word: ClassVar[str] = "newton"
+
     tolerance: float = 1e-4
     steps: int = eqx.field(static=True, default=20)
 
@@ -142,6 +147,8 @@ class Integration(EquilibriumSolver):
     - `steps`: the largest number of integration steps.
     - `solver`: a Runge-Kutta method of Diffrax, `diffrax.Tsit5()` unless given.
     """
+
+    word: ClassVar[str] = "integration"
 
     tolerance: float = 1e-4
     steps: int = eqx.field(static=True, default=1000)

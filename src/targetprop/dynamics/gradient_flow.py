@@ -9,7 +9,7 @@ float32 gives to full precision.
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -48,6 +48,8 @@ class LocalCost(eqx.Module):
 class QuadraticCost(LocalCost):
     """`C = 1/2 ||residual||^2` (Farias and Maziero 2018, equation 4)."""
 
+    word: ClassVar[str] = "quadratic"
+
     def value(self, h: Activity, residual: Activity) -> Float[Array, " batch"]:
         return jnp.sum(_rows(residual) ** 2, axis=1) / 2
 
@@ -57,6 +59,8 @@ class QuadraticCost(LocalCost):
 
 class HuberCost(LocalCost):
     """Quadratic up to a distance of `delta` per neuron, linear beyond (Huber 1964)."""
+
+    word: ClassVar[str] = "huber"
 
     delta: float = 1.0
 
@@ -136,6 +140,8 @@ class AtActivity(Start):
     If there is no error at the output, there is no target update.
     """
 
+    word: ClassVar[str] = "activity"
+
     def displacement(self, h: Activity) -> Activity:
         return jnp.zeros_like(h)
 
@@ -146,6 +152,8 @@ class AtZero(Start):
     The target replaces the activity, and the local update has the Hebbian part `-h ∂h/∂w` of
     equation (14).
     """
+
+    word: ClassVar[str] = "zero"
 
     def displacement(self, h: Activity) -> Activity:
         return -h

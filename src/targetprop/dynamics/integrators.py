@@ -1,7 +1,7 @@
 """How far, and how, the flow of a gradient target is followed."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -60,6 +60,8 @@ class Euler(Integrator):
     - `tau`: the size of a step.
     - `steps`: the number of steps, the paper's `T`.
     """
+
+    word: ClassVar[str] = "euler"
 
     tau: float = 0.1
     steps: int = eqx.field(static=True, default=10)
@@ -123,6 +125,8 @@ class SteadyState(Integrator):
     - `solver`: a Runge-Kutta method of Diffrax, `diffrax.Kvaerno5()` unless given. Use an
       implicit one, as the default, if the singular values of a layer differ widely.
     """
+
+    word: ClassVar[str] = "steady-state"
 
     tolerance: float = 1e-3
     steps: int = eqx.field(static=True, default=4096)

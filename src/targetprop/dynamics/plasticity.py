@@ -7,7 +7,7 @@ equilibrium, or from those on the way there. Meulemans 2019 writes its weight dy
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -44,6 +44,8 @@ class Plasticity(eqx.Module):
 class AtEquilibrium(Plasticity):
     """The weights learn once the network is at its equilibrium."""
 
+    word: ClassVar[str] = "at-equilibrium"
+
     def gather(self, motion, rest, tolerance, read):
         return read(rest)
 
@@ -61,6 +63,8 @@ class ContinuousPlasticity(Plasticity):
 
     **Raises:** `ConfigError` if one of them is not positive.
     """
+
+    word: ClassVar[str] = "continuous"
 
     duration: float = 20.0
     samples: int = eqx.field(static=True, default=20)

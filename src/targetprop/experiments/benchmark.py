@@ -60,7 +60,7 @@ class Setting(abc.ABC):
     def __post_init__(self):
         if len(self.sizes) < 3 or min(self.sizes) < 1:
             widths = " ".join(map(str, self.sizes))
-            raise ConfigError(f"--sizes {widths} is no network with a hidden layer: give 3 or more widths of 1 or more.")
+            raise ConfigError(f"`sizes` {widths} has no hidden layer: give 3 or more widths of 1 or more.")
 
     @abc.abstractmethod
     def network(self, dtype: Any) -> Network:
@@ -134,7 +134,7 @@ def measure(
     """
     for name, number in (("batch", batch), ("rounds", rounds), ("steps", steps)):
         if number < 1:
-            raise ConfigError(f"--{name} {number} leaves nothing to measure: use 1 or more.")
+            raise ConfigError(f"`{name}` {number} leaves nothing to measure: use 1 or more.")
     setting = setting or TanhMLP()
     with precision(dtype):
         key = jax.random.key(0)

@@ -9,7 +9,7 @@ from . import defaults, sources
 
 
 class UnknownRecipeError(ConfigError):
-    """No recipe or rule of that name; the message lists what there is."""
+    """There is no recipe or rule of that name. The message suggests others."""
 
 
 def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
@@ -31,4 +31,4 @@ def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
     known = (*RULES, *sources.recipe_names())
     close = difflib.get_close_matches(str(name), known, n=3)
     hint = f"Did you mean {' or '.join(close)}?" if close else f"The rules are {', '.join(RULES)}."
-    raise UnknownRecipeError(f"No rule or recipe is called {name!r}. {hint} `targetprop train --help` lists all.")
+    raise UnknownRecipeError(f"No rule or recipe is called {name!r}. {hint}")

@@ -15,7 +15,6 @@ from ..training.provenance import environment
 from ..training.recipe import Recipe
 from ..training.result import FINISHED, Result, finite_or_none
 from ..training.run import train
-from .figures import learning_curves
 
 
 class ComparisonError(ConfigError):
@@ -86,6 +85,8 @@ class Comparison:
 
     def save(self, folder: Path) -> tuple[Path, Path, Path]:
         """Write `comparison.json`, `table.md` and `learning-curves.png`; returns their paths."""
+        from .figures import learning_curves
+
         folder.mkdir(parents=True, exist_ok=True)
         paths = folder / "comparison.json", folder / "table.md", folder / "learning-curves.png"
         document = self.to_json() | {"seeds": [seed.seed for seed in self.results[0].seeds]} | environment()
@@ -153,8 +154,8 @@ def _named(rules: Sequence[str | Rule | Recipe]) -> dict[str, str | Rule | Recip
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ComparisonError(
-            f"There is more than one {', '.join(twice)}: give them names, compare({{'one': .., 'another': ..}}), "
-            "or the class of an own rule another `name`."
+            f"There is more than one {', '.join(twice)}: give them names, compare({{'one': .., 'another': ..}}). "
+            "The class of your own rule can have another name."
         )
     return dict(zip(names, rules, strict=True))
 

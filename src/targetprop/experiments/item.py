@@ -21,21 +21,21 @@ class Options:
 
     selection: ClassVar[tuple[str, ...]] = ()
     seeds: int = 1
-    """Seeds per part; those that are there already count."""
+    """Number of seeds per part. Finished seeds count."""
     results: Path = Path("results")
-    """Folder of the finished runs and the reports."""
+    """Folder of the finished runs and of the reports."""
     estimate: bool = False
-    """Only say how long it will take on this machine."""
+    """Only estimate the time on this machine."""
     show: bool = False
-    """Run nothing; print what the finished runs say."""
+    """Run nothing. Print the results of the finished runs."""
     json: bool = False
-    """Print one JSON document on standard output, and nothing else there."""
+    """Print one JSON document on standard output, and nothing else."""
 
     def __post_init__(self):
         for name in ("seeds", "epochs"):
             value = getattr(self, name, None)
             if value is not None and value < 1:
-                raise ConfigError(f"--{name} {value} is nothing to run: use 1 or more, or --show to run nothing.")
+                raise ConfigError(f"`{name}` {value} leaves nothing to run: use 1 or more, or `show` to run nothing.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class EpochOptions(Options):
     """What an item takes whose length can be changed."""
 
     epochs: int | None = None
-    """Epochs, in place of the published number; such runs are kept apart."""
+    """Number of epochs. Default: the published number. Runs with another number are kept apart."""
 
     @property
     def variant(self) -> str:
@@ -57,9 +57,9 @@ class TrainingOptions(EpochOptions):
 
     selection: ClassVar[tuple[str, ...]] = ("dataset", "methods")
     dataset: tuple[str, ...] = ()
-    """Data sets, all unless given."""
+    """Data sets. An empty list stands for all of them."""
     methods: tuple[str, ...] = ()
-    """Methods by recipe name, for example ddtp-linear; all unless given."""
+    """Methods, by the name of their recipe, for example ddtp-linear. An empty list stands for all."""
 
 
 class Part(abc.ABC):
@@ -188,17 +188,23 @@ def document(item: Item[Any], report: Report) -> dict[str, Any]:
     return {"source": item.source, "item": item.name, "cells": list(report.cells)}
 
 
-def save(item: Item[OptionsT], options: OptionsT) -> list[Path]:
-    """Write the page `NAME.md` of the whole item, with the command that makes it, and its picture `NAME.png` below
-    `results/SOURCE/report`; returns their paths."""
-    options = dataclasses.replace(options, **{name: getattr(item.defaults, name) for name in options.selection})
+def whole(item: Item[OptionsT], options: OptionsT) -> OptionsT:
+    """The options for all of an item: nothing of it is selected."""
+    return dataclasses.replace(options, **{name: getattr(item.defaults, name) for name in options.selection})
+
+
+def save(item: Item[OptionsT], options: OptionsT, command: str) -> list[Path]:
+    """Write the page `NAME.md` and the picture `NAME.png` of the whole item below `results/SOURCE/report`.
+
+    The page says by which `command` it was made. Returns the paths of the files."""
+    options = whole(item, options)
     report = item.report(options)
     folder = options.results / item.source / "-".join(["report", *([report.variant] if report.variant else [])])
     folder.mkdir(parents=True, exist_ok=True)
     page, image = folder / f"{item.name}.md", folder / f"{item.name}.png"
     lines = [report.titles, ["---"] * len(report.titles), *report.rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    blocks = [f"# {item.title}", f"{item.source}, `{_command(item, options)}`", table]
+    blocks = [f"# {item.title}", f"{item.source}, `{command}`", table]
     blocks += [report.text] if report.text else []
     paths = [page]
     if report.draw is not None:
@@ -207,11 +213,3 @@ def save(item: Item[OptionsT], options: OptionsT) -> list[Path]:
         paths.append(image)
     page.write_text("\n\n".join(blocks) + "\n")
     return paths
-
-
-def _command(item: Item[OptionsT], options: OptionsT) -> str:
-    """The command that makes the whole item with as many seeds as the part with the most of them has."""
-    found = max((len(part.found()) for part in item.parts(options)), default=0)
-    seeds = f" --seeds {found}" if found not in (0, item.defaults.seeds) else ""
-    epochs = f" --epochs {options.epochs}" if isinstance(options, EpochOptions) and options.epochs is not None else ""
-    return f"targetprop reproduce {item.source} {item.name}{seeds}{epochs}"

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import optuna
-
 from ..data import Dataset, load
 from ..errors import ConfigError
 from ..training.arguments import Seeds, seed_list
@@ -92,6 +90,8 @@ def search(
     the same settings. Raises `KeyboardInterrupt` when interrupted, and `ConfigError` for a recipe without validation
     samples, and where every setting diverges.
     """
+    import optuna
+
     if trials < 1:
         raise ConfigError(f"A search of {trials} trials finds nothing: use 1 or more.")
     if recipe.validation == 0:

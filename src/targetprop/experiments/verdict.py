@@ -3,8 +3,6 @@
 import dataclasses
 import math
 
-from scipy import stats
-
 from ..training.result import Summary
 from .published import Published
 
@@ -43,6 +41,8 @@ class Verdict:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % confidence interval of the difference; `nan` for fewer than 2 seeds."""
+        from scipy import stats
+
         n, theirs = len(self.ours.values), self.published
         if n < 2:
             return math.nan, math.nan

@@ -7,7 +7,7 @@ which multiplies by `s / (s^2 + lambda)`, at most `1 / (2 sqrt(lambda))`.
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -52,6 +52,8 @@ class Tikhonov(Solver):
     `damping` must be positive; use `PseudoInverse` for none. In float32 keep it above about `1e-6 ||J||^2`.
     """
 
+    word: ClassVar[str] = "tikhonov"
+
     damping: float = 1e-2
 
     def __check_init__(self):
@@ -75,6 +77,8 @@ class PseudoInverse(Solver):
     A QR factorization takes the long side away, so that the singular value decomposition is one of a square of the shorter
     side. Singular values below `max(m, n)` times the rounding unit times the largest one count as zero.
     """
+
+    word: ClassVar[str] = "pseudo-inverse"
 
     def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
         left, s, right = decomposed(jacobian)

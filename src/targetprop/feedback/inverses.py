@@ -5,7 +5,7 @@ cost.
 """
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -58,6 +58,8 @@ class FreshInverse(Inverse):
 class LUSolve(FreshInverse):
     """An LU factorization in every step. `2/3 n^3` operations."""
 
+    word: ClassVar[str] = "lu"
+
     def apply(self, state, weight, v):
         return solve_columns(weight, v.T).T
 
@@ -89,6 +91,8 @@ class KeptInverse(Inverse):
 class ExplicitInverse(KeptInverse):
     """The inverse is kept as it is while the weight learns, until it has drifted."""
 
+    word: ClassVar[str] = "explicit"
+
     limit: float = 0.1
 
     def update(self, state, before, after, x):
@@ -103,6 +107,8 @@ class Woodbury(KeptInverse):
     of Woodbury, for a batch of 1 of Sherman and Morrison. That is all of the step for plain gradient descent.
     What it misses (other optimizers, rounding) is drift.
     """
+
+    word: ClassVar[str] = "woodbury"
 
     limit: float = 0.1
 
@@ -119,6 +125,8 @@ class RobustShermanMorrison(KeptInverse):
     shortened if need be; for a batch of 1 that is the published algorithm. `threshold`, between 0 and 1, is the smallest
     denominator `|1 + v^T W^{-1} u|`.
     """
+
+    word: ClassVar[str] = "robust-sherman-morrison"
 
     threshold: float = 0.5
     limit: float = 0.1
@@ -143,6 +151,8 @@ class ConjugateGradients(FreshInverse):
     """Conjugate gradients on `W W^T y = v`, `x = W^T y`, scaled by the norms of the rows of `W`. For weights
     with nearly orthogonal rows a handful of products with `W` do; where `iterations` do not, an LU factorization follows."""
 
+    word: ClassVar[str] = "conjugate-gradients"
+
     iterations: int = eqx.field(static=True, default=12)
 
     def __check_init__(self):
@@ -156,6 +166,8 @@ class ConjugateGradients(FreshInverse):
 class Automatic(Inverse):
     """The fastest of the others for the shapes at hand: `LUSolve` for narrow layers, `Woodbury` for layers much wider than
     the batch, else `ConjugateGradients`. `limit` as in `Woodbury`."""
+
+    word: ClassVar[str] = "automatic"
 
     limit: float = 0.1
 

@@ -68,6 +68,8 @@ class Learner(eqx.Module):
 class NoLearning(Learner):
     """The mappings stay as they are: fixed random ones, or exact inverses, which follow the weights by themselves."""
 
+    word: ClassVar[str] = "none"
+
     equation: ClassVar[str] = ""
     learns: ClassVar[bool] = False
 
@@ -103,6 +105,8 @@ class Reconstruction(NoisyLearner):
 
     Without noise, `sigma = 0`, it rebuilds the activity itself (Meulemans 2019, equation 4.91).
     """
+
+    word: ClassVar[str] = "reconstruction"
 
     noise: Noise = Gaussian()
     """Noise on the activities."""
@@ -144,6 +148,8 @@ class InverseLoss(InverseLearner):
     4.7). The penalty holds for the biases of the mappings too.
     """
 
+    word: ClassVar[str] = "inverse-loss"
+
     noise: Noise = Gaussian(1.0)
     """White noise in place of the activities."""
     strength: float = 0.0
@@ -167,6 +173,8 @@ class BenIsraelCohen(InverseLearner):
     start with `Q W` near enough to a projection, and keeps the row space and the column space of that start. From other
     spaces than those of `W^T` it does not reach the pseudo-inverse. The losses are those of `InverseLoss`.
     """
+
+    word: ClassVar[str] = "ben-israel-cohen"
 
     noise: Noise = Gaussian(1.0)
     """White noise in place of the activities."""
@@ -213,6 +221,8 @@ class DifferenceReconstruction(LoopLearner):
     """The difference reconstruction loss: noise on layer `i` goes up to the output, comes down by the feedback with the
     difference correction, and is to be what it was (Meulemans et al. 2020, equation 9, Algorithms 2 to 4)."""
 
+    word: ClassVar[str] = "difference-reconstruction"
+
     noise: Noise = Gaussian(0.05)
     """Noise on the activities."""
     regularizer: Regularizer = WeightDecay()
@@ -232,6 +242,8 @@ class DifferenceReconstruction(LoopLearner):
 class UncorrectedReconstruction(LoopLearner):
     """The plain reconstruction loss through the output, without the difference correction and without `1/sigma^2`
     (Meulemans et al. 2020, Algorithm 5)."""
+
+    word: ClassVar[str] = "uncorrected-reconstruction"
 
     noise: Noise = Gaussian(0.05)
     """Noise on the activities."""
@@ -255,6 +267,8 @@ class UncorrectedReconstruction(LoopLearner):
 class ActivityReconstruction(Learner):
     """Each mapping learns to give the activity of its layer from the activity that it reads, without noise (Meulemans 2019,
     equations 6.24 and 6.26, whose learning rate is twice ours)."""
+
+    word: ClassVar[str] = "activity-reconstruction"
 
     regularizer: Decay = NO_DECAY
     """Penalty on the mappings."""

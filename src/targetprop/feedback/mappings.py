@@ -65,6 +65,8 @@ class Layerwise(Mappings):
     """`g_i(h) = t(Q_i h + c_i)` from layer `i + 1` down to layer `i`, for layers of any shape (Meulemans et al. 2020,
     equation 3). Weights start Xavier normal, biases at zero."""
 
+    word: ClassVar[str] = "layerwise"
+
     activation: Activation = Tanh()
     """Nonlinearity `t` of the mappings."""
 
@@ -79,6 +81,8 @@ class Layerwise(Mappings):
 
 class Direct(Mappings):
     """`g_i(h_L) = t(Q_i h_L + c_i)` from the output straight to layer `i`. Weights start Xavier normal, biases at zero."""
+
+    word: ClassVar[str] = "direct"
 
     activation: Activation = Identity()
     """Nonlinearity `t` of the mappings."""
@@ -144,6 +148,8 @@ class OnRandomHidden(Mappings):
 class RandomHidden(OnRandomHidden):
     """`g_i(h_L) = t(Q_i tanh(R h_L + d) + c_i)` (Meulemans et al. 2020, section 4 and equation 62)."""
 
+    word: ClassVar[str] = "random-hidden"
+
     width: int = eqx.field(static=True, default=1024)
     """Units of the random hidden layer."""
     activation: Activation = Tanh()
@@ -161,6 +167,8 @@ class RandomHidden(OnRandomHidden):
 class RecurrentRandomHidden(OnRandomHidden):
     """`g_i(h_L, h_i) = t(Q_i tanh(R h_L + d) + S_i h_i + c_i)`: the clean activity `h_i` enters too, so that samples with the
     same output may have different feedback (Meulemans et al. 2020, equation 63). The weight of a mapping is `[Q_i S_i]`."""
+
+    word: ClassVar[str] = "recurrent-random-hidden"
 
     width: int = eqx.field(static=True, default=1024)
     """Units of the random hidden layer."""
@@ -193,6 +201,8 @@ class LearnedInverses(Mappings):
     `Q_i` starts at the pseudo-inverse of `W_{i+1}`; `c_i` is there where layer `i + 1` has a bias. `init` raises `ConfigError`
     for a layer from the second on that is not dense, or whose activation is not invertible.
     """
+
+    word: ClassVar[str] = "learned-inverses"
 
     equation: ClassVar[str] = "g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i"
     inverting: ClassVar[float] = 1.0
@@ -228,6 +238,8 @@ class InvertedLayer(Layer):
 class ExactInverses(Mappings):
     """The exact inverses of the layers (Meulemans 2019, section 6.4). For square layers from the second on with activations
     onto the real line, or auxiliary units. They do not learn: they follow the weights."""
+
+    word: ClassVar[str] = "exact-inverses"
 
     method: Inverse = Automatic()
     """How the inverse weights are computed."""

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from typing import ClassVar
 
 import equinox as eqx
 
@@ -31,6 +32,8 @@ class IdentityRoot(Root):
 class Euclidean(OutputMetric):
     """The squared distance itself, with which targets are those of Gauss-Newton."""
 
+    word: ClassVar[str] = "euclidean"
+
     def root(self, curvature, output):
         return IdentityRoot()
 
@@ -42,6 +45,8 @@ class LossCurvature(OutputMetric):
     `damping` must be positive for softmax with cross-entropy, whose `H_L` is singular. `K^{-1}` multiplies a displacement by
     `1 / sqrt(damping)` at most.
     """
+
+    word: ClassVar[str] = "loss-curvature"
 
     damping: float = 1e-2
     """What is added to the Hessian of the output loss."""

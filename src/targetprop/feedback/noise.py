@@ -6,7 +6,7 @@ Noise travels as a displacement, never inside a perturbed activity. So float32 l
 import abc
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -56,6 +56,8 @@ class Noise(eqx.Module):
 class Gaussian(Noise):
     """Normal noise, as in the papers."""
 
+    word: ClassVar[str] = "gaussian"
+
     sigma: float = 0.1
     """Standard deviation of the noise."""
     samples: int = eqx.field(static=True, default=1)
@@ -70,6 +72,8 @@ class Rademacher(Noise):
 
     It has the second moments of `Gaussian`, so losses that are quadratic in the noise have the same minima.
     """
+
+    word: ClassVar[str] = "rademacher"
 
     sigma: float = 0.1
     """Size of the noise."""

@@ -2,7 +2,7 @@
 
 import abc
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -36,6 +36,8 @@ class Decay(Regularizer):
 class WeightDecay(Decay):
     """`strength * ||parameters of g_i||^2` (Meulemans et al. 2020, equations 71 and 75)."""
 
+    word: ClassVar[str] = "weight-decay"
+
     strength: float = 1e-5
 
     def __check_init__(self):
@@ -48,6 +50,8 @@ class WeightDecay(Decay):
 class WeightDecayPerUnit(Decay):
     """`strength * n_i * ||parameters of g_i||^2` with `n_i` the size of the layer that `g_i` rebuilds: to a reconstruction
     loss averaged over that layer what `WeightDecay` is to its sum, for layers of unlike sizes."""
+
+    word: ClassVar[str] = "weight-decay-per-unit"
 
     strength: float = 1e-7
 
@@ -64,6 +68,8 @@ NO_DECAY = WeightDecay(0.0)
 class OutputNoise(Regularizer):
     """`strength / sigma^2 * E ||g^diff(h_L + sigma eps) - h_i||^2`, the second term of the difference reconstruction loss
     (Meulemans et al. 2020, equation 9). For small sigma it is `strength * ||J_g||_F^2`: damping with `lambda = strength`."""
+
+    word: ClassVar[str] = "output-noise"
 
     strength: float = 1e-2
 

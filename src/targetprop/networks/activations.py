@@ -13,7 +13,7 @@ differentiating one is as cheap and as stable as evaluating it, and never yields
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -145,6 +145,8 @@ _inverse_softplus_difference = _with_slope(_inverse_softplus_difference, lambda 
 class Identity(Activation):
     """`s(a) = a`."""
 
+    word: ClassVar[str] = "identity"
+
     def __call__(self, a: Values) -> Values:
         return a
 
@@ -163,6 +165,8 @@ class Identity(Activation):
 
 class Tanh(Activation):
     """`s(a) = tanh(a)`, with image (-1, 1)."""
+
+    word: ClassVar[str] = "tanh"
 
     def __call__(self, a: Values) -> Values:
         return jnp.tanh(a)
@@ -183,6 +187,8 @@ class Tanh(Activation):
 class Sigmoid(Activation):
     """`s(a) = 1 / (1 + exp(-a))`, with image (0, 1)."""
 
+    word: ClassVar[str] = "sigmoid"
+
     def __call__(self, a: Values) -> Values:
         return jax.nn.sigmoid(a)
 
@@ -201,6 +207,8 @@ class Sigmoid(Activation):
 
 class Softplus(Activation):
     """`s(a) = log(1 + exp(a))`, with image (0, inf)."""
+
+    word: ClassVar[str] = "softplus"
 
     def __call__(self, a: Values) -> Values:
         return jax.nn.softplus(a)
@@ -228,6 +236,8 @@ def _kinked_difference(negative_slope: float, a: Values, d: Values) -> Values:
 class ReLU(Activation):
     """`s(a) = max(a, 0)`. Not invertible."""
 
+    word: ClassVar[str] = "relu"
+
     def __call__(self, a: Values) -> Values:
         return jnp.maximum(a, 0)
 
@@ -246,6 +256,8 @@ class ReLU(Activation):
 
 class LeakyReLU(Activation):
     """`s(a) = a` for `a > 0`, `negative_slope * a` otherwise. Raises `ValueError` unless the slope is positive."""
+
+    word: ClassVar[str] = "leaky-relu"
 
     negative_slope: float = eqx.field(static=True, default=0.2)
 

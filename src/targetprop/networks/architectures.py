@@ -146,7 +146,7 @@ class CNN(Architecture):
         if len(input_shape) != 3:
             raise ConfigError(
                 f"A CNN takes images of shape (channels, rows, columns), not samples of shape {tuple(input_shape)}: "
-                "use an MLP, or another --dataset."
+                "use an MLP, or another `dataset`."
             )
         colors, rows, columns = input_shape
         keys = (jax.random.fold_in(key, i) for i in itertools.count(1))

@@ -50,7 +50,7 @@ def propagate_inverses(
     Raises `ConfigError` for a layer without inverse, and for a `gamma` with another number of layers."""
     denses = inverted_layers(network, onto=gamma is not None)
     if isinstance(gamma, tuple) and len(gamma) != len(denses):
-        raise ConfigError(f"--gamma has {len(gamma)} numbers for {len(denses)} layers: give one, or one for each of 2 .. L.")
+        raise ConfigError(f"`gamma` has {len(gamma)} numbers for {len(denses)} layers: give one, or one for each of 2 .. L.")
     updates, scale = [batch.output_update], 1.0
     for i in range(len(denses) - 1, -1, -1):
         layer, point, activation = network.layers[i + 1], batch.trace.points[i + 1], denses[i].activation

@@ -38,6 +38,8 @@ class Propagation(eqx.Module):
 class Plain(Propagation):
     """Target propagation: the reconstruction error of the mappings stays in (Meulemans et al. 2020, equation 3)."""
 
+    word: ClassVar[str] = "plain"
+
     equation: ClassVar[str] = "dh_i = g_i(h_k + dh_k) - h_i"
     corrected: ClassVar[bool] = False
 
@@ -48,6 +50,8 @@ class Plain(Propagation):
 class Difference(Propagation):
     """Difference target propagation: the reconstruction error is subtracted (Meulemans et al. 2020, Algorithm 1)."""
 
+    word: ClassVar[str] = "difference"
+
     equation: ClassVar[str] = "dh_i = g_i(h_k + dh_k) - g_i(h_k)"
 
     def target_updates(self, paths, trace, output_update):
@@ -57,6 +61,8 @@ class Difference(Propagation):
 class TwoChannels(Propagation):
     """Burst probabilities `p_i` carry the targets down, in a channel apart from the event rates `h_i`; the mappings are
     evaluated there (Meulemans 2019, equations 6.50 and 6.58, whose `p^f_{i-1}` is a misprint)."""
+
+    word: ClassVar[str] = "two-channels"
 
     equation: ClassVar[str] = "dh_i = g_i(p_{i+1} + dh_{i+1}) - g_i(p_{i+1}), p_i = g_i(p_{i+1}), p_L = h_L"
 

@@ -17,7 +17,7 @@ CHECKPOINT = "checkpoint.npz"  # its name in the folder of a run
 
 
 class CheckpointError(UserError):
-    """A checkpoint that cannot be used; the message says what to do instead."""
+    """A checkpoint cannot be used. The message says what to do instead."""
 
 
 def save_checkpoint(path: Path, tree: Any, header: dict) -> None:
@@ -48,7 +48,7 @@ def load_checkpoint(path: Path, like: Any) -> Any:
     if expected != found:
         raise CheckpointError(
             f"{path} was written by another network, rule or optimizer: it does not fit this run. Use the settings of the "
-            "config.json beside it, or another --out folder."
+            "config.json beside it, or another folder as `out`."
         )
     return eqx.combine(jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in stored]), static)
 
@@ -59,7 +59,8 @@ def _read(path: Path, read):
             return read(file)
     except FileNotFoundError:
         raise CheckpointError(
-            f"No checkpoint at {path}: leave out --resume to begin a run there (--overwrite replaces one), or mend the path."
+            f"No checkpoint at {path}: leave out `resume` to begin a run there (`overwrite` replaces one), "
+            "or correct the path."
         ) from None
     except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is damaged ({error}): delete it and start again without --resume.") from error
+        raise CheckpointError(f"{path} is damaged ({error}): delete it and start again without `resume`.") from error

@@ -48,7 +48,9 @@ class Ensemble:
         classify = dataset.classes is not None
         loss = recipe.loss or (SoftmaxCrossEntropy() if classify else SquaredError())
         if isinstance(loss, SoftmaxCrossEntropy) and not classify:
-            raise ConfigError(f"Cross-entropy needs labels, and {dataset.name} has real targets: use --loss squared-error.")
+            raise ConfigError(
+                f"Cross-entropy needs labels, and {dataset.name} has real targets: use the squared-error `loss`."
+            )
         score = ErrorRate() if classify else MeanSquaredError()
         targets = None if classify else dtype
         self.data = Data(
@@ -63,7 +65,7 @@ class Ensemble:
         if self.steps < 1:
             raise ConfigError(
                 f"A batch of {recipe.batch_size} is larger than the {samples - validation} training samples: use a smaller "
-                "--batch-size or a smaller --validation."
+                "`batch_size` or a smaller `validation`."
             )
         self.members = _stack(
             [
@@ -168,7 +170,8 @@ def validation_size(recipe: Recipe, dataset: Dataset) -> int:
     size = dataset.validation if recipe.validation is None else recipe.validation
     if not 0 <= size < len(dataset.train_x):
         raise ConfigError(
-            f"--validation {size} does not fit a training set of {len(dataset.train_x)} samples: use a smaller number."
+            f"`validation` is {size}, but there are {len(dataset.train_x)} training samples: "
+            f"use a number from 0 to {len(dataset.train_x) - 1}."
         )
     return size
 
@@ -213,7 +216,7 @@ def _member(
 ) -> Member:
     network = architecture.build(shape, outputs, key=stream(seed, NETWORK), dtype=dtype)
     if trainable is not None and not (trainable and set(trainable) <= set(range(1, network.depth + 1))):
-        raise ConfigError(f"--trainable {trainable} does not fit: name one or more of the layers 1 to {network.depth}.")
+        raise ConfigError(f"`trainable` is {trainable}: give one or more of the layers 1 to {network.depth}.")
     order = jax.random.permutation(stream(seed, SPLIT), samples)
     split = Split(order[validation:], order[:validation])
     return Member(initial_state(network, hyperparameters, seed, trainable), hyperparameters, split, seed)

@@ -1,6 +1,7 @@
 """Which layers move in a step: masks on the updates, beside the optimizer."""
 
 import abc
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -23,6 +24,8 @@ class OneRandomLayer(UpdateMask):
 
     The output target asks every layer to bring about the whole change. When all of them do, the output moves too far.
     """
+
+    word: ClassVar[str] = "one-random-layer"
 
     def __call__(self, depth, key):
         return jnp.arange(depth) == jax.random.randint(key, (), 0, depth)

@@ -1,7 +1,7 @@
 """Penalties on the weights, whose gradients are added to those of any rule before the optimizer."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -33,6 +33,8 @@ class OrthogonalityPenalty(Penalty):
     The paper prints `||W W^T (J - I)||^2`; the product with `J - I` is one of elements. (As a matrix product it would have
     its only zero at `W = 0`, since `J - I` is invertible.) Its gradient is `4 strength offdiag(W W^T) W`.
     """
+
+    word: ClassVar[str] = "orthogonality"
 
     strength: float = 0.1
 

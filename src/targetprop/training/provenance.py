@@ -95,9 +95,7 @@ def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset
         for name in ("recipe", "seeds", "data"):
             difference = _first_difference(before.get(name), json.loads(json.dumps(config[name])), name)
             if difference:
-                raise ConfigError(
-                    f"Cannot resume in {folder}: {difference}. Use the same settings, or another --out folder."
-                )
+                raise ConfigError(f"Cannot resume in {folder}: {difference}. Use the same settings, or another `out`.")
     partial = path.with_name(path.name + ".part")
     partial.write_text(json.dumps(config, indent=1) + "\n")
     os.replace(partial, path)
@@ -107,7 +105,7 @@ def _read_config(path: Path) -> dict:
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, TypeError, ValueError) as error:
-        advice = "replace the run with --overwrite, or use another --out folder"
+        advice = "replace the run with `overwrite`, or choose another `out`"
         raise ConfigError(f"{path} is damaged ({error}): {advice}.") from error
 
 

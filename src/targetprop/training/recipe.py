@@ -1,54 +1,47 @@
-"""A recipe: everything that defines a training run but its seeds."""
+"""A recipe: everything that defines a training run, except the seeds."""
 
 import dataclasses
 from typing import Annotated, Any, Literal
-
-import tyro
 
 from ..errors import check_positive
 from ..losses import Loss
 from ..networks.architectures import MLP, Architecture
 from ..rules import Preset, Rule
+from .annotations import Flattened, NoneAs
 from .masks import UpdateMask
 from .optimizers import Adam, Optimizer
 from .penalties import Penalty
 from .schedule import Schedule
 
-Flattened = tyro.conf.arg(name="")  # on the command line, the fields of such a part stand without a prefix
-
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A rule with the network, data, optimizers and schedule it is trained with.
+    """A rule with the network, data, optimizers and schedule that it is trained with.
 
-    `loss=None` is softmax cross-entropy for labels and squared error for regression; `validation=None` is the data set's
-    usual number of validation samples, taken from the training set; `penalty` is one on the weights, none unless given;
-    `trainable` are the layers whose parameters learn (1 is the first), all of them unless given.
-
-    Raises `ConfigError` for numbers that make no sense, and `TypeError` where `rule` is no rule, but a class for example.
+    Raises `ConfigError` for numbers out of range, and `TypeError` if `rule` is not a rule, for example a class.
     """
 
-    rule: Annotated[Rule, Flattened]
+    rule: Annotated[Rule, Flattened()]
     dataset: str = "digits"
-    """Data set; NAME:unit has inputs scaled to [0, 1]."""
-    architecture: Annotated[Architecture, Flattened] = MLP()
-    loss: Loss | None = None
-    """Output loss; auto is cross-entropy for labels and squared error for regression."""
+    """Data set. NAME:unit is the data set with inputs scaled to [0, 1]."""
+    architecture: Annotated[Architecture, Flattened()] = MLP()
+    loss: Annotated[Loss | None, NoneAs("auto")] = None
+    """Output loss. auto (None): softmax cross-entropy for labels, squared error for regression."""
     stepsize: float = 1.0
-    """Step of the output target down the gradient."""
+    """Size of the step from the output to its target, down the gradient of the loss."""
     optimizer: Optimizer = Adam()
     feedback_optimizer: Optimizer = Adam()
-    penalty: Penalty | None = None
-    """Penalty on the weights."""
-    schedule: Annotated[Schedule, Flattened] = Schedule()
+    penalty: Annotated[Penalty | None, NoneAs("none")] = None
+    """Penalty on the weights. none (None): no penalty."""
+    schedule: Annotated[Schedule, Flattened()] = Schedule()
     batch_size: int = 128
-    """Samples of a minibatch."""
+    """Number of samples in a minibatch."""
     validation: int | None = None
-    """Samples taken from the training set for validation; the usual number of the data set unless given."""
+    """Number of training samples that are kept for validation. None: the usual number for the data set."""
     trainable: tuple[int, ...] | None = None
-    """Layers that learn, 1 the first; all unless given."""
-    update_mask: UpdateMask | None = None
-    """Which of them move in a step; all unless given."""
+    """Layers that learn; 1 is the first layer. None: all layers."""
+    update_mask: Annotated[UpdateMask | None, NoneAs("none")] = None
+    """Which of these layers move in a step. none (None): all of them."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point type."""
 

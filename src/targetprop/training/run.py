@@ -61,9 +61,9 @@ def train(
     """
     check_data(data)
     if checkpoint_every < 1:
-        raise ConfigError(f"--checkpoint-every {checkpoint_every} is not a number of epochs: use 1 or more.")
+        raise ConfigError(f"`checkpoint_every` is {checkpoint_every} epochs: use 1 or more.")
     if resume and out is None:
-        raise ConfigError("There is no run to resume without a folder: name it with --out.")
+        raise ConfigError("Without a folder there is no run to resume: give its folder as `out`.")
     if out is not None:
         check_folder(Path(out))
     seeds = seed_list(seeds)
@@ -306,7 +306,10 @@ def _number(value: np.floating) -> float:
 def _clear(folder: Path, overwrite: bool) -> None:
     """Make room for a new run. Raises `ConfigError` for a folder that holds one, unless that is to be overwritten."""
     if (folder / "config.json").exists() and not overwrite:
-        raise ConfigError(f"{folder} holds a run: go on with --resume, replace it with --overwrite, or name another folder.")
+        raise ConfigError(
+            f"There is a run in {folder} already: continue it with `resume`, replace it with `overwrite`, "
+            "or choose another `out`."
+        )
     for name in ("result.json", "checkpoint.npz"):
         (folder / name).unlink(missing_ok=True)
 

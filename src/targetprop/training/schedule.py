@@ -23,11 +23,11 @@ class Schedule:
     (Meulemans et al. 2020, supplement B.1)."""
 
     epochs: int = 30
-    """Passes in which network and feedback learn."""
+    """Number of joint passes: network and feedback learn."""
     pretraining: int = 0
-    """Passes before them in which the feedback alone learns."""
+    """Number of passes before the first joint pass in which only the feedback learns."""
     between: int = 0
-    """Passes of the feedback alone between two of them."""
+    """Number of passes between two joint passes in which only the feedback learns."""
 
     def __post_init__(self):
         if self.epochs < 1 or self.pretraining < 0 or self.between < 0:

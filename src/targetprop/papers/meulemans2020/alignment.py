@@ -37,7 +37,7 @@ def methods(place: str, damped: bool) -> tuple[str, ...]:
 
 def alignment_part(place: str, method: str, options: TrainingOptions, epochs: int | None) -> TrainingPart:
     """The runs of a method with the angles sampled: to backpropagation, and to Gauss-Newton targets of every damping of
-    Table S7 and of the published one. The figures read the same runs, and the table with `--epochs` as many as theirs."""
+    Table S7 and of the published one. The figures read the same runs, and the table with as many `epochs` as they have."""
     name = f"{place}/{method}/alignment"
     published = meulemans2020.alignment(name)
     dampings = tuple(sorted({*DAMPINGS, *(published.dampings or ())}))

@@ -1,0 +1,76 @@
+"""What `import targetprop` costs and gives: no heavy library before it is used, all public names, and the types."""
+
+import ast
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+import targetprop as tp
+
+HEAVY = (
+    "diffrax",
+    "lineax",
+    "matplotlib",
+    "optimistix",
+    "optuna",
+    "pooch",
+    "rich",
+    "scipy.stats",
+    "sklearn",
+    "tensorboardX",
+    "tyro",
+)
+
+
+def modules_after(code: str) -> list[str]:
+    """The modules that a fresh Python has loaded after running `code`."""
+    code = f"{code}\nimport sys\nsys.stdout.write('\\n' + ' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()
+
+
+def loaded(modules, names):
+    return [module for module in modules if any(f"{module}.".startswith(f"{name}.") for name in names)]
+
+
+@pytest.fixture(scope="module")
+def modules():
+    return modules_after("import targetprop")
+
+
+def test_importing_the_package_loads_no_heavy_library(modules):
+    assert loaded(modules, HEAVY) == []
+
+
+def test_importing_the_package_loads_no_paper_and_no_command_line(modules):
+    assert [name for name in modules if name.startswith("targetprop.papers.")] == []
+    assert loaded(modules, ["targetprop.cli"]) == []
+    assert "targetprop.papers" in modules  # it registers the papers by name
+
+
+@pytest.mark.parametrize("command", [["rules"], ["cite", "dtp"]])
+def test_verbs_that_only_print_load_no_paper_and_nothing_to_draw_or_search_with(command):
+    modules = modules_after(f"from targetprop.cli import main\nmain({command})")
+    assert loaded(modules, set(HEAVY) - {"rich", "tyro"}) == []
+    assert [name for name in modules if name.startswith("targetprop.papers.")] == []
+
+
+def test_public_names():
+    assert len(set(tp.__all__)) == len(tp.__all__)
+    assert set(tp.__all__) <= set(dir(tp))
+    names: dict = {}
+    exec("from targetprop import *", names)
+    assert set(tp.__all__) <= set(names)
+
+
+def test_type_checkers_see_all_public_names():
+    tree = ast.parse(Path(tp.__file__).read_text())
+    imported = {alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert set(tp.__all__) <= imported
+
+
+def test_the_package_says_that_it_is_typed():
+    assert resources.files("targetprop").joinpath("py.typed").is_file()
