@@ -6,7 +6,7 @@ import pytest
 
 from targetprop.data import DataError
 from targetprop.data.idx import read_images, read_labels
-from targetprop.data.layout import Form, Layout
+from targetprop.data.layout import HashedFile, Layout
 from targetprop.data.published import Holding, Parts, PublishedSet
 from targetprop.data.remote import RemoteFiles
 from targetprop.data.source import Card
@@ -39,7 +39,7 @@ def contents(idx_bytes) -> dict[str, bytes]:
 @pytest.fixture
 def toy(contents) -> PublishedSet:
     """A set with two layouts, of which the second has plain files only."""
-    forms = {name: Form(name, hashlib.md5(content).hexdigest()) for name, content in contents.items()}
+    forms = {name: HashedFile(name, hashlib.md5(content).hexdigest()) for name, content in contents.items()}
     zipped = tuple(forms[f"{name}.gz"] for name in NAMES)
     first = Layout("Toy/raw", tuple((forms[name], forms[f"{name}.gz"]) for name in NAMES))
     second = Layout("toy-other", tuple((forms[name],) for name in NAMES))

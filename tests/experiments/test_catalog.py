@@ -158,7 +158,7 @@ def test_converted_recipe_gives_the_published_adam_steps(float64):
     """The ratio of our gradient to Adam's epsilon must be the published one: then the steps are the same."""
     from targetprop.feedback.reconstruction import NoiseLoop, direct_reconstruction, layer_noise, output_displacements
 
-    row, recipe = meulemans2020.published()["mnist/ddtp-linear"], tp.recipe("meulemans2020/mnist/ddtp-linear")
+    row, recipe = meulemans2020.RECIPES.published()["mnist/ddtp-linear"], tp.recipe("meulemans2020/mnist/ddtp-linear")
     network = tp.mlp([20, 256, 256, 10], key=jax.random.key(0), dtype=jnp.float64)
     x = jax.random.normal(jax.random.key(1), (meulemans2020.BATCH, 20), jnp.float64)
     y = jax.random.randint(jax.random.key(2), (meulemans2020.BATCH,), 0, 10)

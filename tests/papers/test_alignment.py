@@ -37,10 +37,10 @@ def test_published_dampings_are_those_of_table_s7(tmp_path):
 
 
 def test_there_is_a_damping_for_each_hidden_layer():
-    names = [name for name in meulemans2020.names() if name.endswith("/alignment")]
+    names = [name for name in meulemans2020.RECIPES.configurations() if name.endswith("/alignment")]
     assert len(names) == 33
     for name in names:
-        dampings, place = meulemans2020.alignment(name).dampings, name.split("/")[0]
+        dampings, place = meulemans2020.RECIPES.angles(name).dampings, name.split("/")[0]
         assert (dampings is None) == ("/bp/" in name)
         assert dampings is None or len(dampings) == len(meulemans2020.TASKS[place].sizes)
 

@@ -9,7 +9,7 @@ from targetprop.experiments.catalog import recipe
 from targetprop.experiments.item import TrainingOptions
 from targetprop.networks.architectures import MLP
 from targetprop.papers.items import item
-from targetprop.papers.thesis2019.settling import MIXTURES, NOISE, TIMES, Settling
+from targetprop.papers.thesis2019.settling import MIXTURES, NOISE, TIMES, TrainedSettling
 from targetprop.training.schedule import Schedule
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -21,7 +21,7 @@ def measured(name):
     found = recipe(f"thesis2019/dendrites/digits/{name}")
     small = found.replace(architecture=MLP(HIDDEN), schedule=Schedule(1, pretraining=1), batch_size=64)
     steps = []
-    metrics = Settling(small).run([3], steps.append)[0]
+    metrics = TrainedSettling(small).run([3], steps.append)[0]
     assert sum(steps) == 1
     return {key: np.array(values, float) for key, values in metrics.items()}
 

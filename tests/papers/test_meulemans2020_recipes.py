@@ -94,7 +94,7 @@ def published_step(rule, row, network, feedback, x, y, noise):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("float64")
 def test_converted_recipe_gives_the_published_adam_steps(name):
-    row, recipe = meulemans2020.published()[name], tp.recipe(f"meulemans2020/{name}")
+    row, recipe = meulemans2020.RECIPES.published()[name], tp.recipe(f"meulemans2020/{name}")
     rule = recipe.rule
     network = tp.mlp([20, 256, 256, 256, 10], key=jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (meulemans2020.BATCH, 20))

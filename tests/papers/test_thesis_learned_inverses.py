@@ -61,8 +61,8 @@ def test_the_factored_signal_is_that_of_gauss_newton_where_the_widths_allow_it()
 
 @pytest.fixture(scope="module")
 def short():
-    recipe = thesis2019.recipe("equal/randomized/dtp-ai")
-    task = dataclasses.replace(thesis2019.task("equal"), batches=3, test=40)
+    recipe = thesis2019.RECIPES.build("equal/randomized/dtp-ai")
+    task = dataclasses.replace(thesis2019.regression_task("equal"), batches=3, test=40)
     return Regression(recipe.replace(schedule=dataclasses.replace(recipe.schedule, epochs=2)), task)
 
 

@@ -10,11 +10,11 @@ from targetprop.papers.items import item
 from targetprop.papers.thesis2019.stability_experiments import (
     ERRORS,
     SETTLED,
-    ApproximateInverses,
     ComputedSpectra,
     Growth,
     RandomCases,
-    Settling,
+    SettlingTimes,
+    ToleratedErrors,
 )
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -73,7 +73,7 @@ def test_a_single_unit_has_only_two_directions_to_err_in():
     """`G = J^{-1} (1 ± error)`, `mu (1 - mu) (1 + error) < 1` for two layers; in the other direction up to where the pair of
     eigenvalues is complex the real part stays at -1."""
     mu = 0.3
-    found, done = only(ApproximateInverses(40, "orthogonal", depths=(2,), mus=(mu,), width=1))
+    found, done = only(ToleratedErrors(40, "orthogonal", depths=(2,), mus=(mu,), width=1))
     low, _, high = found["limits"][0][0]
     limit = 1 / (mu * (1 - mu)) - 1
     assert done == [1]
@@ -83,7 +83,7 @@ def test_a_single_unit_has_only_two_directions_to_err_in():
 
 def test_the_time_to_rest_of_two_layers():
     """Weights of norm 1 and `mu = 1/2`: `exp(t J)` is symmetric with the norm `exp(-t / 2)`."""
-    found, _ = only(Settling(2, depths=(2,), mus=(0.5,), width=2, echo=False))
+    found, _ = only(SettlingTimes(2, depths=(2,), mus=(0.5,), width=2, echo=False))
     assert found["settling"][0][0]["time"] == pytest.approx(2 * np.log(1 / SETTLED), rel=2e-3)
     assert found["settling"][0][0]["constant"] == pytest.approx(2)
 

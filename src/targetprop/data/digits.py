@@ -9,7 +9,7 @@ import numpy as np
 
 from targetprop.data.dataset import Dataset
 from targetprop.data.errors import DataError
-from targetprop.data.source import Card, Check, Source
+from targetprop.data.source import Card, Check, DataSource
 
 _SPLIT_SEED = 0
 _CARD = Card(
@@ -24,7 +24,7 @@ _CARD = Card(
 
 
 @final
-class Digits(Source):
+class Digits(DataSource):
     """The 1,797 digits of 8 x 8 pixels that scikit-learn carries (`sklearn.datasets.load_digits`).
 
     They have no published split. One fixed permutation (NumPy's PCG64, seed 0) sends the first 1,437 to

@@ -26,7 +26,7 @@ def roots() -> tuple[Path, ...]:
 
 
 @final
-class Form(NamedTuple):
+class HashedFile(NamedTuple):
     """One form of a file, such as plain or gzipped: its name and the MD5 of its bytes."""
 
     name: str
@@ -34,10 +34,10 @@ class Form(NamedTuple):
 
 
 @final
-class Found(NamedTuple):
+class LocatedFile(NamedTuple):
     """A form of a file, and the path where it lies or, if it is missing, where it was looked for."""
 
-    form: Form
+    form: HashedFile
     path: Path
 
     @property
@@ -58,13 +58,13 @@ class Layout:
     """One way in which a set lies below a root: a folder, and each file's forms, the preferred first."""
 
     folder: str
-    files: tuple[tuple[Form, ...], ...]
+    files: tuple[tuple[HashedFile, ...], ...]
 
-    def find(self, root: Path) -> tuple[Found, ...]:
+    def find(self, root: Path) -> tuple[LocatedFile, ...]:
         """The first form that exists of each file; for a missing file its preferred form."""
         folder = root / self.folder
         return tuple(self._find(folder, forms) for forms in self.files)
 
-    def _find(self, folder: Path, forms: tuple[Form, ...]) -> Found:
-        present = [Found(form, folder / form.name) for form in forms if (folder / form.name).is_file()]
-        return present[0] if present else Found(forms[0], folder / forms[0].name)
+    def _find(self, folder: Path, forms: tuple[HashedFile, ...]) -> LocatedFile:
+        present = [LocatedFile(form, folder / form.name) for form in forms if (folder / form.name).is_file()]
+        return present[0] if present else LocatedFile(forms[0], folder / forms[0].name)

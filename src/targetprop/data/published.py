@@ -12,9 +12,9 @@ import numpy as np
 
 from targetprop.data.dataset import Dataset
 from targetprop.data.errors import DataError
-from targetprop.data.layout import DATA_VARIABLE, Found, Layout, roots
+from targetprop.data.layout import DATA_VARIABLE, Layout, LocatedFile, roots
 from targetprop.data.remote import Remote
-from targetprop.data.source import Card, Check, Source
+from targetprop.data.source import Card, Check, DataSource
 
 
 @final
@@ -38,7 +38,7 @@ class Holding:
 
 @final
 @dataclass(frozen=True)
-class PublishedSet(Source):
+class PublishedSet(DataSource):
     """Images in files. A pixel p of 0 to 255 becomes `(p / 255 - mean) / std`.
 
     - `facts`: the set's card.
@@ -98,14 +98,14 @@ class PublishedSet(Source):
         x /= self.std
         return x
 
-    def _candidates(self) -> list[tuple[Holding, tuple[Found, ...]]]:
+    def _candidates(self) -> list[tuple[Holding, tuple[LocatedFile, ...]]]:
         return [(holding, holding.layout.find(root)) for root in roots() for holding in self.holdings]
 
-    def _complete(self) -> tuple[Holding, tuple[Found, ...]] | None:
+    def _complete(self) -> tuple[Holding, tuple[LocatedFile, ...]] | None:
         """The first place that has every file."""
         return next((place for place in self._candidates() if all(item.present for item in place[1])), None)
 
-    def _best(self) -> tuple[Found, ...]:
+    def _best(self) -> tuple[LocatedFile, ...]:
         """The place that lacks the fewest files, the first of equals."""
         return max((found for _, found in self._candidates()), key=lambda f: sum(item.present for item in f))
 

@@ -10,7 +10,7 @@ from targetprop.data.catalog import SOURCES
 from targetprop.data.dataset import Dataset
 from targetprop.data.errors import DataError
 from targetprop.data.layout import cache
-from targetprop.data.source import Check, Source
+from targetprop.data.source import Check, DataSource
 
 
 @final
@@ -79,7 +79,7 @@ def describe() -> list[Record]:
     return [_record(source) for source in SOURCES.values()]
 
 
-def _record(source: Source) -> Record:
+def _record(source: DataSource) -> Record:
     card, where = source.card, source.where()
     return Record(
         card.name,
@@ -93,7 +93,7 @@ def _record(source: Source) -> Record:
     )
 
 
-def _source(name: str) -> Source:
+def _source(name: str) -> DataSource:
     if name not in SOURCES:
         raise DataError(f"there is no data set {name!r}; there are {', '.join(SOURCES)}")
     return SOURCES[name]

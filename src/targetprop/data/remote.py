@@ -15,7 +15,7 @@ import pooch
 
 from targetprop.data.download import download
 from targetprop.data.errors import DataError
-from targetprop.data.layout import Form
+from targetprop.data.layout import HashedFile
 
 MIRROR_VARIABLE = "TARGETPROP_MIRROR"
 
@@ -43,7 +43,7 @@ class RemoteFiles(Remote):
     base: str
     name: str
     folder: str
-    files: tuple[Form, ...]
+    files: tuple[HashedFile, ...]
 
     def fetch(self, root: Path, *, progress: bool) -> Path:
         folder = root / self.folder
@@ -64,8 +64,8 @@ class RemoteArchive(Remote):
     base: str
     name: str
     folder: str
-    archive: Form
-    members: tuple[Form, ...]
+    archive: HashedFile
+    members: tuple[HashedFile, ...]
     size: int
 
     def fetch(self, root: Path, *, progress: bool) -> Path:
@@ -84,7 +84,7 @@ class RemoteArchive(Remote):
         archive.unlink()
         return folder
 
-    def _extract(self, tar: tarfile.TarFile, member: Form, path: Path) -> None:
+    def _extract(self, tar: tarfile.TarFile, member: HashedFile, path: Path) -> None:
         name = f"{self.folder}/{member.name}"
         entry = next((item for item in tar.getmembers() if item.name == name), None)
         if entry is None or not entry.isreg() or entry.size != self.size:

@@ -41,7 +41,7 @@ class Check(NamedTuple):
     where: str
 
 
-class Source(ABC):
+class DataSource(ABC):
     """A place that a data set comes from."""
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 
 from targetprop.data.dataset import Dataset
 from targetprop.data.errors import DataError
-from targetprop.data.source import Card, Check, Source
+from targetprop.data.source import Card, Check, DataSource
 
 _SIZES = (6, 1000, 1000, 1000, 1000, 2)
 _TRAIN = 1000
@@ -150,7 +150,7 @@ def _answer(weights: list[np.ndarray], x: np.ndarray, negative_slope: float = 0.
 
 @final
 @dataclass(frozen=True)
-class Computed(Source):
+class Computed(DataSource):
     """A set that is computed by `make`, a function of the named options."""
 
     kind: Card

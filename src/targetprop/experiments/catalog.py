@@ -5,7 +5,8 @@ import difflib
 from ..errors import ConfigError
 from ..rules import RULES, Rule
 from ..training.recipe import Recipe
-from . import defaults, sources
+from .defaults import default_recipe
+from .sources import recipe_names, recipe_source
 
 
 class UnknownRecipeError(ConfigError):
@@ -21,14 +22,14 @@ def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
     Raises `UnknownRecipeError`, and `TypeError` for the class of a rule.
     """
     if isinstance(name, Rule) or (isinstance(name, type) and issubclass(name, Rule)):
-        return defaults.recipe(name.name if name.name in RULES else "bp", dataset or "digits").replace(rule=name)
+        return default_recipe(name.name if name.name in RULES else "bp", dataset or "digits").replace(rule=name)
     if name in RULES:
-        return defaults.recipe(name, dataset or "digits")
-    if name in sources.recipe_names():
+        return default_recipe(name, dataset or "digits")
+    if name in recipe_names():
         origin, _, configuration = name.partition("/")
-        found = sources.source(origin).recipe(configuration)
+        found = recipe_source(origin).build(configuration)
         return found if dataset is None else found.replace(dataset=dataset)
-    known = (*RULES, *sources.recipe_names())
+    known = (*RULES, *recipe_names())
     close = difflib.get_close_matches(str(name), known, n=3)
     hint = f"Did you mean {' or '.join(close)}?" if close else f"The rules are {', '.join(RULES)}."
     raise UnknownRecipeError(f"No rule or recipe is called {name!r}. {hint} `targetprop train --help` lists all.")

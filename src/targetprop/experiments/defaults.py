@@ -20,7 +20,7 @@ from .sources import published_default
 TUNED_AS = {"single-phase": "dtp", "two-phase": "dtp"}
 
 
-def recipe(rule: str, dataset: str) -> Recipe:
+def default_recipe(rule: str, dataset: str) -> Recipe:
     """The default recipe of a built-in rule for a data set."""
     published = published_default(rule, dataset)
     if published is not None:

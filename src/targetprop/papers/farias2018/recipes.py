@@ -13,10 +13,12 @@ would ask for.
 """
 
 import functools
+from typing import final
 
 from ..._packaged import beside, read_json
 from ...dynamics.gradient_flow import AtZero
 from ...dynamics.integrators import Euler
+from ...experiments.sources import RecipeSource
 from ...losses import SquaredError
 from ...networks.architectures import UncertainMLP
 from ...rules import GradientTargets
@@ -29,27 +31,32 @@ HELD_OUT = {"mnist": 10_000, "fashion-mnist": 10_000, "cifar10": 0}
 
 
 @functools.cache
-def published() -> dict[str, dict]:
+def _published() -> dict[str, dict]:
     """The published values by name, for example `mnist/784-100-10`."""
     return read_json(beside(__name__, "recipes.json"))["recipes"]
 
 
-def names() -> tuple[str, ...]:
-    """The configurations that can be run."""
-    return (*published(), *(name + LARGER for name in published()))
+@final
+class GradientTargetRecipes(RecipeSource):
+    """The published configurations, and each with minibatches of 20."""
+
+    def configurations(self) -> tuple[str, ...]:
+        return (*_published(), *(name + LARGER for name in _published()))
+
+    def build(self, name: str) -> Recipe:
+        self.check_name(name)
+        row, dataset = _published()[name.removesuffix(LARGER)], name.split("/")[0]
+        batch, factor = (LARGER_BATCH, LARGER_RATE) if name.endswith(LARGER) else (1, 1)
+        return Recipe(
+            rule=GradientTargets(AtZero(), Euler(float(row["tau"]), 1)),
+            dataset=f"{dataset}:unit",
+            architecture=UncertainMLP(tuple(row["hidden"])),
+            loss=SquaredError(),
+            optimizer=SGD(factor * row["eta"]),
+            schedule=Schedule(row["epochs"]),
+            batch_size=batch,
+            validation=HELD_OUT[dataset],
+        )
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe of a published configuration, for example `mnist/784-100-10`."""
-    row, dataset = published()[name.removesuffix(LARGER)], name.split("/")[0]
-    batch, factor = (LARGER_BATCH, LARGER_RATE) if name.endswith(LARGER) else (1, 1)
-    return Recipe(
-        rule=GradientTargets(AtZero(), Euler(float(row["tau"]), 1)),
-        dataset=f"{dataset}:unit",
-        architecture=UncertainMLP(tuple(row["hidden"])),
-        loss=SquaredError(),
-        optimizer=SGD(factor * row["eta"]),
-        schedule=Schedule(row["epochs"]),
-        batch_size=batch,
-        validation=HELD_OUT[dataset],
-    )
+RECIPES = GradientTargetRecipes()

@@ -10,8 +10,8 @@ from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
 from ...experiments.item import Item, Report, TrainingOptions, check_known, plus_minus, report_cell
 from ...experiments.store import Store, StoredSeed
 from ...experiments.training_part import TrainingPart, published_recipe
-from ...papers.meulemans2020 import recipes as meulemans2020
 from ...training.result import Summary
+from .recipes import RECIPES, TASKS
 
 # name, line in the figures
 METHODS: dict[str, tuple[str, str, str]] = {
@@ -31,15 +31,15 @@ MAIN = ("bp", "ddtp-linear", "ddtp-rhl", "dtpdrl", "ddtp-control", "dtp", "dtp-p
 
 def methods(place: str, damped: bool) -> tuple[str, ...]:
     """The methods that have published settings for the angles on a data set, or those of them that have dampings."""
-    known = [method for method in METHODS if f"{place}/{method}/alignment" in meulemans2020.published()]
-    return tuple(m for m in known if not damped or meulemans2020.alignment(f"{place}/{m}/alignment").dampings)
+    known = [method for method in METHODS if f"{place}/{method}/alignment" in RECIPES.published()]
+    return tuple(m for m in known if not damped or RECIPES.angles(f"{place}/{m}/alignment").dampings)
 
 
 def alignment_part(place: str, method: str, options: TrainingOptions, epochs: int | None) -> TrainingPart:
     """The runs of a method with the angles sampled: to backpropagation, and to Gauss-Newton targets of every damping of
     Table S7 and of the published one. The figures read the same runs, and the table with `--epochs` as many as theirs."""
     name = f"{place}/{method}/alignment"
-    published = meulemans2020.alignment(name)
+    published = RECIPES.angles(name)
     dampings = tuple(sorted({*DAMPINGS, *(published.dampings or ())}))
     return TrainingPart(
         METHODS[method][0],
@@ -83,7 +83,7 @@ class AlignmentFigure(Item[TrainingOptions]):
         self.source, self.name, self.place, self.damped = "meulemans2020", name, place, damped
         self.title = f"{title}: angles of the updates to those of BP and of {'damped ' if damped else ''}GNT on {place}"
         self.shown = tuple(method for method in methods(place, damped) if method in shown)
-        self.layers = tuple(layers) or tuple(range(1, len(meulemans2020.TASKS[place].sizes) + 1))
+        self.layers = tuple(layers) or tuple(range(1, len(TASKS[place].sizes) + 1))
         self.defaults = TrainingOptions()
 
     def parts(self, options: TrainingOptions) -> list[TrainingPart]:
@@ -118,8 +118,8 @@ class AlignmentFigure(Item[TrainingOptions]):
     def _curves(self, part: TrainingPart, method: str) -> dict[str, np.ndarray]:
         """The angles of the shown layers of all finished seeds, shape `(seeds, epochs, layers)`."""
         runs, columns = list(part.found().values()), [i - 1 for i in self.layers]
-        published = meulemans2020.alignment(f"{self.place}/{method}/alignment").dampings or ()
-        dampings = published if self.damped else (0.0,) * len(meulemans2020.TASKS[self.place].sizes)
+        published = RECIPES.angles(f"{self.place}/{method}/alignment").dampings or ()
+        dampings = published if self.damped else (0.0,) * len(TASKS[self.place].sizes)
         to_targets = [angles_to_targets(run, dampings)[:, columns] for run in runs]
         return {"bp": np.array([angles_to_backprop(run)[:, columns] for run in runs]), "gnt": np.array(to_targets)}
 

@@ -16,9 +16,9 @@ from ...experiments.item import Item, Report, TrainingOptions, check_known, repo
 from ...experiments.store import StoredSeed
 from ...experiments.training_part import TrainingPart
 from ...experiments.verdict import NOT_REPRODUCED, REPRODUCED
-from ...papers.meulemans2020 import recipes as meulemans2020
 from ...training.result import Summary
 from .alignment import METHODS, alignment_part, angles_to_targets, methods
+from .recipes import RECIPES
 
 EPOCHS = 3  # two of training, and the one that the angles are averaged over
 PLACES = ("fashion-mnist", "mnist", "cifar10", "cifar10-cnn")
@@ -82,7 +82,7 @@ class DampingTable(Item[TrainingOptions]):
         """What was found for the selected methods and data sets."""
         found = []
         for (place, method), part in zip(_selected(options), self.parts(options), strict=True):
-            published = meulemans2020.alignment(f"{place}/{method}/alignment").dampings or ()
+            published = RECIPES.angles(f"{place}/{method}/alignment").dampings or ()
             runs = [_last_epoch(run, len(published)) for run in part.found().values()]
             found.append(Choice(method, place, published, np.mean(runs, axis=0) if runs else None, len(runs)))
         return found

@@ -33,7 +33,7 @@ SAMPLES = 400
 WIDTH, OUTPUTS = 6, 2
 
 
-def toy(rule: Rule, epochs: int) -> Recipe:
+def null_space_recipe(rule: Rule, epochs: int) -> Recipe:
     """A student with two hidden layers of 6 tanh units and 2 linear outputs. Only its feedback learns, for `epochs` passes,
     one sample at a time."""
     return Recipe(
@@ -73,7 +73,7 @@ class NullSpace(Experiment):
         return [{"share": [[round(float(x), 5) for x in layer] for layer in curves]} for curves in np.stack(found, axis=2)]
 
     def seconds(self, seeds: Sequence[int]) -> float:
-        short = dataclasses.replace(self, recipe=toy(self.recipe.rule, 1))
+        short = dataclasses.replace(self, recipe=null_space_recipe(self.recipe.rule, 1))
         return extrapolated(lambda: short.run(seeds, lambda steps: None), self.steps)
 
 
@@ -109,8 +109,9 @@ class NullSpaceFigure(Item[EpochOptions]):
 
     def parts(self, options: EpochOptions) -> list[ExperimentPart]:
         folder = options.results / self.source / self.name / options.variant
+        epochs = options.epochs or EPOCHS
         return [
-            ExperimentPart(label, "teacher", NullSpace(toy(rule, options.epochs or EPOCHS), SAMPLES), folder / key)
+            ExperimentPart(label, "teacher", NullSpace(null_space_recipe(rule, epochs), SAMPLES), folder / key)
             for key, (label, rule) in METHODS.items()
         ]
 

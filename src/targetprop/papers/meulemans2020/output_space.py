@@ -37,7 +37,7 @@ WIDTH, OUTPUTS = 4, 2
 ARROWS = 24
 
 
-def toy(rule: Rule, epochs: int) -> Recipe:
+def output_space_recipe(rule: Rule, epochs: int) -> Recipe:
     """A student with two hidden layers of 4 tanh units and 2 linear outputs, trained one sample at a time."""
     return Recipe(
         rule,
@@ -75,11 +75,11 @@ class OutputSpace(Experiment):
         return [_metrics([of[i] for of in found]) for i in range(len(seeds))]
 
     def seconds(self, seeds: Sequence[int]) -> float:
-        short = dataclasses.replace(self, recipe=toy(self.recipe.rule, 1))
+        short = dataclasses.replace(self, recipe=output_space_recipe(self.recipe.rule, 1))
         return extrapolated(lambda: short.run(seeds, lambda steps: None), self.steps)
 
 
-class Found(NamedTuple):
+class Measurement(NamedTuple):
     """What is measured on a network: the errors and the directions of all samples, and the median condition number."""
 
     error: np.ndarray
@@ -87,7 +87,7 @@ class Found(NamedTuple):
     condition: float
 
 
-def _measure(ensemble: Ensemble) -> list[Found]:
+def _measure(ensemble: Ensemble) -> list[Measurement]:
     members = (ensemble.member(i).state.network for i in range(len(ensemble.alive)))
     x, y = ensemble.data.x, ensemble.data.y
     found = []
@@ -99,7 +99,7 @@ def _measure(ensemble: Ensemble) -> list[Found]:
                 output_jacobians(network.trace(x))[0],
             )
         )
-        found.append(Found(error, moved, float(np.median(np.linalg.cond(jacobian)))))
+        found.append(Measurement(error, moved, float(np.median(np.linalg.cond(jacobian)))))
     return found
 
 
@@ -117,7 +117,7 @@ def directions(network: Network, rule: Rule, x: Array, y: Array) -> Float[Array,
     return jax.vmap(one)(x, y)
 
 
-def _metrics(found: Sequence[Found]) -> dict[str, Any]:
+def _metrics(found: Sequence[Measurement]) -> dict[str, Any]:
     """What is kept of one seed."""
     angles = {name: _rounded([_mean_angle(at.moved[name], at.error) for at in found]) for name in RULES}
     units = {name: moved / np.linalg.norm(moved, axis=1, keepdims=True) for name, moved in found[0].moved.items()}
@@ -142,11 +142,11 @@ class OutputSpaceFigure(Item[EpochOptions]):
 
     def parts(self, options: EpochOptions) -> list[ExperimentPart]:
         folder = options.results / self.source / self.name / options.variant
+        epochs = options.epochs or EPOCHS
+        experiments = {name: OutputSpace(output_space_recipe(rule, epochs), SAMPLES) for name, (_, rule) in RULES.items()}
         return [
-            ExperimentPart(
-                "trained by " + label, "teacher", OutputSpace(toy(rule, options.epochs or EPOCHS), SAMPLES), folder / name
-            )
-            for name, (label, rule) in RULES.items()
+            ExperimentPart(f"trained by {RULES[name][0]}", "teacher", experiment, folder / name)
+            for name, experiment in experiments.items()
         ]
 
     def report(self, options: EpochOptions) -> Report:

@@ -27,8 +27,10 @@ published run; those of a control are in `cifar10/ddtp-control/alignment`.
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import final
 
 from ..._packaged import beside, read_json
+from ...experiments.sources import RecipeSource
 from ...feedback.reconstruction import WeightDecayPerUnit
 from ...networks.architectures import CNN, MLP, Architecture
 from ...rules import (
@@ -77,50 +79,64 @@ TASKS = {
 
 
 @functools.cache
-def published() -> dict[str, dict]:
-    """The published values by name, for example `mnist/ddtp-linear`; entries ending in `/train-loss` belong to Table 2,
-    those in `/alignment` to the angle figures and Table S7."""
+def _published() -> dict[str, dict]:
     return read_json(beside(__name__, "recipes.json"))["recipes"]
 
 
-def names() -> tuple[str, ...]:
-    """The configurations that can be run."""
-    return tuple(name for name in published() if name.split("/")[0] in TASKS and name.split("/")[1] in _METHODS)
-
-
 @dataclasses.dataclass(frozen=True)
-class Alignment:
-    """How the updates of a configuration are compared with others during training: every `every` steps, and with
-    Gauss-Newton targets of the given damping for each hidden layer; no damping is given for BP."""
+class AngleSettings:
+    """How the angle figures compare the updates of a configuration with others during training.
+
+    - `every`: steps between two comparisons.
+    - `dampings`: the damping of the Gauss-Newton targets for each hidden layer. `None` for
+      backpropagation, for which the paper gives no damping.
+    """
 
     every: int
     dampings: tuple[float, ...] | None
 
 
-def alignment(name: str) -> Alignment:
-    """The settings of the published angle figures for a configuration, for example `mnist/ddtp-linear/alignment`."""
-    row = published()[name]
-    return Alignment(row["angles_every"], tuple(row["gn_dampings"]) if "gn_dampings" in row else None)
+@final
+class TheoreticalFrameworkRecipes(RecipeSource):
+    """The published configurations, as `DATASET/METHOD` and `DATASET/METHOD/..`."""
+
+    def published(self) -> dict[str, dict]:
+        """The published values by name, for example `mnist/ddtp-linear`.
+
+        Entries that end in `/train-loss` belong to Table 2. Those that end in `/alignment` belong
+        to the angle figures and Table S7.
+        """
+        return _published()
+
+    def configurations(self) -> tuple[str, ...]:
+        return tuple(name for name in _published() if name.split("/")[0] in TASKS and name.split("/")[1] in _METHODS)
+
+    def angles(self, name: str) -> AngleSettings:
+        """The settings of the angle figures for a name such as `mnist/ddtp-linear/alignment`."""
+        row = _published()[name]
+        return AngleSettings(row["angles_every"], tuple(row["gn_dampings"]) if "gn_dampings" in row else None)
+
+    def build(self, name: str) -> Recipe:
+        self.check_name(name)
+        row = _published()[name]
+        place, key = name.split("/")[:2]
+        task, method = TASKS[place], _METHODS[key]
+        scale, stepsize = method.feedback_scale(row), row["target_stepsize"]
+        return Recipe(
+            rule=method.rule(row, scale),
+            dataset=task.dataset,
+            architecture=task.architecture,
+            stepsize=stepsize * method.stepsize_scale,
+            optimizer=_optimizer(row, [method.epsilon_scale(averaged) for averaged in task.averaged]),
+            feedback_optimizer=_feedback_optimizer(row, [scale * size for size in task.sizes]),
+            schedule=Schedule(row["epochs"], row["epochs_fb"], row["extra_fb_epochs"]),
+            batch_size=BATCH,
+            validation=None if row["validation"] else 0,
+            trainable=task.trainable,
+        )
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe of a published configuration, for example `mnist/ddtp-linear`."""
-    row = published()[name]
-    place, key = name.split("/")[:2]
-    task, method = TASKS[place], _METHODS[key]
-    scale, stepsize = method.feedback_scale(row), row["target_stepsize"]
-    return Recipe(
-        rule=method.rule(row, scale),
-        dataset=task.dataset,
-        architecture=task.architecture,
-        stepsize=stepsize * method.stepsize_scale,
-        optimizer=_optimizer(row, [method.epsilon_scale(averaged) for averaged in task.averaged]),
-        feedback_optimizer=_feedback_optimizer(row, [scale * size for size in task.sizes]),
-        schedule=Schedule(row["epochs"], row["epochs_fb"], row["extra_fb_epochs"]),
-        batch_size=BATCH,
-        validation=None if row["validation"] else 0,
-        trainable=task.trainable,
-    )
+RECIPES = TheoreticalFrameworkRecipes()
 
 
 def _optimizer(row: dict, scales: Sequence[float]) -> Optimizer:

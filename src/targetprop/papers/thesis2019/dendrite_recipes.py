@@ -32,12 +32,12 @@ TASKS: dict[str, tuple[str, tuple[int, ...], int, int, int]] = {
 }
 
 
-def names() -> tuple[str, ...]:
+def dendrite_configurations() -> tuple[str, ...]:
     """The configurations, as `TASK/METHOD`."""
     return tuple(f"{task}/{method}" for task in TASKS for method in METHODS)
 
 
-def recipe(name: str) -> Recipe:
+def dendrite_recipe(name: str) -> Recipe:
     """The recipe of a method on a task, for example `digits/two-phase` or, by exact inverses, `digits/square-two-phase`."""
     task, _, method = name.partition("/")
     dataset, hidden, width, epochs, batch = TASKS[task]

@@ -17,7 +17,7 @@ from ...experiments.store import Store
 from ...experiments.training_part import TrainingPart, published_recipe, with_epochs
 from ...training.result import Summary
 from .dendrite_recipes import EXACT, LEARNED, SQUARE, TASKS
-from .settling import MIXTURES, NOISE, TIMES, Settling
+from .settling import MIXTURES, NOISE, TIMES, TrainedSettling
 
 SOURCE, ROOT = "thesis2019", "thesis2019/dendrites"
 PROBED, EVERY = "digits", 20  # the task on which signals, noise and angles are measured; steps between two measurements
@@ -34,7 +34,7 @@ def _label(method: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class ModelResults:
     """What is there of a model: the runs of every method on every task, and what was measured in its trained networks."""
 
     curves: dict[tuple[str, str], np.ndarray]  # (task, method): test errors, shape (seeds, epochs)
@@ -69,7 +69,7 @@ class DendriteItem(Item[TrainingOptions]):
         return TrainingPart(_label(method), task, name, found, store, probe, "diagnostics/angle_bp")
 
     def _settling(self, method: str, options: TrainingOptions) -> ExperimentPart:
-        experiment = Settling(with_epochs(published_recipe(f"{ROOT}/{PROBED}/{method}", None), options.epochs))
+        experiment = TrainedSettling(with_epochs(published_recipe(f"{ROOT}/{PROBED}/{method}", None), options.epochs))
         folder = options.results / SOURCE / "settling" / options.variant / method
         return ExperimentPart(f"{_label(method)}, settling", PROBED, experiment, folder)
 
@@ -106,7 +106,7 @@ class DendriteItem(Item[TrainingOptions]):
         check_known(self.name, "method", options.methods, self.methods)
         return options.dataset or tuple(TASKS), options.methods or self.methods
 
-    def _found(self, tasks: Sequence[str], methods: Sequence[str], options: TrainingOptions) -> Found:
+    def _found(self, tasks: Sequence[str], methods: Sequence[str], options: TrainingOptions) -> ModelResults:
         curves, angles = {}, {}
         for task in tasks:
             for method in methods:
@@ -122,7 +122,7 @@ class DendriteItem(Item[TrainingOptions]):
             seeds = list(self._settling(method, options).found().values())
             if seeds:
                 settling[method] = seeds
-        return Found(curves, angles, settling)
+        return ModelResults(curves, angles, settling)
 
     def _measured(self, seeds: Sequence[dict[str, Any]]) -> dict[str, Summary]:
         """Numbers of the table: signal and reconstruction error of each hidden layer, at the recipe's mixture."""
@@ -134,7 +134,7 @@ class DendriteItem(Item[TrainingOptions]):
                 found[f"{name} of layer {i}"] = Summary(tuple(map(float, layer)))
         return found
 
-    def _draw(self, found: Found, path: Path) -> None:
+    def _draw(self, found: ModelResults, path: Path) -> None:
         figure = canvas(17, 10)
         panels = figure.subplots(2, 4)
         method, seeds = next(iter(found.settling.items()))

@@ -30,7 +30,7 @@ SEEDS = 15
 LIMIT = 1e4  # a curve of which some seed is larger is not drawn
 
 
-class Form(abc.ABC):
+class FeedbackForm(abc.ABC):
     """A layer and the form of its feedback."""
 
     @abc.abstractmethod
@@ -43,7 +43,7 @@ class Form(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
-class InverseForm(Form):
+class InverseForm(FeedbackForm):
     """`g(h) = Q s^{-1}(h)`, leaky ReLU (equations 5.42 and 5.43)."""
 
     def layer(self, w):
@@ -54,7 +54,7 @@ class InverseForm(Form):
 
 
 @dataclasses.dataclass(frozen=True)
-class AutoencoderForm(Form):
+class AutoencoderForm(FeedbackForm):
     """`g(h) = s(Q h)`, tanh (equations 5.46 and 5.47)."""
 
     def layer(self, w):
@@ -78,7 +78,7 @@ class InverseLearning(Experiment):
     rate: float = 0.01
     last: float = 0.008
     iterations: int = 2000
-    form: Form = InverseForm()
+    form: FeedbackForm = InverseForm()
     learner: InverseLearner = InverseGradient()
     start: float = 0.0
     """`Q` starts at `start W^T / sigma_max^2`, or at random for 0."""

@@ -16,24 +16,25 @@ at its distance from a teacher of its own.
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
 from ..._packaged import beside, read_json
+from ...experiments.sources import RecipeSource
 from ...feedback.inverses import RobustShermanMorrison
 from ...feedback.inversion import InverseGradient
 from ...networks.activations import LeakyReLU
 from ...networks.architectures import MLP
-from ...papers.thesis2019 import dendrite_recipes as dendrites
 from ...rules import DTP, DTPAI, TP, TPAI, Backprop, Modified, Randomized, Rule, TargetPropExact
 from ...training.optimizers import DecayingSGD
 from ...training.recipe import Recipe
 from ...training.schedule import Schedule
+from .dendrite_recipes import dendrite_configurations, dendrite_recipe
 
 RANDOMIZED, DENDRITES = "randomized/", "dendrites"
 
 
 @functools.cache
-def published() -> Mapping[str, Any]:
+def published_settings() -> Mapping[str, Any]:
     """The published values: `shared`, `tasks` by name, `recipes` by `TASK/METHOD`."""
     return read_json(beside(__name__, "recipes.json"))
 
@@ -50,30 +51,39 @@ class RegressionTask:
     distance: float
 
 
-def task(name: str) -> RegressionTask:
+def regression_task(name: str) -> RegressionTask:
     """A task by name: `equal`, `contracting`, `deep`, or `exact`, that of the exact inverses."""
-    row, shared = published()["tasks"][name], published()["shared"]
+    row, shared = published_settings()["tasks"][name], published_settings()["shared"]
     return RegressionTask(tuple(row["sizes"]), row["batches"], shared["test"], shared["negative_slope"], shared["distance"])
 
 
-def names() -> tuple[str, ...]:
-    """The configurations that can be run."""
-    plain = [name for name in published()["recipes"] if RANDOMIZED not in name]
-    random = [
-        f"{place}/{RANDOMIZED}{method}" for place, method in (n.split("/") for n in plain) if not method.startswith("bp")
-    ]
-    return (*plain, *random, *(f"{DENDRITES}/{name}" for name in dendrites.names()))
+@final
+class ThesisRecipes(RecipeSource):
+    """The regressions as `TASK/METHOD`, randomized ones as `TASK/randomized/METHOD`.
+
+    The networks in continuous time of chapter 6 are named `dendrites/TASK/METHOD`.
+    """
+
+    def configurations(self) -> tuple[str, ...]:
+        plain = [name for name in published_settings()["recipes"] if RANDOMIZED not in name]
+        pairs = [name.split("/") for name in plain]
+        random = [f"{place}/{RANDOMIZED}{method}" for place, method in pairs if not method.startswith("bp")]
+        return (*plain, *random, *(f"{DENDRITES}/{name}" for name in dendrite_configurations()))
+
+    def build(self, name: str) -> Recipe:
+        self.check_name(name)
+        place, _, method = name.partition("/")
+        return dendrite_recipe(method) if place == DENDRITES else _regression_recipe(place, method)
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe of a method on a task, for example `equal/dtp-ai`, `equal/randomized/dtp-ai` or, of chapter 6,
-    `dendrites/digits/two-phase`."""
-    place, _, method = name.partition("/")
-    if place == DENDRITES:
-        return dendrites.recipe(method)
+RECIPES = ThesisRecipes()
+
+
+def _regression_recipe(place: str, method: str) -> Recipe:
     base = method.removeprefix(RANDOMIZED)
-    rows, shared, schedule = (published()[part] for part in ("recipes", "shared", "tasks"))
-    row, schedule, sizes = rows.get(name) or rows[f"{place}/{base}"], schedule[place], task(place).sizes
+    rows, shared, schedule = (published_settings()[part] for part in ("recipes", "shared", "tasks"))
+    row = rows.get(f"{place}/{method}") or rows[f"{place}/{base}"]
+    schedule, sizes = schedule[place], regression_task(place).sizes
     rule = _rule(base, shared)
     steps = schedule["epochs"] * schedule["batches"]
     return Recipe(

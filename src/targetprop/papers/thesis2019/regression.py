@@ -26,7 +26,6 @@ from ...feedback.maps import DenseFeedback
 from ...losses import MeanSquaredError, SquaredError
 from ...networks.activations import Identity, LeakyReLU
 from ...networks.network import Dense, Network, Trace
-from ...papers.thesis2019 import recipes as thesis2019
 from ...rules import Backprop
 from ...rules.updates import output_update
 from ...training.program import over_members, run_steps
@@ -34,7 +33,7 @@ from ...training.recipe import Recipe
 from ...training.result import Summary
 from ...training.state import Data, Hyperparameters, Member, Split, Task, initial_state
 from ...training.values import set_values
-from .recipes import RegressionTask
+from .recipes import RANDOMIZED, RECIPES, RegressionTask, published_settings, regression_task
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
 MEASURED = 32  # test samples of which signals and angles are taken
@@ -175,18 +174,18 @@ ITERATED_RATE = 0.02
 
 def _recipe(task: str, method: str) -> Recipe:
     """The recipe of a method, or that with the other learner in place of the gradient."""
-    found = thesis2019.recipe(f"{task}/{method.removesuffix(ITERATED)}")
+    found = RECIPES.build(f"{task}/{method.removesuffix(ITERATED)}")
     if not method.endswith(ITERATED):
         return found
-    learner = "rule.rule.learner" if thesis2019.RANDOMIZED in method else "rule.learner"
+    learner = "rule.rule.learner" if RANDOMIZED in method else "rule.learner"
     return set_values(found, {learner: BenIsraelCohen(), "feedback_optimizer.learning_rate": ITERATED_RATE})
 
 
 def _label(method: str) -> str:
     if method.endswith(ITERATED):
         return f"{_label(method.removesuffix(ITERATED))}, Ben-Israel-Cohen"
-    label = LABELS[method.removeprefix(thesis2019.RANDOMIZED)][0]
-    return f"R-{label}" if method.startswith(thesis2019.RANDOMIZED) else label
+    label = LABELS[method.removeprefix(RANDOMIZED)][0]
+    return f"R-{label}" if method.startswith(RANDOMIZED) else label
 
 
 class RegressionFigure(Item[EpochOptions]):
@@ -210,7 +209,7 @@ class RegressionFigure(Item[EpochOptions]):
         found = _recipe(self.task, method)
         if options.epochs is not None:
             found = found.replace(schedule=dataclasses.replace(found.schedule, epochs=options.epochs))
-        return Regression(found, thesis2019.task(self.task))
+        return Regression(found, regression_task(self.task))
 
     def report(self, options: EpochOptions) -> Report:
         parts = self.parts(options)
@@ -227,7 +226,7 @@ class RegressionFigure(Item[EpochOptions]):
                 name = (LOSSES | SIGNALS)[metric]
                 ends = (_shown(first), _shown(last), median)
                 rows.append((_label(method), name, *ends, str(len(kept)), str(len(seeds) - len(kept))))
-        epochs = options.epochs or thesis2019.published()["tasks"][self.task]["epochs"]
+        epochs = options.epochs or published_settings()["tasks"][self.task]["epochs"]
         text = (
             f"After {epochs} epochs; mean ± SD over the seeds that did not diverge, each with a teacher of its own. Losses "
             "are means of `||h_L - t||^2`; norms and cosines are means over a batch of test samples, for the first hidden "
@@ -261,7 +260,7 @@ class RegressionFigure(Item[EpochOptions]):
 
     def _course(self, axes: Axes, method: str, values: np.ndarray) -> None:
         """Median and quartiles of `values`, of shape `(seeds, epochs)`: means of losses are those of the worst seed."""
-        plain = method.removeprefix(thesis2019.RANDOMIZED)
+        plain = method.removeprefix(RANDOMIZED)
         color = COLORS[5] if plain.endswith(ITERATED) else LABELS[plain][1]
         style = "--" if plain != method and plain in self.methods else "-"
         low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
@@ -281,9 +280,9 @@ def _stable(metrics: dict[str, Any]) -> bool:
 
 
 TARGETS = ("tp-ai", "dtp-ai", "original-tp", "original-dtp")
-RANDOM = tuple(thesis2019.RANDOMIZED + method for method in TARGETS)
+RANDOM = tuple(RANDOMIZED + method for method in TARGETS)
 CONTROLS = ("bp", "bp-fixed")
-EXACT = ("tp-ei", thesis2019.RANDOMIZED + "tp-ei", thesis2019.RANDOMIZED + "mtp-ei")
+EXACT = ("tp-ei", RANDOMIZED + "tp-ei", RANDOMIZED + "mtp-ei")
 FIGURES = (
     RegressionFigure("fig-5.7", "Fig. 5.7: regression with exact inverses", "exact", (*EXACT, *CONTROLS), tuple(LOSSES)),
     RegressionFigure(

@@ -35,7 +35,7 @@ NOISE = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # standard deviations, relative to
 
 
 @dataclasses.dataclass(frozen=True)
-class Settling(Experiment):
+class TrainedSettling(Experiment):
     """Train a recipe, then measure on test samples. Metrics: `free` and `taught`, how far each layer still is from its rest
     at `TIMES`, relative to how far it was, the median over samples, shape `(times, L)`; `signal` and `reconstruction`, the
     norms of what teaches each hidden layer, unscaled, for each of `MIXTURES`, shape `(mixtures, hidden)`; `noise`, degrees

@@ -18,27 +18,27 @@ from .stability_experiments import (
     TIMES,
     TOLD,
     WEIGHTS,
-    ApproximateInverses,
     ComputedSpectra,
     Growth,
     RandomCases,
-    Settling,
+    SettlingTimes,
+    ToleratedErrors,
 )
 
 CASES = RandomCases(100_000)
 COMPUTED = ComputedSpectra(40, depths=(8, 16, 32, 48, 64), width=5, mu=0.45)
 GROWTH = {name: Growth(300, name, depths=(2, 4, 8), width=5, mu=0.1) for name in WEIGHTS}
 MUS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.48, 0.5)
-APPROXIMATE = {name: ApproximateInverses(40, name, depths=(2, 4, 8), mus=MUS, width=5) for name in WEIGHTS}
+APPROXIMATE = {name: ToleratedErrors(40, name, depths=(2, 4, 8), mus=MUS, width=5) for name in WEIGHTS}
 GAPS = (0.45, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 SETTLING = {
-    name: Settling(3, depths=(2, 8, 32), mus=(*(round(0.5 - gap, 4) for gap in GAPS), 0.5), width=2, echo=echo)
+    name: SettlingTimes(3, depths=(2, 8, 32), mus=(*(round(0.5 - gap, 4) for gap in GAPS), 0.5), width=2, echo=echo)
     for name, echo in TOLD.items()
 }
 RANDOM_CASES = {"fixed": "random cases, fixed target", "following": "random cases, target follows the output"}
 NAMED = {"orthogonal": "orthogonal weights", "Gaussian": "Gaussian weights"}
 
-Found = dict[str, dict[str, Any]]
+ByExperiment = dict[str, dict[str, Any]]
 
 
 class StabilityFigure(Item[Options]):
@@ -180,7 +180,7 @@ def _sample_growth(axes: Axes, sample: dict[str, list]) -> None:
     axes.set(xlabel=r"condition of the paths $J_i \cdots J_2$", ylabel=r"$\max_t \|\exp(t \bar J)\|$", ylim=(0.5, None))
 
 
-def _growth(axes: Axes, first: Found) -> None:
+def _growth(axes: Axes, first: ByExperiment) -> None:
     for at, depth in enumerate(GROWTH["Gaussian"].depths):
         color = COLORS[1 + at]
         low, median, high = np.array(first["growth-gaussian"]["depths"][at]["norms"])
@@ -203,7 +203,7 @@ def _spectrum(axes: Axes, entry: dict[str, Any]) -> None:
     axes.set_ylim(top=1.4 * max(entry["imaginary"]))
 
 
-def _errors(axes: Axes, first: Found) -> None:
+def _errors(axes: Axes, first: ByExperiment) -> None:
     line = np.linspace(MUS[0], 0.5, 201)
     for at, depth in enumerate(APPROXIMATE["Gaussian"].depths):
         color, gains = COLORS[1 + at], [Gains.mixing(mu) for mu in line]
@@ -216,7 +216,7 @@ def _errors(axes: Axes, first: Found) -> None:
     axes.set(xlabel=r"$\mu$", ylabel=r"$\|G - J^{-1}\| / \|J^{-1}\|$")
 
 
-def _settling(axes: Axes, first: Found) -> None:
+def _settling(axes: Axes, first: ByExperiment) -> None:
     gaps, following = [0.5 - mu for mu in SETTLING["fixed"].mus[:-1]], first["settling-following"]["settling"]
     for at, depth in enumerate(SETTLING["fixed"].depths):
         color, entries = COLORS[1 + at], first["settling-fixed"]["settling"][at][:-1]

@@ -190,7 +190,7 @@ class Growth(ByDepth):
 
 
 @dataclasses.dataclass(frozen=True)
-class ApproximateInverses(Draws):
+class ToleratedErrors(Draws):
     """Feedback `G = J^{-1} + error ||J^{-1}|| E` with random `E` of norm 1: the smallest of `ERRORS` at which a draw is not
     stable, quantiles over the draws, by depth and `mu`; `None` where a draw is stable at all of them."""
 
@@ -221,7 +221,7 @@ class ApproximateInverses(Draws):
 
 
 @dataclasses.dataclass(frozen=True)
-class Settling(Draws):
+class SettlingTimes(Draws):
     """The time until no displacement is larger than `SETTLED` of what it was, with exact inverses of orthogonal blocks, and
     the slowest time constant of the computed spectrum, by depth and `mu`; the largest over the draws."""
 

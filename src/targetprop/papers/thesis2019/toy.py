@@ -44,7 +44,7 @@ class Method:
     normalized: bool = False
 
 
-def toy(weights: Float[Array, " 2"], activation: Activation) -> Network:
+def toy_network(weights: Float[Array, " 2"], activation: Activation) -> Network:
     """One input, two hidden units with the given weights, and two linear outputs with fixed ones (thesis, Fig. 5.1)."""
     output = jnp.asarray(OUTPUT_WEIGHTS, weights.dtype)
     return Network([Dense(weights[:, None], None, activation), Dense(output, None, Identity())], 1)
@@ -79,12 +79,12 @@ class Walk(Experiment):
 
     def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
         with jax.enable_x64(True):
-            teacher = toy(jnp.array(TEACHER), self.activation)
+            teacher = toy_network(jnp.array(TEACHER), self.activation)
 
             def one(weights, key):
                 x = jax.random.normal(key, (self.method.batch, 1))
                 x = (x - jnp.mean(x)) / jnp.std(x) if self.method.normalized else x
-                moved = weights + step(self.method, toy(weights, self.activation), x, teacher(x))
+                moved = weights + step(self.method, toy_network(weights, self.activation), x, teacher(x))
                 return moved, moved
 
             def walk(seed):
@@ -171,10 +171,6 @@ class ToyFigure(Item[Options]):
             moved, aim = (np.asarray(self.activation(jnp.asarray(sign * w))) for w in (grid, np.array(TEACHER)))
             hidden = hidden + 0.25 * np.sum(((moved - aim) @ np.array(OUTPUT_WEIGHTS).T) ** 2, axis=-1)
         axes.contour(xs, ys, np.sqrt(hidden), levels=14, colors="#9BB7D4", linewidths=0.7)
-
-
-def _file_name(name: str) -> str:
-    return name.lower().replace(",", "").replace(" ", "-")
 
 
 LINEAR = ToyFigure(
