@@ -10,6 +10,7 @@ from targetprop.data.layout import HashedFile, Layout
 from targetprop.data.published import Holding, Parts, PublishedSet
 from targetprop.data.remote import RemoteFiles
 from targetprop.data.source import Card
+from targetprop.errors import ConfigError
 
 NAMES = ("train-x", "train-y", "test-x", "test-y")
 RNG = np.random.default_rng(0)
@@ -115,12 +116,12 @@ def test_nothing_there(toy, data_folder, own_cache):
         "run `targetprop data fetch toy`",
     ):
         assert part in message
-    assert "no folder" not in message
+    assert "not a folder" not in message
 
 
 def test_variable_that_names_no_folder(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("TARGETPROP_DATA", str(tmp_path / "misspelt"))
-    with pytest.raises(DataError, match="misspelt, which is no folder"):
+    with pytest.raises(DataError, match="misspelt, which is not a folder"):
         toy.load()
 
 
@@ -166,6 +167,6 @@ def test_a_changed_pixel_is_found_by_verify_only(toy, contents, data_folder):
     assert toy.verify()[0].status == "wrong checksum"
 
 
-def test_options_are_refused(toy):
-    with pytest.raises(DataError, match="toy takes no options: leave out seed, train"):
+def test_options_raise_an_error(toy):
+    with pytest.raises(ConfigError, match="toy takes no options: leave out seed, train"):
         toy.load(train=3, seed=1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.data.synthetic import make_student_teacher
+from targetprop.data import StudentTeacherTask
 from targetprop.feedback.gauss_newton import PseudoInverse
 from targetprop.networks.network import mlp
 from targetprop.papers.items import items
@@ -73,7 +73,7 @@ def runs(short):
 
 def test_the_student_starts_where_it_was_put(runs):
     for found, seed in zip(runs, (0, 3), strict=True):
-        data, (w1, w2) = make_student_teacher(train=96, test=40, seed=seed)
+        data, (w1, w2) = StudentTeacherTask(train=96, test=40, seed=seed).draw()
         a = data.test_x @ w1.T
         output = np.maximum(a, 0.35 * a) @ w2.T
         assert found["test_loss"][0] == pytest.approx(np.mean(np.sum((output - data.test_y) ** 2, axis=1)), rel=1e-3)

@@ -1,23 +1,21 @@
 """The data sets that this library knows: their facts, checksums, mirrors and layouts.
 
-The MD5s of gzipped files and of the archive are those of the files on the mirrors; the others are of the
-files that these unpack to, and of the pickled batches of CIFAR-10's Python version.
+The MD5s of gzipped files and of the archive are those of the files on the mirrors. The others are
+those of the unpacked files, and of the pickled batches in the Python version of CIFAR-10.
 """
-
-from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
 
-from targetprop.data.cifar import CLASSES, SHAPE, read_binary_batch, read_pickled_batch
-from targetprop.data.digits import Digits
-from targetprop.data.idx import read_images, read_labels
-from targetprop.data.layout import HashedFile, Layout
-from targetprop.data.published import Holding, Parts, PublishedSet
-from targetprop.data.remote import RemoteArchive, RemoteFiles
-from targetprop.data.source import Card, DataSource
-from targetprop.data.synthetic import COMPUTED
+from .cifar import CLASSES, SHAPE, read_binary_batch, read_pickled_batch
+from .computed import COMPUTED
+from .digits import Digits
+from .idx import read_images, read_labels
+from .layout import HashedFile, Layout
+from .published import Holding, Parts, PublishedSet
+from .remote import RemoteArchive, RemoteFiles
+from .source import Card, DataSource
 
 _IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -29,7 +27,7 @@ _CIFAR_BATCH = 10_000
 
 
 def _idx_set(card: Card, folder: str, base: str, md5s: tuple[tuple[str, str], ...], mean: float, std: float) -> PublishedSet:
-    """A set in the format of MNIST; `md5s` are of the plain and the gzipped form of each file."""
+    """A set in the format of MNIST. `md5s` are those of each file, plain and gzipped."""
     plain = tuple(HashedFile(file, md5) for file, (md5, _) in zip(_IDX_FILES, md5s, strict=True))
     gzipped = tuple(HashedFile(f"{file}.gz", md5) for file, (_, md5) in zip(_IDX_FILES, md5s, strict=True))
     layout = Layout(folder, tuple(zip(plain, gzipped, strict=True)))
@@ -51,7 +49,7 @@ def _idx_card(name: str, license: str) -> Card:
     return Card(name, 60_000, 10_000, (1, 28, 28), 10, license, validation=5_000)
 
 
-# The set's first home, yann.lecun.com, turns automated downloads away; this is PyTorch's public copy of it.
+# The original address, yann.lecun.com, refuses automated downloads. This is the public copy of PyTorch.
 _MNIST = _idx_set(
     _idx_card("mnist", "usually given as CC BY-SA 3.0 (LeCun, Cortes)"),
     folder="MNIST/raw",

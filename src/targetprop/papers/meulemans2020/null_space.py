@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...data.synthetic import make_teacher
+from ...data import TeacherTask
 from ...diagnostics import null_space_shares
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas, curve, legend
@@ -61,7 +61,7 @@ class NullSpace(Experiment):
         return self.recipe.schedule.pretraining
 
     def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
-        data = make_teacher(sizes=(WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1)
+        data = TeacherTask((WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1).dataset()
         ensemble = Ensemble([self.recipe] * len(seeds), seeds, data)
         found = [_measure(ensemble)]
         for at in self.recipe.schedule.passes(trains_feedback=True):

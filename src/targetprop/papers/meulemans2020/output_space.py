@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.axes import Axes
 
-from ...data.synthetic import make_teacher
+from ...data import TeacherTask
 from ...diagnostics import angle, output_change
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
@@ -65,7 +65,7 @@ class OutputSpace(Experiment):
         return self.recipe.schedule.epochs
 
     def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
-        data = make_teacher(sizes=(WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1)
+        data = TeacherTask((WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1).dataset()
         ensemble = Ensemble([self.recipe] * len(seeds), seeds, data)
         found = [_measure(ensemble)]
         for at in self.recipe.schedule.passes(trains_feedback=False):

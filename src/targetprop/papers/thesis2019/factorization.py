@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...data.synthetic import robust_diagonal, robust_gaussian
+from ...data.random_matrices import robust_diagonal, robust_gaussian
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
 from ...experiments.item import Item, Options, Report, report_cell

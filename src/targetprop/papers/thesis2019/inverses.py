@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...data.synthetic import robust_gaussian
+from ...data.random_matrices import robust_gaussian
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
 from ...experiments.item import Item, Options, Report, plus_minus, report_cell

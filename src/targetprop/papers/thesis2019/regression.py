@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from matplotlib.axes import Axes
 
 from ..._linear_algebra import pseudo_inverse
-from ...data.synthetic import make_student_teacher
+from ...data import StudentTeacherTask
 from ...diagnostics.decomposition import decompose, sizes
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas, covered, legend, log_scale
@@ -88,14 +88,14 @@ class Regression(Experiment):
 
     def _begin(self, seed: int) -> tuple[Member, Data]:
         recipe, task = self.recipe, self.task
-        drawn = make_student_teacher(
+        drawn = StudentTeacherTask(
             sizes=task.sizes,
             train=task.batches * recipe.batch_size,
             test=task.test,
             seed=seed,
             negative_slope=task.negative_slope,
             distance=task.distance,
-        )
+        ).draw()
         data = Data(*(jnp.asarray(getattr(drawn.data, name)) for name in ("train_x", "train_y", "test_x", "test_y")))
         hidden = [LeakyReLU(task.negative_slope)] * (len(task.sizes) - 2)
         weights = [jnp.asarray(w, jnp.float32) for w in drawn.weights]
