@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.experiments.catalog import UnknownRecipeError
-from targetprop.experiments.search import SPACE, Range, search
-from targetprop.experiments.sources import recipe_names
+from targetprop.experiments import SPACE, Range, UnknownRecipeError, recipe_names, search
 from targetprop.networks.network import parameters
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
 from targetprop.rules import RULES, Randomized
@@ -205,7 +203,7 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return [next(fitted) for _ in proposals]
 
-    monkeypatch.setattr("targetprop.experiments.search._errors", errors)
+    monkeypatch.setattr("targetprop.experiments.tuning._errors", errors)
     with pytest.raises(KeyboardInterrupt):
         search(recipe, trials=6, together=2, out=tmp_path, progress=False)
     found = search(recipe, trials=6, together=2, out=tmp_path, progress=False)

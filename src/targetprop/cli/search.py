@@ -4,8 +4,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from ..experiments.catalog import recipe
-from ..experiments.search import search
+from ..experiments import recipe, search
 from ..rules import RULES
 from .output import print_json, print_table, split_name
 from .parsing import parse
@@ -32,7 +31,7 @@ class SearchOptions:
 def run(args: list[str]) -> int:
     """Tune one rule."""
     name, rest = split_name(args, "search", "a rule", tuple(RULES))
-    description = "Tune a rule's hyperparameters on validation error (tree of Parzen estimators)."
+    description = "Tune a rule's hyperparameters on validation error (tree-structured Parzen estimator)."
     options = parse(SearchOptions, args=rest, verb=f"search {name}", description=description)
     base = recipe(name, options.dataset)
     base = base.replace(schedule=dataclasses.replace(base.schedule, epochs=options.epochs))

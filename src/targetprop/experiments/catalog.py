@@ -1,4 +1,4 @@
-"""Finding recipes by name."""
+"""Recipes by name."""
 
 import difflib
 
@@ -10,16 +10,22 @@ from .sources import recipe_names, recipe_source
 
 
 class UnknownRecipeError(ConfigError):
-    """No recipe or rule of that name; the message lists what there is."""
+    """There is no recipe or rule of that name. The message lists similar names."""
 
 
 def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
     """A recipe by name.
 
-    **Arguments:** `name`, a published configuration (`meulemans2020/mnist/ddtp-linear`), a rule's name (`ddtp-linear`), or a
-    rule object, which is taken as it is, with the other settings of its name's recipe (BP's for a rule that is not built
-    in); `dataset`, for a rule, `digits` unless given.
-    Raises `UnknownRecipeError`, and `TypeError` for the class of a rule.
+    **Arguments:**
+
+    - `name`: a published configuration (`meulemans2020/mnist/ddtp-linear`), the name of a rule
+      (`ddtp-linear`), or a rule object. An object is used as it is, with the other settings from
+      the recipe of the same name. For a rule that is not built in they come from backpropagation.
+    - `dataset`: the data set. `None` is that of the published configuration, or `digits`.
+
+    **Returns:** the recipe.
+
+    **Raises:** `UnknownRecipeError` for an unknown name, `TypeError` for the class of a rule.
     """
     if isinstance(name, Rule) or (isinstance(name, type) and issubclass(name, Rule)):
         return default_recipe(name.name if name.name in RULES else "bp", dataset or "digits").replace(rule=name)

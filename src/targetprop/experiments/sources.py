@@ -5,6 +5,7 @@ A paper is registered by the name of its module, which is imported only when it 
 
 import abc
 import importlib
+from typing import NamedTuple
 
 from ..errors import ConfigError
 from ..training.recipe import Recipe
@@ -39,8 +40,12 @@ class RecipeSource(abc.ABC):
             raise ConfigError(f"There is no configuration {name!r} in {type(self).__name__}.")
 
 
-_MODULES: dict[str, str] = {}
-_DEFAULTS: list[str] = []
+class _Registration(NamedTuple):
+    module: str
+    gives_defaults: bool
+
+
+_REGISTERED: dict[str, _Registration] = {}
 
 
 def register(name: str, module: str, *, gives_defaults: bool = False) -> None:
@@ -54,19 +59,17 @@ def register(name: str, module: str, *, gives_defaults: bool = False) -> None:
       on that data set. The other rules then get the network, the batch size and the number of
       epochs that the paper has there for backpropagation.
     """
-    _MODULES[name] = module
-    if gives_defaults:
-        _DEFAULTS.append(name)
+    _REGISTERED[name] = _Registration(module, gives_defaults)
 
 
 def source_names() -> tuple[str, ...]:
     """The names of all registered papers."""
-    return tuple(_MODULES)
+    return tuple(_REGISTERED)
 
 
 def recipe_source(name: str) -> RecipeSource:
     """The recipes of a registered paper. Imports its module."""
-    return importlib.import_module(_MODULES[name]).RECIPES
+    return importlib.import_module(_REGISTERED[name].module).RECIPES
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -85,8 +88,5 @@ def published_default(rule: str, dataset: str) -> Recipe | None:
     **Returns:** the recipe, or `None` where no paper has one.
     """
     configuration = f"{dataset}/{rule}"
-    for name in _DEFAULTS:
-        found = recipe_source(name)
-        if configuration in found.configurations():
-            return found.build(configuration)
-    return None
+    sources = (recipe_source(name) for name, registration in _REGISTERED.items() if registration.gives_defaults)
+    return next((found.build(configuration) for found in sources if configuration in found.configurations()), None)

@@ -1,4 +1,4 @@
-"""Runs on disk: a folder per recipe, in it a folder per call of `train`, in that every seed."""
+"""Training runs on disk: a folder for each recipe, in it a folder for each call of `train`."""
 
 import dataclasses
 import json
@@ -13,7 +13,12 @@ from .sources import recipe_names
 
 @dataclasses.dataclass(frozen=True)
 class StoredSeed:
-    """One seed of a run: its entry of `result.json` and its metrics, an entry per epoch."""
+    """One seed of a run.
+
+    - `seed`: the seed.
+    - `result`: its entry in `result.json`.
+    - `history`: its metrics, one entry for each epoch.
+    """
 
     seed: int
     result: dict
@@ -21,12 +26,12 @@ class StoredSeed:
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end."""
+        """Whether it finished."""
         return self.result["status"] == FINISHED
 
     @property
     def diverged(self) -> bool:
-        """Whether it was given up."""
+        """Whether it was stopped because it diverged."""
         return self.result["status"] not in (FINISHED, RUNNING)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
+from typing import TYPE_CHECKING
 
 from .result import finite_or_none
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
 
 SECONDS_PER_LINE = 60.0
 
@@ -80,7 +80,7 @@ class TensorBoardLogger(Logger):
                 writer.add_scalar(name, value, step)
         writer.flush()
 
-    def _writer_and_step(self, record: dict) -> tuple[SummaryWriter, int]:
+    def _writer_and_step(self, record: dict) -> tuple["SummaryWriter", int]:
         seed = record["seed"]
         if "pass" not in record:
             return self._writers[seed], record["epoch"]
@@ -93,8 +93,10 @@ class TensorBoardLogger(Logger):
             writer.close()
 
 
-def _writer(folder: Path, last: int) -> SummaryWriter:
+def _writer(folder: Path, last: int) -> "SummaryWriter":
     """A writer of events after step `last`, in a file of its own: the library names files by the second only."""
+    from tensorboardX import SummaryWriter
+
     older = sum(1 for _ in folder.glob("events.*"))
     return SummaryWriter(str(folder), purge_step=last + 1, filename_suffix=f".{older}")
 
@@ -104,6 +106,9 @@ class ProgressBar:
     false."""
 
     def __init__(self, title: str, total: int, done: int = 0, shown: bool = True):
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
         console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),

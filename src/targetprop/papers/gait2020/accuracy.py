@@ -3,16 +3,18 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
 from ...experiments.item import EpochOptions, Item, Report, check_known, plus_minus, report_cell
 from ...experiments.store import Store, StoredSeed
 from ...experiments.training_part import TrainingPart, published_recipe
 from ...training.result import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SOURCE = "gait2020"
 METHODS = {"bp": ("BP", COLORS[0]), "tp-exact": ("TP", COLORS[5]), "gait": ("GAIT", COLORS[4])}
@@ -158,7 +160,7 @@ def _part(name: str, method: str, label: str, options: PanelOptions) -> Training
     return TrainingPart(METHODS[method][0], f"{found.dataset} {label}", name, found, Store(options.results))
 
 
-def _curves(axes: Axes, lines: Sequence[Line]) -> None:
+def _curves(axes: "Axes", lines: Sequence[Line]) -> None:
     places = list(dict.fromkeys(line.label for line in lines))
     for line in lines:
         label, color = METHODS[line.method]
@@ -170,7 +172,7 @@ def _curves(axes: Axes, lines: Sequence[Line]) -> None:
     axes.set_xlabel("epoch")
 
 
-def _bars(axes: Axes, lines: Sequence[Line]) -> None:
+def _bars(axes: "Axes", lines: Sequence[Line]) -> None:
     places = list(dict.fromkeys(line.label for line in lines))
     methods = list(dict.fromkeys(line.method for line in lines))
     for line in lines:

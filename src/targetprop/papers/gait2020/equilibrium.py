@@ -3,13 +3,12 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.axes import Axes
 
 from ...dynamics._base import Displacements
 from ...dynamics.chain import amplification, coupling_of_full_share, largest_coupling, target_shares
@@ -24,6 +23,9 @@ from ...feedback.backward import ExactInverses
 from ...networks.activations import Identity
 from ...networks.network import Dense, Network, Trace
 from ...training.result import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DEPTHS, NU, WIDTH, BATCH = (2, 3, 5, 8), 0.2, 8, 4
 LIMIT_DEPTHS = (2, 3, 4, 5, 6, 8, 10, 16)
@@ -248,7 +250,7 @@ def _draw(circuits: Sequence[list[dict]], limit: Sequence[dict], path: Path) -> 
     figure.savefig(path, dpi=130)
 
 
-def _draw_path(axes: Axes, depth: int, coefficients: list) -> None:
+def _draw_path(axes: "Axes", depth: int, coefficients: list) -> None:
     times = np.concatenate([np.linspace(0, DURATION, POINTS), DURATION + np.linspace(0, DURATION, POINTS)])
     values = np.array(coefficients)
     for i in range(depth):
@@ -266,7 +268,7 @@ def _draw_path(axes: Axes, depth: int, coefficients: list) -> None:
     axes.legend(fontsize=8, loc="upper center", ncols=4)
 
 
-def _draw_shares(axes: Axes, circuits: Sequence[list[dict]]) -> None:
+def _draw_shares(axes: "Axes", circuits: Sequence[list[dict]]) -> None:
     for k, (depth, seeds) in enumerate(zip(DEPTHS, circuits, strict=True)):
         layers, measured = np.arange(1, depth + 1), np.array([metrics["at rest"] for metrics in seeds])[:, :, 1]
         axes.plot(layers, target_shares(depth, NU), color=COLORS[1 + k], linewidth=1, label=f"{depth} layers")
@@ -276,7 +278,7 @@ def _draw_shares(axes: Axes, circuits: Sequence[list[dict]]) -> None:
     axes.legend(fontsize=8)
 
 
-def _draw_limit(axes: Axes, limit: Sequence[dict]) -> None:
+def _draw_limit(axes: "Axes", limit: Sequence[dict]) -> None:
     found = np.array([metrics["limits"] for metrics in limit])
     depths = np.arange(2, max(LIMIT_DEPTHS) + 1)
     axes.plot(depths, [largest_coupling(int(depth)) for depth in depths], color=COLORS[5], label="comes to rest below")

@@ -4,11 +4,10 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.axes import Axes
 
 from ...diagnostics import DAMPINGS, best_dampings
 from ...experiments.figures import COLORS, canvas, legend
@@ -19,6 +18,9 @@ from ...experiments.verdict import NOT_REPRODUCED, REPRODUCED
 from ...training.result import Summary
 from .alignment import METHODS, alignment_part, angles_to_targets, methods
 from .recipes import RECIPES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 EPOCHS = 3  # two of training, and the one that the angles are averaged over
 PLACES = ("fashion-mnist", "mnist", "cifar10", "cifar10-cnn")
@@ -152,7 +154,7 @@ def _picture(choices: Sequence[Choice]) -> Callable[[Path], None]:
     return draw
 
 
-def _draw_choice(axes: Axes, choice: Choice, angles: np.ndarray) -> None:
+def _draw_choice(axes: "Axes", choice: Choice, angles: np.ndarray) -> None:
     places = range(len(DAMPINGS))
     for i, theirs in enumerate(choice.published):
         line, color = angles[:, i], COLORS[i]

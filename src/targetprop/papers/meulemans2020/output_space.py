@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.axes import Axes
 
 from ...data import TeacherTask
 from ...diagnostics import angle, output_change
@@ -28,6 +27,9 @@ from ...training.optimizers import SGD
 from ...training.recipe import Recipe
 from ...training.result import Summary
 from ...training.schedule import Schedule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RULES: dict[str, tuple[str, Rule]] = {"gnt": ("GNT", GaussNewtonTargets(PseudoInverse())), "bp": ("BP", Backprop())}
 COLOR = {"gnt": COLORS[4], "bp": COLORS[5]}
@@ -196,7 +198,7 @@ def _picture(found: dict[str, list[dict[str, Any]]]) -> Callable[[Path], None]:
     return draw
 
 
-def _draw_arrows(axes: Axes, arrows: dict[str, list]) -> None:
+def _draw_arrows(axes: "Axes", arrows: dict[str, list]) -> None:
     """Directions at the samples whose error is longer than an arrow."""
     error = np.array(arrows["error"])
     size = 0.16 * np.abs(error).max()

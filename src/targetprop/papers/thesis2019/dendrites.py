@@ -4,10 +4,9 @@ target propagation and backpropagation."""
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from ...diagnostics import AngleToBackprop, AngleToTargetPropagation, Probe
 from ...experiments.experiment import ExperimentPart
@@ -18,6 +17,9 @@ from ...experiments.training_part import TrainingPart, published_recipe, with_ep
 from ...training.result import Summary
 from .dendrite_recipes import EXACT, LEARNED, SQUARE, TASKS
 from .settling import MIXTURES, NOISE, TIMES, TrainedSettling
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SOURCE, ROOT = "thesis2019", "thesis2019/dendrites"
 PROBED, EVERY = "digits", 20  # the task on which signals, noise and angles are measured; steps between two measurements
@@ -164,7 +166,7 @@ def _mean(seeds: Sequence[dict[str, Any]], name: str) -> np.ndarray:
     return np.array([metrics[name] for metrics in seeds], float).mean(axis=0)
 
 
-def _draw_course(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
+def _draw_course(axes: "Axes", settling: dict[str, list[dict[str, Any]]]) -> None:
     for method, style in zip(settling, ("-", "--"), strict=False):
         for i, layer in enumerate(_mean(settling[method], "taught").T, start=1):
             name = f"layer {i}" + (", exact" if style == "--" else "")
@@ -173,7 +175,7 @@ def _draw_course(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
     _finish(axes)
 
 
-def _draw_signals(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
+def _draw_signals(axes: "Axes", settling: dict[str, list[dict[str, Any]]]) -> None:
     kinds = (("signal", "signal", COLORS[4]), ("reconstruction", "reconstruction error", COLORS[5]))
     for seeds, style in zip(settling.values(), ("-", "--"), strict=False):
         at = _published_mixture(seeds[0])
@@ -189,7 +191,7 @@ def _draw_signals(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None
     _finish(axes)
 
 
-def _draw_scaling(axes: Axes, method: str, seeds: Sequence[dict[str, Any]]) -> None:
+def _draw_scaling(axes: "Axes", method: str, seeds: Sequence[dict[str, Any]]) -> None:
     signal, error = _mean(seeds, "signal"), _mean(seeds, "reconstruction")
     if len(signal) == 1:
         free = _mean(seeds, "free")
@@ -212,7 +214,7 @@ def _draw_scaling(axes: Axes, method: str, seeds: Sequence[dict[str, Any]]) -> N
     _finish(axes)
 
 
-def _draw_noise(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
+def _draw_noise(axes: "Axes", settling: dict[str, list[dict[str, Any]]]) -> None:
     for method, style in zip(settling, ("-", "--"), strict=False):
         for i, layer in enumerate(_mean(settling[method], "noise").T, start=1):
             name = f"layer {i}" + (", exact" if style == "--" else "")
@@ -222,7 +224,7 @@ def _draw_noise(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
     _finish(axes)
 
 
-def _draw_angles(axes: Axes, angles: dict[str, np.ndarray], label: str) -> None:
+def _draw_angles(axes: "Axes", angles: dict[str, np.ndarray], label: str) -> None:
     for (reference, values), color in zip(angles.items(), (COLORS[0], COLORS[1], COLORS[3]), strict=True):
         mean = values.mean(axis=2)
         curve(axes, np.arange(1, mean.shape[1] + 1), mean, color=color, label=f"to {reference}")
@@ -231,7 +233,7 @@ def _draw_angles(axes: Axes, angles: dict[str, np.ndarray], label: str) -> None:
     _finish(axes)
 
 
-def _draw_learning(axes: Axes, task: str, curves: dict[str, np.ndarray]) -> None:
+def _draw_learning(axes: "Axes", task: str, curves: dict[str, np.ndarray]) -> None:
     plain = list(dict.fromkeys(m.removeprefix(SQUARE) for m in (*LEARNED, *EXACT)))
     for method, values in curves.items():
         base = method.removeprefix(SQUARE)
@@ -242,7 +244,7 @@ def _draw_learning(axes: Axes, task: str, curves: dict[str, np.ndarray]) -> None
     axes.grid(alpha=0.3, which="both", linewidth=0.5)
 
 
-def _finish(axes: Axes) -> None:
+def _finish(axes: "Axes") -> None:
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.legend(fontsize=7, handlelength=4, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 

@@ -6,14 +6,13 @@ Every seed has a teacher, a student and samples of its own; all seeds of a metho
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.axes import Axes
 
 from ..._linear_algebra import pseudo_inverse
 from ...data import StudentTeacherTask
@@ -34,6 +33,9 @@ from ...training.result import Summary
 from ...training.state import Data, Hyperparameters, Member, Split, Task, initial_state
 from ...training.values import set_values
 from .recipes import RANDOMIZED, RECIPES, RegressionTask, published_settings, regression_task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
 MEASURED = 32  # test samples of which signals and angles are taken
@@ -258,7 +260,7 @@ class RegressionFigure(Item[EpochOptions]):
 
         return draw
 
-    def _course(self, axes: Axes, method: str, values: np.ndarray) -> None:
+    def _course(self, axes: "Axes", method: str, values: np.ndarray) -> None:
         """Median and quartiles of `values`, of shape `(seeds, epochs)`: means of losses are those of the worst seed."""
         plain = method.removeprefix(RANDOMIZED)
         color = COLORS[5] if plain.endswith(ITERATED) else LABELS[plain][1]

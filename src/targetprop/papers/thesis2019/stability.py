@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from ...dynamics.circuit import Gains
 from ...dynamics.stability import exact_spectrum, tolerated_error
@@ -24,6 +23,9 @@ from .stability_experiments import (
     SettlingTimes,
     ToleratedErrors,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CASES = RandomCases(100_000)
 COMPUTED = ComputedSpectra(40, depths=(8, 16, 32, 48, 64), width=5, mu=0.45)
@@ -148,7 +150,7 @@ def _draw(found: dict[str, list[dict]], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def _abscissae(axes: Axes, sample: dict[str, list]) -> None:
+def _abscissae(axes: "Axes", sample: dict[str, list]) -> None:
     mus, depths, found = (np.array(sample[name]) for name in ("mu", "depth", "abscissa"))
     line = np.linspace(0, 0.5, 201)
     for depth, color in zip(range(CASES.depths[0], CASES.depths[1] + 1), COLORS[1:], strict=False):
@@ -165,7 +167,7 @@ def _abscissae(axes: Axes, sample: dict[str, list]) -> None:
     axes.set(title="The thesis's cases: dots; theory: lines", xlabel=r"$\mu$", ylabel="largest real part of an eigenvalue")
 
 
-def _sample_growth(axes: Axes, sample: dict[str, list]) -> None:
+def _sample_growth(axes: "Axes", sample: dict[str, list]) -> None:
     condition, numerical, growth = (np.array(sample[name]) for name in ("condition", "numerical", "growth"))
     for chosen, color, label in (
         (numerical >= 0, COLORS[5], "not negative definite"),
@@ -180,7 +182,7 @@ def _sample_growth(axes: Axes, sample: dict[str, list]) -> None:
     axes.set(xlabel=r"condition of the paths $J_i \cdots J_2$", ylabel=r"$\max_t \|\exp(t \bar J)\|$", ylim=(0.5, None))
 
 
-def _growth(axes: Axes, first: ByExperiment) -> None:
+def _growth(axes: "Axes", first: ByExperiment) -> None:
     for at, depth in enumerate(GROWTH["Gaussian"].depths):
         color = COLORS[1 + at]
         low, median, high = np.array(first["growth-gaussian"]["depths"][at]["norms"])
@@ -193,7 +195,7 @@ def _growth(axes: Axes, first: ByExperiment) -> None:
     axes.set(xlabel=r"time / $\tau$", ylabel=r"$\|\exp(t \bar J)\|$, median, 10 to 90 %")
 
 
-def _spectrum(axes: Axes, entry: dict[str, Any]) -> None:
+def _spectrum(axes: "Axes", entry: dict[str, Any]) -> None:
     depth, mu = COMPUTED.depths[-1], COMPUTED.mu
     axes.scatter(entry["real"], entry["imaginary"], s=8, color=COLORS[5], linewidths=0, label="as computed in float64")
     exact = exact_spectrum(depth, Gains.mixing(mu))
@@ -203,7 +205,7 @@ def _spectrum(axes: Axes, entry: dict[str, Any]) -> None:
     axes.set_ylim(top=1.4 * max(entry["imaginary"]))
 
 
-def _errors(axes: Axes, first: ByExperiment) -> None:
+def _errors(axes: "Axes", first: ByExperiment) -> None:
     line = np.linspace(MUS[0], 0.5, 201)
     for at, depth in enumerate(APPROXIMATE["Gaussian"].depths):
         color, gains = COLORS[1 + at], [Gains.mixing(mu) for mu in line]
@@ -216,7 +218,7 @@ def _errors(axes: Axes, first: ByExperiment) -> None:
     axes.set(xlabel=r"$\mu$", ylabel=r"$\|G - J^{-1}\| / \|J^{-1}\|$")
 
 
-def _settling(axes: Axes, first: ByExperiment) -> None:
+def _settling(axes: "Axes", first: ByExperiment) -> None:
     gaps, following = [0.5 - mu for mu in SETTLING["fixed"].mus[:-1]], first["settling-following"]["settling"]
     for at, depth in enumerate(SETTLING["fixed"].depths):
         color, entries = COLORS[1 + at], first["settling-fixed"]["settling"][at][:-1]
@@ -229,7 +231,7 @@ def _settling(axes: Axes, first: ByExperiment) -> None:
     axes.invert_xaxis()
 
 
-def _key(axes: Axes, styles: dict[str, str]) -> None:
+def _key(axes: "Axes", styles: dict[str, str]) -> None:
     """What the styles mean, in the legend, without a color."""
     for label, style in styles.items():
         axes.plot([], [], style, color=COLORS[7], markersize=4, label=label)

@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
-from matplotlib.axes import Axes
 
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
@@ -22,6 +21,9 @@ from ...networks.network import Dense, Network
 from ...rules import Backprop, Modified, Rule, TargetPropExact
 from ...rules.updates import minibatch_step
 from ...training.result import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 START, TEACHER = (1.6, 2.0), (-1.2, -0.4)
 OUTPUT_WEIGHTS = ((1.3, 0.4), (-0.3, 0.6))
@@ -163,7 +165,7 @@ class ToyFigure(Item[Options]):
         figure.suptitle(self.caption)
         figure.savefig(path, dpi=150)
 
-    def _contours(self, axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
+    def _contours(self, axes: "Axes", low: np.ndarray, high: np.ndarray) -> None:
         xs, ys = (np.linspace(*ends, 121) for ends in zip(low, high, strict=True))
         grid = np.stack(np.meshgrid(xs, ys), axis=-1)
         hidden = 0.0
