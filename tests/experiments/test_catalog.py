@@ -46,7 +46,9 @@ def test_every_published_recipe_builds_its_network(name):
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("farias2018/")])
 def test_gradient_targets_as_published(name):
-    """The sizes stand in the name; Tables 1 to 3 give the number of layers 30 epochs, or 60 from three hidden layers on."""
+    """The sizes stand in the name; Tables 1 to 3 give the number of layers 30 epochs, or 60 from
+    three hidden layers on.
+    """
     recipe, widths = tp.recipe(name), [int(width) for width in name.split("/")[2].split("-")]
     shape = (3, 32, 32) if "cifar10" in name else (1, 28, 28)
     network = jax.eval_shape(lambda: recipe.architecture.build(shape, 10, key=jax.random.key(0), dtype=jnp.float32))
@@ -64,7 +66,9 @@ PUBLISHED = [name for name in recipe_names() if name.startswith("thesis2019/") a
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith(CHAPTER_6)])
 def test_networks_in_continuous_time_fit_their_task(name):
-    """Every rule takes its network, which has three hidden layers or more; square ones are square from the second on."""
+    """Every rule takes its network, which has three hidden layers or more; square ones are square
+    from the second on.
+    """
     recipe = tp.recipe(name)
     shape, outputs = {"digits": ((64,), 10), "mnist": ((1, 28, 28), 10)}.get(recipe.dataset, ((6,), 6))
     network = recipe.architecture.build(shape, outputs, key=jax.random.key(0), dtype=jnp.float32)
@@ -79,7 +83,9 @@ def test_networks_in_continuous_time_fit_their_task(name):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_learned_inverses_as_published(name):
-    """Captions of Figs 5.7 and 5.13 to 5.19; the output loss of the thesis is twice ours, its feedback rate too."""
+    """Captions of Figs 5.7 and 5.13 to 5.19; the output loss of the thesis is twice ours, its
+    feedback rate too.
+    """
     recipe, (_, task, *_, method) = tp.recipe(name), name.split("/")
     backprop = method.startswith("bp")
     assert recipe.stepsize == (2.0 if backprop else 0.2)
@@ -119,8 +125,10 @@ def test_published_learning_rate_is_divided_by_the_stepsize():
 
 
 def published_steps(row, network, feedback, x, y, sigma_noise):
-    """One minibatch of DDTP-linear as the published code reduces it: losses averaged over batch and features, the output
-    target moved by the gradient of the mean loss, the local loss without 1/2. Returns forward and feedback gradients."""
+    """One minibatch of DDTP-linear as the published code reduces it: losses averaged over batch
+    and features, the output target moved by the gradient of the mean loss, the local loss without
+    1/2. Returns forward and feedback gradients.
+    """
     batch = len(x)
 
     def output(h, start):
@@ -153,7 +161,9 @@ def published_steps(row, network, feedback, x, y, sigma_noise):
 
 
 def test_converted_recipe_gives_the_published_adam_steps(float64):
-    """The ratio of our gradient to Adam's epsilon must be the published one: then the steps are the same."""
+    """The ratio of our gradient to Adam's epsilon must be the published one: then the steps are
+    the same.
+    """
     from targetprop.feedback.reconstruction import NoiseLoop, direct_reconstruction, layer_noise, output_displacements
 
     row, recipe = meulemans2020.RECIPES.published()["mnist/ddtp-linear"], tp.recipe("meulemans2020/mnist/ddtp-linear")

@@ -1,4 +1,6 @@
-"""Items of papers: parts are kept and continued, and what they say becomes a document, a page and a picture."""
+"""Items of papers: parts are kept and continued, and what they say becomes a document, a page and
+a picture.
+"""
 
 import dataclasses
 import json
@@ -228,7 +230,9 @@ def test_numbers_of_which_nothing_comes_are_refused(numbers):
 
 
 def errors_of(*errors: float) -> tuple[list[dict], list[dict]]:
-    """The results and the metrics of seeds with these test errors; the first one's training error is above 60 %."""
+    """The results and the metrics of seeds with these test errors; the first one's training error
+    is above 60 %.
+    """
     seeds = [{"seed": i, "status": "finished", "test_error": error} for i, error in enumerate(errors)]
     return seeds, [{"seed": i, "epoch": 6, "train_loss": 1.0, "train_error": 61.0 * (i == 0)} for i in range(len(errors))]
 
@@ -276,7 +280,9 @@ def test_verdict_is_welchs_interval_and_a_word():
 
 
 def test_a_published_number_without_spread_is_one_more_run():
-    """The interval is the one in which the next run is expected: `t sd sqrt(1 + 1/n)` around the mean."""
+    """The interval is the one in which the next run is expected: `t sd sqrt(1 + 1/n)` around the
+    mean.
+    """
     values = (2.2, 2.1, 2.25, 2.05)
     half = stats.t.ppf(0.975, 3) * np.std(values, ddof=1) * np.sqrt(1 + 1 / 4)
     for mean, word in ((2.2, "reproduced"), (2.0, "reproduced"), (1.7, "not reproduced")):

@@ -9,7 +9,9 @@ import pytest
 
 @pytest.fixture
 def write_run() -> Callable[[Path, int, list[dict], list[dict]], None]:
-    """Writes the files of a finished run as far as a store reads them: the results of its seeds and its metrics."""
+    """Writes the files of a finished run as far as a store reads them: the results of its seeds
+    and its metrics.
+    """
 
     def write(folder: Path, epochs: int, seeds: list[dict], records: list[dict]) -> None:
         folder.mkdir(parents=True)

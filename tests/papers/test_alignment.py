@@ -1,4 +1,6 @@
-"""The angle figures and Table S7 of Meulemans et al. 2020: which runs they need, and what they read from them."""
+"""The angle figures and Table S7 of Meulemans et al. 2020: which runs they need, and what they
+read from them.
+"""
 
 import dataclasses
 import json
@@ -46,8 +48,9 @@ def test_there_is_a_damping_for_each_hidden_layer():
 
 
 def records(seed: int, layers: int, shift: float) -> list[dict]:
-    """Metrics of three epochs whose angles tell epoch, damping and layer: `shift + 10 epoch + number of the damping +
-    layer / 10`, and for backpropagation half of it."""
+    """Metrics of three epochs whose angles tell epoch, damping and layer: `shift + 10 epoch +
+    number of the damping + layer / 10`, and for backpropagation half of it.
+    """
     found = []
     for epoch in (1, 2, 3):
         record = {"seed": seed, "epoch": epoch, "train_loss": 0.0}
@@ -93,7 +96,9 @@ def test_fig_s3_compares_with_the_damping_of_each_layer(results):
 
 
 def test_table_s7_takes_the_best_damping_of_the_last_epoch(results, write_run):
-    """All angles grow with the damping's number in those metrics; here the last epoch's are turned round in layer 2."""
+    """All angles grow with the damping's number in those metrics; here the last epoch's are turned
+    round in layer 2.
+    """
     path = next(results.rglob("metrics.jsonl"))
     changed = [json.loads(line) for line in path.read_text().splitlines()]
     for record in changed:

@@ -27,7 +27,9 @@ def measured(name):
 
 
 def test_two_phases_settle_and_decay_as_predicted():
-    """Every layer comes to rest, the lower the later; signals go as `rho^(L+1-i)` and no reconstruction error is learned."""
+    """Every layer comes to rest, the lower the later; signals go as `rho^(L+1-i)` and no
+    reconstruction error is learned.
+    """
     found = measured("two-phase")
     layers = len(HIDDEN) + 1
     assert found["taught"].shape == found["free"].shape == (len(TIMES), layers)
@@ -44,7 +46,9 @@ def test_two_phases_settle_and_decay_as_predicted():
 
 
 def test_multiplexed_signals_do_not_mix():
-    """The event rates come to rest first, then the burst probabilities from the top; there is one signal for no mixture."""
+    """The event rates come to rest first, then the burst probabilities from the top; there is one
+    signal for no mixture.
+    """
     found = measured("multiplexing")
     depth = len(HIDDEN) + 1
     assert found["free"].shape == (len(TIMES), 2 * depth - 1)

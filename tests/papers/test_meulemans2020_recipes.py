@@ -1,5 +1,7 @@
-"""The converted numbers of the methods with nonlinear, random or uncorrected feedback: one minibatch as the published code
-reduces it, with autodiff, against ours. Adam's step depends on the ratio of a gradient to epsilon alone; that must agree."""
+"""The converted numbers of the methods with nonlinear, random or uncorrected feedback: one
+minibatch as the published code reduces it, with autodiff, against ours. Adam's step depends on the
+ratio of a gradient to epsilon alone; that must agree.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +30,9 @@ def tail(network, start, h):
 
 
 def mappings(rule, feedback, h):
-    """For each hidden layer `i`, `g_i` as a function of its parameters and of the activity that it reads."""
+    """For each hidden layer `i`, `g_i` as a function of its parameters and of the activity that it
+    reads.
+    """
     maps = getattr(feedback, "maps", feedback)
 
     def mapping(i):
@@ -44,8 +48,10 @@ def mappings(rule, feedback, h):
 
 
 def published_step(rule, row, network, feedback, x, y, noise):
-    """Gradients of the forward and of the feedback parameters: losses averaged over batch and features, the output target
-    moved by the gradient of the mean loss, local losses without 1/2, absolute targets."""
+    """Gradients of the forward and of the feedback parameters: losses averaged over batch and
+    features, the output target moved by the gradient of the mean loss, local losses without 1/2,
+    absolute targets.
+    """
     layerwise = isinstance(rule, DTP | DTPDRL)
     h = [x]
     for layer in network.layers:

@@ -1,4 +1,6 @@
-"""Items of the thesis on learned inverses: what they measure where the answer is known, and the committed results."""
+"""Items of the thesis on learned inverses: what they measure where the answer is known, and the
+committed results.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -31,7 +33,9 @@ def nothing(steps: int) -> None:
 
 
 def test_noise_of_rank_one_teaches_one_direction():
-    """The reconstruction error of what the noise excites goes to zero; elsewhere `Q` stays where it was."""
+    """The reconstruction error of what the noise excites goes to zero; elsewhere `Q` stays where
+    it was.
+    """
     toy = InverseLearning(2, 2, color=1, batch=4, rate=0.02, last=0.02, iterations=1000)
     first, second = toy.run([0, 1], nothing)
     for found in (first, second):
@@ -81,7 +85,9 @@ def test_the_student_starts_where_it_was_put(runs):
 
 
 def test_learning_starts_along_gauss_newton(runs):
-    """Theorem 4.9: `Q = W^{-1}`, and with one hidden layer and a linear output there is no Taylor error."""
+    """Theorem 4.9: `Q = W^{-1}`, and with one hidden layer and a linear output there is no Taylor
+    error.
+    """
     for found in runs:
         assert found["to_gauss_newton"][0] == pytest.approx(1, abs=1e-4)
         np.testing.assert_allclose(found["to_signal"], 1, atol=1e-4)

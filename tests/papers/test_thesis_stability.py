@@ -1,4 +1,6 @@
-"""Stability of the fixed points: what the item measures where the answer is known, and the committed results."""
+"""Stability of the fixed points: what the item measures where the answer is known, and the
+committed results.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -27,7 +29,9 @@ def only(experiment):
 
 
 def test_random_cases_are_stable_and_mostly_not_negative_definite():
-    """One unit and two layers: `(1 - mu) s + mu / s > 2` for the weight `s`, from which the share follows."""
+    """One unit and two layers: `(1 - mu) s + mu / s > 2` for the weight `s`, from which the share
+    follows.
+    """
     found, done = only(RandomCases(3000, widths=(1, 1), depths=(2, 2), sample=50))
     assert sum(done) == 3000
     for case in found["cases"].values():
@@ -70,8 +74,9 @@ def test_growth_by_weights():
 
 
 def test_a_single_unit_has_only_two_directions_to_err_in():
-    """`G = J^{-1} (1 ± error)`, `mu (1 - mu) (1 + error) < 1` for two layers; in the other direction up to where the pair of
-    eigenvalues is complex the real part stays at -1."""
+    """`G = J^{-1} (1 ± error)`, `mu (1 - mu) (1 + error) < 1` for two layers; in the other
+    direction up to where the pair of eigenvalues is complex the real part stays at -1.
+    """
     mu = 0.3
     found, done = only(ToleratedErrors(40, "orthogonal", depths=(2,), mus=(mu,), width=1))
     low, _, high = found["limits"][0][0]

@@ -49,7 +49,7 @@ def _idx_card(name: str, license: str) -> Card:
     return Card(name, 60_000, 10_000, (1, 28, 28), 10, license, validation=5_000)
 
 
-# The original address, yann.lecun.com, refuses automated downloads. This is the public copy of PyTorch.
+# The original address, yann.lecun.com, refuses automated downloads. PyTorch has this public copy.
 _MNIST = _idx_set(
     _idx_card("mnist", "usually given as CC BY-SA 3.0 (LeCun, Cortes)"),
     folder="MNIST/raw",

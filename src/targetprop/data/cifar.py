@@ -1,9 +1,10 @@
 """Readers of the batch files of CIFAR-10: the binary layout and the pickled one.
 
-Both give the same arrays. An image is 1,024 red, 1,024 green, then 1,024 blue bytes, each plane row
-by row. So a flattened image has the order (channel, row, column).
+Both give the same arrays. An image is 1,024 red, 1,024 green, then 1,024 blue bytes, each plane
+row by row. So a flattened image has the order (channel, row, column).
 
-Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and its data page.
+Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and its data
+page.
 """
 
 from pathlib import Path

@@ -20,7 +20,8 @@ class Dataset:
     - `train_x`, `test_x`: inputs, float32, shape `(N, n_0)`.
     - `train_y`, `test_y`: labels from 0 to `classes - 1`, int32, shape `(N,)`. For regression they
       are targets, float32, shape `(N, n_L)`.
-    - `shape`: the shape of one input before it is flattened, `(channels, rows, columns)` for images.
+    - `shape`: the shape of one input before it is flattened, `(channels, rows, columns)` for
+      images.
     - `classes`: the number of classes, or `None` for regression.
     - `validation`: how many training samples are held out by default. -1 stands for a tenth.
 
@@ -102,7 +103,8 @@ class Dataset:
         return self.train_y.shape[1] if self.classes is None else self.classes
 
     def in_unit_range(self) -> "Dataset":
-        """The same set, named `NAME:unit`, with its inputs scaled so that the training inputs span 0 to 1.
+        """The same set, named `NAME:unit`, with its inputs scaled so that the training inputs span
+        0 to 1.
 
         For images these are the pixels divided by the brightest one.
 

@@ -14,7 +14,8 @@ _SPLIT_SEED = 0
 
 @final
 class Digits(DataSource):
-    """The 1,797 digits of 8 x 8 pixels that come with scikit-learn (`sklearn.datasets.load_digits`).
+    """The 1,797 digits of 8 x 8 pixels that come with scikit-learn
+    (`sklearn.datasets.load_digits`).
 
     There is no published split. One fixed permutation (PCG64 of NumPy, seed 0) makes the first
     1,437 the training set and the other 360 the test set. Pixels are divided by 16. They are then

@@ -29,8 +29,8 @@ def download(base: str, file: HashedFile, folder: Path, *, progress: bool) -> Pa
     """Download a file, unless it is there already with the right MD5.
 
     What has arrived is kept in a file `NAME.part`. Once it is complete and its MD5 is right, it
-    gets its name in one step. A later call asks the server for the rest only (HTTP Range). A server
-    that does not support this sends all of it again. If the checksum is wrong, the part is
+    gets its name in one step. A later call asks the server for the rest only (HTTP Range). A
+    server that does not support this sends all of it again. If the checksum is wrong, the part is
     discarded, a warning is logged, and the file is downloaded once more from the beginning.
 
     **Arguments:**
@@ -42,13 +42,13 @@ def download(base: str, file: HashedFile, folder: Path, *, progress: bool) -> Pa
 
     **Returns:** the path of the file.
 
-    **Raises:** `DataError` if the server does not answer or refuses, if the transfer breaks off, or
-    if the checksum is wrong twice.
+    **Raises:** `DataError` if the server does not answer or refuses, if the transfer breaks off,
+    or if the checksum is wrong twice.
     """
     import pooch
 
     store = pooch.create(path=folder, base_url=base.rstrip("/") + "/", registry={file.name: f"md5:{file.md5}"})
-    # Any: the type that Pooch declares for a downloader names the arguments differently than its call does.
+    # Any: in the type that Pooch declares for a downloader, the arguments have other names.
     resume: Any = _Resume(folder / f"{file.name}.part", file.md5, progress)
     try:
         with _quiet(pooch.get_logger()):
@@ -97,10 +97,10 @@ class _Resume:
         try:
             request = urllib.request.Request(url, headers=headers)
             with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
-                # Status 206 is the rest of the file; 200 is all of it, from a server without ranges.
+                # Status 206: the rest of the file. 200: all of it, the server has no ranges.
                 self._save(answer, start if answer.status == 206 else 0)
         except urllib.error.HTTPError as error:
-            # Status 416: there is nothing after the part, so the checksum decides whether it is the file.
+            # Status 416: nothing follows the part, so the checksum decides.
             if not (start and error.code == 416):
                 raise DataError(
                     f"{url}: the server answers {error.code} {error.reason}, expected the file; "

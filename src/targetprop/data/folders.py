@@ -21,6 +21,8 @@ def cache() -> Path:
 
 
 def roots() -> tuple[Path, ...]:
-    """The folders in which data sets are searched, in this order: TARGETPROP_DATA if set, the cache."""
+    """The folders in which data sets are searched, in this order: TARGETPROP_DATA if set, the
+    cache.
+    """
     named = os.environ.get(DATA_VARIABLE)
     return (Path(named).expanduser(), cache()) if named else (cache(),)

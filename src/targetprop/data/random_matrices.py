@@ -10,7 +10,8 @@ _ROBUST = 0.4
 def robust_gaussian(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
     """A standard normal matrix that is safe to invert.
 
-    It is drawn again until the product of its smallest and its largest singular value is above 0.4.
+    It is drawn again until the product of its smallest and its largest singular value is above
+    0.4.
 
     **Arguments:**
 

@@ -44,15 +44,17 @@ def names() -> tuple[str, ...]:
 def load(name: str, **options: Any) -> Dataset:
     """Read a data set. Nothing is downloaded.
 
-    Files are searched in the folder that the variable TARGETPROP_DATA names, then in the cache. The
-    folders of the sets there are `MNIST/raw`, `FashionMNIST/raw`, `KMNIST/raw` (plain or gzipped
-    files), and `cifar-10-batches-bin` or `cifar-10-batches-py`. Loading checks the structure of the
-    files; `verify` compares checksums.
+    Files are searched in the folder that the variable TARGETPROP_DATA names, then in the cache.
+    The folders of the sets there are `MNIST/raw`, `FashionMNIST/raw`, `KMNIST/raw` (plain or
+    gzipped files), and `cifar-10-batches-bin` or `cifar-10-batches-py`. Loading checks the
+    structure of the files; `verify` compares checksums.
 
     **Arguments:**
 
-    - `name`: the name of the set, one of `names()`. `NAME:unit` is the set with inputs from 0 to 1.
-    - `options`: for a set that is computed, `seed`. `teacher` also has `sizes`, `train` and `test`.
+    - `name`: the name of the set, one of `names()`. `NAME:unit` is the set with inputs from 0 to
+      1.
+    - `options`: for a set that is computed, `seed`. `teacher` also has `sizes`, `train` and
+      `test`.
 
     **Returns:** the set in memory.
 

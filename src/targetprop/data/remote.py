@@ -42,7 +42,8 @@ class RemoteFiles(Remote):
     **Arguments:**
 
     - `base`: the address of the folder on the mirror.
-    - `name`: the name of the set. The variable TARGETPROP_MIRROR=URL replaces `base` by `URL/name`.
+    - `name`: the name of the set. The variable TARGETPROP_MIRROR=URL replaces `base` by
+      `URL/name`.
     - `folder`: where the files go, relative to the root.
     - `files`: their names and MD5s.
     """

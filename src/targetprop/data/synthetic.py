@@ -1,4 +1,6 @@
-"""Regression tasks that are computed: a student learns the outputs of a random network, the teacher."""
+"""Regression tasks that are computed: a student learns the outputs of a random network, the
+teacher.
+"""
 
 import abc
 import dataclasses
@@ -29,10 +31,10 @@ class TeacherTask(SyntheticTask):
     """Standard normal inputs, and the outputs of a random ReLU network.
 
     The hidden layers of the teacher are ReLU, its output is linear, and there are no biases. The
-    weights from `m` to `n` units are normal with standard deviation `3 sqrt(2 / (m + n))`, those of
-    Xavier with a gain of 3. All targets are divided by one number, the standard deviation of all
-    training targets, so that losses are of order 1. Their mean is not changed. The gain therefore
-    has no effect on the targets.
+    weights from `m` to `n` units are normal with standard deviation `3 sqrt(2 / (m + n))`, those
+    of Xavier with a gain of 3. All targets are divided by one number, the standard deviation of
+    all training targets, so that losses are of order 1. Their mean is not changed. The gain
+    therefore has no effect on the targets.
 
     **Arguments:**
 
@@ -88,7 +90,8 @@ class StudentTeacher(NamedTuple):
 @final
 @dataclasses.dataclass(frozen=True)
 class StudentTeacherTask(SyntheticTask):
-    """Standard normal inputs, the outputs of a random leaky-ReLU network, and a student close to it.
+    """Standard normal inputs, the outputs of a random leaky-ReLU network, and a student close to
+    it.
 
     All weights are standard normal and safe to invert (`robust_gaussian`). The output is linear,
     there are no biases, and the targets are not scaled. The weights of the student lie on the line

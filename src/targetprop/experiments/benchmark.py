@@ -170,8 +170,8 @@ def measure(
 ) -> list[Cost]:
     """Time the steps of rules and of hand-written backpropagation.
 
-    In each round all programs run one after the other, so that a slow moment of the machine affects
-    all of them. The ratio to backpropagation is taken within each round.
+    In each round all programs run one after the other, so that a slow moment of the machine
+    affects all of them. The ratio to backpropagation is taken within each round.
 
     **Arguments:**
 

@@ -41,7 +41,9 @@ class Comparison:
         return all(result.finished for result in self.results)
 
     def ratio_to_bp(self, result: Result) -> float:
-        """The time of an epoch relative to backpropagation. `nan` if that is not in the comparison."""
+        """The time of an epoch relative to backpropagation. `nan` if that is not in the
+        comparison.
+        """
         times = {other.rule.split("/")[-1]: other.seconds_per_epoch for other in self.results}
         return result.seconds_per_epoch / times.get("bp", math.nan)
 
@@ -90,7 +92,9 @@ class Comparison:
         return "\n\n".join([table, *self.exceptions])
 
     def save(self, folder: Path) -> tuple[Path, Path, Path]:
-        """Write `comparison.json`, `table.md` and `learning-curves.png` to a folder. Returns their paths."""
+        """Write `comparison.json`, `table.md` and `learning-curves.png` to a folder. Returns their
+        paths.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         paths = folder / "comparison.json", folder / "table.md", folder / "learning-curves.png"
         document = self.to_json() | {"seeds": [seed.seed for seed in self.results[0].seeds]} | environment()

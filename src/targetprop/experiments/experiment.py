@@ -109,8 +109,8 @@ def extrapolated(short: Callable[[], Any], times: float) -> float:
     - `short`: a small part of the work. It is called twice.
     - `times`: how many times longer the whole work is.
 
-    **Returns:** the seconds of the whole work. What only the first call costs, such as compilation,
-    is counted once.
+    **Returns:** the seconds of the whole work. What only the first call costs, such as
+    compilation, is counted once.
     """
     began = time.perf_counter()
     short()

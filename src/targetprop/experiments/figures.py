@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The colors of Okabe and Ito, which all kinds of color vision can distinguish, the pale yellow last
+# The colors of Okabe and Ito, which all kinds of color vision distinguish, pale yellow last
 COLORS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#888888", "#F0E442")
 
 

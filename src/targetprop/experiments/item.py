@@ -239,7 +239,8 @@ def document(item: Item[Any], report: Report) -> dict[str, Any]:
 def save(item: Item[OptionsT], options: OptionsT) -> list[Path]:
     """Write the page `NAME.md` of a whole item and its picture `NAME.png`.
 
-    They are in the folder `SOURCE/report` of the results. The page shows the command that makes it.
+    They are in the folder `SOURCE/report` of the results. The page shows the command that makes
+    it.
 
     **Arguments:**
 

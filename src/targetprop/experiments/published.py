@@ -1,4 +1,6 @@
-"""Published numbers as data: each with its table, its cell, and the recipe that should reproduce it."""
+"""Published numbers as data: each with its table, its cell, and the recipe that should reproduce
+it.
+"""
 
 import dataclasses
 import functools

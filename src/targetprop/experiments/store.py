@@ -36,13 +36,17 @@ class StoredSeed:
 
 
 class Store:
-    """The runs below a folder. A run counts for a recipe if it lies in the recipe's folder and has its settings."""
+    """The runs below a folder. A run counts for a recipe if it lies in the recipe's folder and has
+    its settings.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     def seeds(self, name: str, recipe: Recipe) -> dict[int, StoredSeed]:
-        """The seeds of a recipe, finished or not; of one that was run twice a finished run, if there is one."""
+        """The seeds of a recipe, finished or not; of one that was run twice a finished run, if
+        there is one.
+        """
         found: dict[int, StoredSeed] = {}
         for folder in self._runs(name, recipe):
             found |= {s.seed: s for s in _read(folder) if s.finished or s.seed not in found}

@@ -73,8 +73,8 @@ def number(value: float) -> str:
 class TableItem(Item[TrainingOptions]):
     """A table whose cells are training runs.
 
-    **Raises:** `ConfigError` from `parts` and `report` for a data set or a method that is not in the
-    table.
+    **Raises:** `ConfigError` from `parts` and `report` for a data set or a method that is not in
+    the table.
     """
 
     def __init__(self, table: Table):

@@ -93,8 +93,8 @@ def search(
     """Tune the numbers of a recipe on the validation error.
 
     The settings are proposed by the tree-structured Parzen estimator (TPE). Its seed is fixed, so
-    the same call proposes the same settings. A setting that diverges for any seed is worse than all
-    others.
+    the same call proposes the same settings. A setting that diverges for any seed is worse than
+    all others.
 
     **Arguments:**
 
@@ -110,8 +110,8 @@ def search(
 
     **Returns:** the best values.
 
-    **Raises:** `ConfigError` for a recipe without validation samples, or if every setting diverges.
-    `KeyboardInterrupt` if interrupted.
+    **Raises:** `ConfigError` for a recipe without validation samples, or if every setting
+    diverges. `KeyboardInterrupt` if interrupted.
 
     Source: Bergstra et al. 2011.
     """

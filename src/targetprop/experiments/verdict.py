@@ -20,13 +20,14 @@ NOT_RUN, NO_NUMBER, TOO_FEW, REPRODUCED, WITHIN, NOT_REPRODUCED = (
 class Verdict:
     """Our runs against a published number.
 
-    It has the difference of the means, its 95 % confidence interval (Welch), and one of these words:
+    It has the difference of the means, its 95 % confidence interval (Welch), and one of these
+    words:
 
-    - `reproduced`: there are at least 3 seeds, our mean is within two published standard deviations,
-      and the interval contains 0.
+    - `reproduced`: there are at least 3 seeds, our mean is within two published standard
+      deviations, and the interval contains 0.
     - `within 2 SD`: our mean is there, but the interval does not contain 0, or there are 2 seeds.
-    - `not reproduced`: our mean is outside, and there are at least 3 seeds or the interval does not
-      contain 0.
+    - `not reproduced`: our mean is outside, and there are at least 3 seeds or the interval does
+      not contain 0.
     - `too few seeds`: there is one seed, or there are 2 and our mean is outside, but the interval
       contains 0.
     - `not yet run`: there are no seeds.
@@ -53,7 +54,9 @@ class Verdict:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % confidence interval of the difference. Both ends are `nan` for fewer than 2 seeds."""
+        """The 95 % confidence interval of the difference. Both ends are `nan` for fewer than 2
+        seeds.
+        """
         n, theirs = len(self.ours.values), self.published
         if n < 2:
             return math.nan, math.nan

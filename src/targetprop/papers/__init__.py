@@ -1,6 +1,7 @@
 """One folder for each paper: its recipes, its published numbers, and its tables and figures.
 
-Importing this room registers the papers by name. The folder of a paper is loaded when it is needed.
+Importing this room registers the papers by name. The folder of a paper is loaded when it is
+needed.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -23,19 +23,24 @@ STYLES = ("-", "--", "-.", ":")
 
 @dataclasses.dataclass(frozen=True)
 class PanelOptions(EpochOptions):
-    """What the accuracy figures take."""
+    """The options of the accuracy figures."""
 
     selection: ClassVar[tuple[str, ...]] = ("panels", "methods")
     panels: tuple[str, ...] = ()
-    """Panels by letter; all unless given."""
+    """Panels by their letters. Empty means all."""
     methods: tuple[str, ...] = ()
-    """Methods by recipe name, bp, tp-exact or gait; all unless given."""
+    """Methods by the name of their recipe: bp, tp-exact or gait. Empty means all."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """A panel: the recipes `DATASET/METHOD` + `kind` for its methods, and each of `kinds` as (data set, kind, label). `bars`
-    shows peak accuracies instead of curves."""
+    """A panel of a figure.
+
+    - `letter`, `title`: its name.
+    - `kinds`: each as (data set, kind, label). The recipes are `DATASET/METHOD` + `kind`.
+    - `methods`: the methods that it shows.
+    - `bars`: whether it shows peak accuracies instead of curves.
+    """
 
     letter: str
     title: str
@@ -87,8 +92,11 @@ class Line:
 
 
 class AccuracyFigure(Item[PanelOptions]):
-    """Test accuracy of BP, TP and GAIT-prop with the published parameters. Raises `ConfigError` for a panel or a method that
-    the figure does not have."""
+    """Test accuracy of BP, TP and GAIT-prop with the published parameters.
+
+    **Raises:** `ConfigError` from `parts` and `report` for a panel or a method that is not in the
+    figure.
+    """
 
     def __init__(self, name: str, title: str, panels: Sequence[Panel]):
         self.source, self.name, self.title, self.panels = SOURCE, name, title, tuple(panels)

@@ -1,4 +1,4 @@
-"""Appendix A: the targets of GAIT-prop as the shift of an equilibrium, for two layers and for more."""
+"""Appendix A: the targets of GAIT-prop as a shift of an equilibrium, for two and more layers."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -45,10 +45,23 @@ def random_weights(rng: np.random.Generator, depth: int, width: int) -> np.ndarr
 
 @dataclasses.dataclass(frozen=True)
 class EquilibriumCircuit(Experiment):
-    """The circuit (24) of `depth` layers with random weights, input currents and output currents. Kept are the coefficients
-    of the activity of each layer along its forward pass `y_i` and along the inverted target `t_i`, at rest and on the way
-    there, before the target comes and after; and for each precision and solver the largest relative distance of a layer
-    from the closed form, before and after."""
+    """The circuit of equation (24), with random weights, input currents and output currents.
+
+    Metrics:
+
+    - `at rest`: the coefficients of the activity of each layer along its forward pass `y_i` and
+      along the inverted target `t_i`.
+    - `on the way`: the same on the way to rest, before the target is applied and after.
+    - `distance`: for each solver and precision, the largest relative distance of a layer from the
+      closed form, before and after.
+
+    **Arguments:**
+
+    - `depth`: the number of layers.
+    - `nu`: the coupling.
+    - `width`: the number of units in a layer.
+    - `batch`: the number of samples.
+    """
 
     depth: int
     nu: float
@@ -88,8 +101,10 @@ class EquilibriumCircuit(Experiment):
         return {"distance": distances, **kept}
 
     def _circuit(self, weights: np.ndarray, x: np.ndarray, current: np.ndarray, dtype: Any):
-        """The circuit with layer 1 the identity, so that the input is the current into it; its forward pass; the current
-        into the output layer."""
+        """The circuit, its forward pass, and the current into the output layer.
+
+        Layer 1 is the identity, so that the input is the current into it.
+        """
         layers = [Dense(jnp.asarray(w, dtype), None, Identity()) for w in (np.eye(self.width), *weights)]
         network, method = Network(layers, self.width), ExactInverses()
         trace = network.trace(jnp.asarray(x, dtype))
@@ -123,8 +138,11 @@ def _at_rest(solver: EquilibriumSolver, circuit: Circuit, trace: Trace, told: ja
 
 
 def _on_the_way(circuit: Circuit, trace: Trace, told: jax.Array, directions: Sequence[Direction]) -> list[list]:
-    """The coefficients at times from 0 to `DURATION`, without a target; and from there, where the circuit is at rest but for
-    rounding, for as long again with one."""
+    """The coefficients on the way to rest.
+
+    First at times from 0 to `DURATION` without a target. Then from rest, for the same time, with a
+    target.
+    """
     free = circuit.free(trace, echo=False)
     rest = circuit.at_rest(trace, _found(Sweeps(1e-10), free))
     found = []
@@ -137,7 +155,7 @@ def _on_the_way(circuit: Circuit, trace: Trace, told: jax.Array, directions: Seq
 
 
 def _coefficients(rest: Activities, moved: Activities, directions: Sequence[Direction]) -> list[tuple[float, float]]:
-    """Of each layer's activity along its forward pass and along its inverted target, by least squares."""
+    """The coefficients of each layer's activity along its forward pass and its inverted target."""
     found = []
     for u, du, (y, t) in zip(rest, moved, directions, strict=True):
         both = np.stack([y.ravel(), t.ravel()], axis=1)
@@ -148,8 +166,16 @@ def _coefficients(rest: Activities, moved: Activities, directions: Sequence[Dire
 
 @dataclasses.dataclass(frozen=True)
 class CouplingLimit(Experiment):
-    """The coupling at which the largest real part of an eigenvalue of the circuit with random weights is 0, by depth; found
-    by bisection."""
+    """The coupling at which the circuit becomes unstable, for several depths.
+
+    There the largest real part of an eigenvalue is 0. It is found by bisection, with random
+    weights.
+
+    **Arguments:**
+
+    - `depths`: the numbers of layers.
+    - `width`: the number of units in a layer.
+    """
 
     depths: tuple[int, ...]
     width: int
@@ -177,7 +203,9 @@ class CouplingLimit(Experiment):
 
 
 class EquilibriumFigure(Item[Options]):
-    """The two-layer circuit of the paper and deeper ones: at rest, on the way there, and where they stop coming to rest."""
+    """The circuit of the paper, with two layers and with more: at rest, on the way, and its limit
+    of stability.
+    """
 
     source, name = "gait2020", "appendix-a"
     title = "Appendix A: GAIT-prop as equilibrium states of a linear circuit"

@@ -1,4 +1,4 @@
-"""Tables 1 to 3 of appendix B: training accuracy on MNIST over a grid of learning rate and penalty."""
+"""Tables 1 to 3 of appendix B: training accuracy on MNIST by learning rate and penalty."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,9 @@ SOURCE = "gait2020"
 
 
 class GridTable(Item[EpochOptions]):
-    """Peak and final training accuracy of a method for every learning rate and strength of the orthogonality penalty."""
+    """Peak and final training accuracy of a method, by learning rate and by strength of the
+    penalty.
+    """
 
     def __init__(self, name: str, method: str, title: str):
         self.source, self.name, self.method, self.title = SOURCE, name, method, title

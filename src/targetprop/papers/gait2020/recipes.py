@@ -1,13 +1,19 @@
 """The published configurations of *GAIT-prop* (Ahmad, van Gerven and Ambrogioni 2020).
 
-The values stand in `recipes.json`. Names are `DATASET/METHOD` for four hidden layers, `DATASET/METHOD/depth-N` for another
-number, `DATASET/METHOD/tower` for the network of shrinking width (section 6), `DATASET/METHOD/linear` for Fig. 2C, and
-`DATASET/METHOD/grid/LR/STRENGTH` for the cells of Tables 1 to 3. Weights are orthogonal, Xavier normal where the strength
-of the penalty is 0 (appendix B.1); in linear networks orthogonal throughout, as in the published code, which reverses that
-rule. `itp` has the values of `gait`.
+The values are in `recipes.json`. These are the names:
 
-Differences that stay: the published runs take the samples in a fixed order and start the last two layers from the same
-weights.
+- `DATASET/METHOD`: four hidden layers.
+- `DATASET/METHOD/depth-N`: another number of hidden layers.
+- `DATASET/METHOD/tower`: the network of shrinking width (section 6).
+- `DATASET/METHOD/linear`: the linear network of Fig. 2C.
+- `DATASET/METHOD/grid/LR/STRENGTH`: the cells of Tables 1 to 3.
+
+Weights are orthogonal, or Xavier normal if the strength of the penalty is 0 (appendix B.1). In
+linear networks they are always orthogonal, as in the published code, which does the opposite of
+that rule. `itp` has the values of `gait`.
+
+Two differences remain. The published runs use the samples in a fixed order, and they start the
+last two layers with the same weights.
 """
 
 import functools

@@ -1,4 +1,6 @@
-"""Fig. 4 and Fig. S3 to S5: angles between the updates of a method and those of backpropagation and Gauss-Newton targets."""
+"""Fig. 4 and Fig. S3 to S5: angles of updates to those of backpropagation and Gauss-Newton
+targets.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,14 +32,31 @@ MAIN = ("bp", "ddtp-linear", "ddtp-rhl", "dtpdrl", "ddtp-control", "dtp", "dtp-p
 
 
 def methods(place: str, damped: bool) -> tuple[str, ...]:
-    """The methods that have published settings for the angles on a data set, or those of them that have dampings."""
+    """The methods for which the paper has settings for the angles.
+
+    **Arguments:**
+
+    - `place`: the data set.
+    - `damped`: whether only methods with published dampings are meant.
+    """
     known = [method for method in METHODS if f"{place}/{method}/alignment" in RECIPES.published()]
     return tuple(m for m in known if not damped or RECIPES.angles(f"{place}/{m}/alignment").dampings)
 
 
 def alignment_part(place: str, method: str, options: TrainingOptions, epochs: int | None) -> TrainingPart:
-    """The runs of a method with the angles sampled: to backpropagation, and to Gauss-Newton targets of every damping of
-    Table S7 and of the published one. The figures read the same runs, and the table with `--epochs` as many as theirs."""
+    """The training runs of a method in which the angles are measured.
+
+    The angles are those to backpropagation, and to Gauss-Newton targets of every damping of Table
+    S7 and of the published ones. The figures and, for the same number of epochs, the table read
+    the same runs.
+
+    **Arguments:**
+
+    - `place`: the data set.
+    - `method`: the method, one of `METHODS`.
+    - `options`: the options of the item.
+    - `epochs`: a number of epochs that replaces the published one, or `None`.
+    """
     name = f"{place}/{method}/alignment"
     published = RECIPES.angles(name)
     dampings = tuple(sorted({*DAMPINGS, *(published.dampings or ())}))
@@ -53,7 +72,15 @@ def alignment_part(place: str, method: str, options: TrainingOptions, epochs: in
 
 
 def angles_to_targets(run: StoredSeed, dampings: Sequence[float]) -> np.ndarray:
-    """The angle of each hidden layer to Gauss-Newton targets of its damping, degrees, shape `(epochs, hidden)`."""
+    """The angles of a run to damped Gauss-Newton targets.
+
+    **Arguments:**
+
+    - `run`: the run.
+    - `dampings`: the damping for each hidden layer.
+
+    **Returns:** degrees, shape `(epochs, hidden)`.
+    """
     return np.array(
         [[record[f"diagnostics/angle_gnt/{d:g}"][i] for i, d in enumerate(dampings)] for record in run.history], float
     )
@@ -65,10 +92,20 @@ def angles_to_backprop(run: StoredSeed) -> np.ndarray:
 
 
 class AlignmentFigure(Item[TrainingOptions]):
-    """The angles of a data set's methods over training, for some hidden layers (all of them unless given), to
-    backpropagation and to Gauss-Newton targets: damped as published for each method and layer, or not at all.
+    """The angles of the methods on a data set over training.
 
-    Raises `ConfigError` for a method that it does not have, or another data set than its own.
+    They are the angles to backpropagation and to Gauss-Newton targets.
+
+    **Arguments:**
+
+    - `name`, `title`: those of the item.
+    - `place`: the data set.
+    - `shown`: the methods.
+    - `layers`: the hidden layers. Empty means all.
+    - `damped`: whether the Gauss-Newton targets have the published damping of each method and
+      layer, or none.
+
+    **Raises:** `ConfigError` from `parts` and `report` for another data set or an unknown method.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Table S7: the damping of Gauss-Newton targets that the updates of each method are closest to."""
+"""Table S7: the damping of the Gauss-Newton targets that are closest to the updates of each
+method.
+"""
 
 import dataclasses
 import math
@@ -28,8 +30,14 @@ PLACES = ("fashion-mnist", "mnist", "cifar10", "cifar10-cnn")
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The dampings of a method on a data set: the published ones, and the angle in degrees for each damping and layer,
-    shape `(dampings, hidden)`, averaged over `n` seeds; `None` where nothing was run."""
+    """The dampings of a method on a data set.
+
+    - `method`, `place`: the method and the data set.
+    - `published`: the published dampings.
+    - `angles`: the angle in degrees, averaged over seeds, shape `(dampings, hidden)`. `None` if
+      nothing was run.
+    - `n`: the number of seeds.
+    """
 
     method: str
     place: str
@@ -67,10 +75,12 @@ class Choice:
 
 
 class DampingTable(Item[TrainingOptions]):
-    """The choice of the damping for each method and hidden layer, from the angles in the third epoch. The paper prints those
-    of Fashion-MNIST; those of the other data sets are the ones its other figures were made with.
+    """The best damping for each method and hidden layer, from the angles in the third epoch.
 
-    Raises `ConfigError` for a data set or method that it does not have.
+    The paper has the numbers for Fashion-MNIST. Those for the other data sets are the dampings of
+    its other figures.
+
+    **Raises:** `ConfigError` from `parts` and `report` for an unknown data set or method.
     """
 
     source, name = "meulemans2020", "table-s7"

@@ -34,8 +34,15 @@ WIDTH, OUTPUTS = 6, 2
 
 
 def null_space_recipe(rule: Rule, epochs: int) -> Recipe:
-    """A student with two hidden layers of 6 tanh units and 2 linear outputs. Only its feedback learns, for `epochs` passes,
-    one sample at a time."""
+    """A student with two hidden layers of 6 tanh units and 2 linear outputs.
+
+    Only its feedback learns, one sample at a time.
+
+    **Arguments:**
+
+    - `rule`: the rule that computes the targets.
+    - `epochs`: the number of passes.
+    """
     return Recipe(
         rule,
         dataset="teacher",
@@ -50,8 +57,11 @@ def null_space_recipe(rule: Rule, epochs: int) -> Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class NullSpace(Experiment):
-    """For each hidden layer, the share of a sample's update that lies in the null space of `dh_L / dvec(W_i)`, averaged over
-    the training samples; before the feedback learns and after each pass."""
+    """The share of the updates that cannot change the output, for each hidden layer.
+
+    This is the part of the update of a sample in the null space of `dh_L / dvec(W_i)`, averaged
+    over the training samples. It is measured before the feedback learns and after each pass.
+    """
 
     recipe: Recipe
     samples: int
@@ -92,8 +102,16 @@ def _shares(member: Member, x: Array, y: Array) -> Float[Array, " hidden"]:
 
 
 def random_share(size: int, outputs: int) -> float:
-    """The mean of `||P u|| / ||u||` for a random direction `u` among `size`, `P` projecting onto `size - outputs` of them:
-    the root of a Beta variable."""
+    """The mean of `||P u|| / ||u||` for a random direction `u`.
+
+    `P` is the projection onto `size - outputs` dimensions. The square of the share has a Beta
+    distribution.
+
+    **Arguments:**
+
+    - `size`: the number of dimensions.
+    - `outputs`: the number of outputs.
+    """
     free = size - outputs
     return math.exp(
         math.lgamma((free + 1) / 2) + math.lgamma(size / 2) - math.lgamma(free / 2) - math.lgamma((size + 1) / 2)
@@ -101,7 +119,7 @@ def random_share(size: int, outputs: int) -> float:
 
 
 class NullSpaceFigure(Item[EpochOptions]):
-    """The share of the updates in the null space while the feedback learns beside fixed forward weights."""
+    """The share of the updates in the null space while only the feedback learns."""
 
     source, name = "meulemans2020", "fig2"
     title = "Fig. 2: share of the updates that cannot move the output"

@@ -1,4 +1,4 @@
-"""Fig. S2: where an update sends the output."""
+"""Fig. S2: the direction in which an update moves the output."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -40,7 +40,15 @@ ARROWS = 24
 
 
 def output_space_recipe(rule: Rule, epochs: int) -> Recipe:
-    """A student with two hidden layers of 4 tanh units and 2 linear outputs, trained one sample at a time."""
+    """A student with two hidden layers of 4 tanh units and 2 linear outputs.
+
+    It is trained one sample at a time.
+
+    **Arguments:**
+
+    - `rule`: the rule.
+    - `epochs`: the number of epochs.
+    """
     return Recipe(
         rule,
         dataset="teacher",
@@ -54,10 +62,16 @@ def output_space_recipe(rule: Rule, epochs: int) -> Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class OutputSpace(Experiment):
-    """For each sample, where the output goes under an infinitesimal step that GNT or BP makes for that sample alone, as an
-    angle to the negative gradient in output space, averaged over the samples; at initialization and after each epoch. Beside
-    it the condition number of `dh_L / dh_1`, the median over the samples. For the first samples also the error `e_L` and
-    the directions themselves, at initialization."""
+    """The directions in which GNT and BP move the output.
+
+    For each sample, an infinitesimal step is made for this sample alone. All metrics are taken at
+    initialization and, but for the last one, after each epoch:
+
+    - `angle`: the angle of the movement to the negative gradient in output space, averaged over
+      the samples.
+    - `condition`: the condition number of `dh_L / dh_1`, the median over the samples.
+    - `arrows`: the error `e_L` and the directions themselves, for the first samples.
+    """
 
     recipe: Recipe
     samples: int
@@ -82,7 +96,12 @@ class OutputSpace(Experiment):
 
 
 class Measurement(NamedTuple):
-    """What is measured on a network: the errors and the directions of all samples, and the median condition number."""
+    """What is measured on a network.
+
+    - `error`: the errors of all samples.
+    - `moved`: the directions of all samples, for each rule.
+    - `condition`: the median condition number.
+    """
 
     error: np.ndarray
     moved: dict[str, np.ndarray]
@@ -107,8 +126,16 @@ def _measure(ensemble: Ensemble) -> list[Measurement]:
 
 @eqx.filter_jit
 def directions(network: Network, rule: Rule, x: Array, y: Array) -> Float[Array, "samples n_L"]:
-    """How the output of each sample starts to move when the network takes a step that a rule without feedback parameters
-    makes for this sample alone."""
+    """The direction in which the output of each sample moves under a step for this sample alone.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `rule`: a rule without feedback parameters.
+    - `x`, `y`: the samples.
+
+    **Returns:** the directions, shape `(samples, n_L)`.
+    """
 
     def one(x, y):
         trace = network.trace(x[None])
@@ -136,7 +163,9 @@ def _rounded(values: Any) -> list:
 
 
 class OutputSpaceFigure(Item[EpochOptions]):
-    """The directions of GNT's and BP's updates in output space, in networks trained by each of the two."""
+    """The directions of the updates of GNT and BP in output space, in networks trained by each of
+    them.
+    """
 
     source, name = "meulemans2020", "fig-s2"
     title = "Fig. S2: where the updates of GNT and of BP send the output"

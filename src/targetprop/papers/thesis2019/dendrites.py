@@ -1,5 +1,7 @@
-"""Chapter 6 in action: networks in continuous time, which the thesis derives and leaves to future work to simulate, beside
-target propagation and backpropagation."""
+"""Chapter 6: networks in continuous time, beside target propagation and backpropagation.
+
+The thesis derives these networks and leaves their simulation to future work.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -37,7 +39,11 @@ def _label(method: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class ModelResults:
-    """What is there of a model: the runs of every method on every task, and what was measured in its trained networks."""
+    """The results of a model.
+
+    - `curves`: the training runs of every method on every task.
+    - `angles`, `settling`: what was measured in its networks during and after training.
+    """
 
     curves: dict[tuple[str, str], np.ndarray]  # (task, method): test errors, shape (seeds, epochs)
     angles: dict[str, np.ndarray]  # reference: degrees, shape (seeds, epochs, hidden)
@@ -45,8 +51,14 @@ class ModelResults:
 
 
 class DendriteItem(Item[TrainingOptions]):
-    """A model of chapter 6: `learned` methods in networks of any widths, `exact` ones in square networks with exact
-    inverses, of which those named like the item are the model itself."""
+    """A model of chapter 6.
+
+    **Arguments:**
+
+    - `name`, `title`: those of the item. Methods of this name are the model itself.
+    - `learned`: the methods in networks of any widths.
+    - `exact`: the methods in square networks with exact inverses.
+    """
 
     source = SOURCE
 
@@ -127,7 +139,7 @@ class DendriteItem(Item[TrainingOptions]):
         return ModelResults(curves, angles, settling)
 
     def _measured(self, seeds: Sequence[dict[str, Any]]) -> dict[str, Summary]:
-        """Numbers of the table: signal and reconstruction error of each hidden layer, at the recipe's mixture."""
+        """Signal and reconstruction error of each hidden layer, at the mixture of the recipe."""
         at = _published_mixture(seeds[0])
         found = {}
         for name in ("signal", "reconstruction"):

@@ -1,16 +1,19 @@
 """The settings of the student-teacher regression of Meulemans 2019, sections 5.1.3 and 5.2.2.
 
-The values stand in `recipes.json` as published. Here is how they are converted:
+The values are in `recipes.json` as published. They are converted as follows:
 
-- The thesis's output loss is `||h_L - t||^2`, ours half of that, so its output stepsize and BP's gradient are twice ours:
-  the stepsize is `2 * stepsize` for target propagation and 2 for BP.
-- Algorithms A.8 and A.9 leave out the factor 2 of the gradient of the inverse loss, ours has it: half the learning rate.
-- The original TP and DTP are `TP` and `DTP` without noise, with the nonlinearity of the forward layer.
+- The output loss of the thesis is `||h_L - t||^2`, ours is half of it. So its output stepsize and
+  the gradient of BP are twice ours. The stepsize is `2 * stepsize` for target propagation and 2
+  for BP.
+- Algorithms A.8 and A.9 do not have the factor 2 of the gradient of the inverse loss, ours have
+  it. So the learning rate is halved.
+- The original TP and DTP are `TP` and `DTP` without noise, with the nonlinearity of the forward
+  layer.
 
-`randomized/...` is the same with one random layer learning at a time.
+`randomized/...` is the same, with one random layer learning at a time.
 
-In `targetprop train` the networks start at random, as all do; the reproduction of the thesis's figures starts each student
-at its distance from a teacher of its own.
+In `targetprop train` the networks start at random, as all networks do. In the figures of the
+thesis each student starts at a given distance from its own teacher.
 """
 
 import dataclasses
@@ -41,8 +44,14 @@ def published_settings() -> Mapping[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class RegressionTask:
-    """A student-teacher task: widths from the input to the output, minibatches in an epoch, samples of the test set, the
-    negative slope of the nonlinearity, and the student's distance from the teacher at the start."""
+    """A student-teacher task.
+
+    - `sizes`: widths from the input to the output.
+    - `batches`: the number of minibatches in an epoch.
+    - `test`: the number of test samples.
+    - `negative_slope`: that of the leaky ReLU.
+    - `distance`: the distance of the student from the teacher at the start.
+    """
 
     sizes: tuple[int, ...]
     batches: int
@@ -52,7 +61,7 @@ class RegressionTask:
 
 
 def regression_task(name: str) -> RegressionTask:
-    """A task by name: `equal`, `contracting`, `deep`, or `exact`, that of the exact inverses."""
+    """A task by name: `equal`, `contracting`, `deep`, or `exact`, which is for exact inverses."""
     row, shared = published_settings()["tasks"][name], published_settings()["shared"]
     return RegressionTask(tuple(row["sizes"]), row["batches"], shared["test"], shared["negative_slope"], shared["distance"])
 

@@ -1,6 +1,6 @@
-"""Figs 5.7, 5.8 and 5.13 to 5.19: student-teacher regression by target propagation with exact or learned inverses.
+"""Figs 5.7, 5.8 and 5.13 to 5.19: student-teacher regression with exact or learned inverses.
 
-Every seed has a teacher, a student and samples of its own; all seeds of a method are one program.
+Every seed has its own teacher, student and samples. All seeds of a method are one program.
 """
 
 import dataclasses
@@ -60,9 +60,18 @@ LABELS = {
 
 @dataclasses.dataclass(frozen=True)
 class Regression(Experiment):
-    """A recipe on a task. Metrics, before training and after each epoch: `train_loss` and `test_loss`, the mean of
-    `||h_L - t||^2` (equation 5.50), and for a rule with feedback, on a test batch and for the first hidden layer,
-    `approximation`, the mean norm of (5.59), and the mean cosines of the target update to (5.57), (5.60) and (5.61)."""
+    """A recipe on a task.
+
+    Metrics, before training and after each epoch:
+
+    - `train_loss`, `test_loss`: the mean of `||h_L - t||^2` (equation 5.50).
+    - `approximation`: the mean norm of (5.59).
+    - `to_signal`, `to_gauss_newton`, `to_backprop`: the mean cosines of the target update to
+      (5.57), (5.60) and (5.61).
+
+    All but the losses are there only for rules with feedback. They are taken on a test batch for
+    the first hidden layer.
+    """
 
     recipe: Recipe
     task: RegressionTask
@@ -124,7 +133,16 @@ class Regression(Experiment):
 
 
 def at_inverses(network: Network, feedback: Any) -> Any:
-    """The feedback with every mapping `s(Q h)` at `Q = W^†`, as the thesis starts; the other forms do so by themselves."""
+    """Feedback that starts at the inverses, as in the thesis.
+
+    Every mapping `s(Q h)` gets `Q = W^†`. Mappings of other forms start there anyway, and are not
+    changed.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `feedback`: its feedback parameters.
+    """
     if not (isinstance(feedback, tuple) and all(isinstance(g, DenseFeedback) for g in feedback)):
         return feedback
     inverses = [pseudo_inverse(layer.weight) for layer in network.layers[1:] if isinstance(layer, Dense)]
@@ -157,8 +175,20 @@ def _measure(member: Member, data: Data) -> dict[str, Array]:
 
 
 def factored_gauss_newton(network: Network, trace: Trace, output_update: Array) -> Float[Array, "batch n_1"]:
-    """`W_2^† D_2^{-1} .. W_L^† D_L^{-1} dh_L`, the Gauss-Newton learning signal of the first hidden layer (equation
-    5.60)."""
+    """The Gauss-Newton learning signal of the first hidden layer.
+
+    It is `W_2^† D_2^{-1} .. W_L^† D_L^{-1} dh_L`.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `trace`: its forward pass.
+    - `output_update`: `dh_L`, shape `(batch, n_L)`.
+
+    **Returns:** the signal, shape `(batch, n_1)`.
+
+    Source: Meulemans 2019, equation 5.60.
+    """
     signal = output_update
     for layer, point in zip(network.layers[:0:-1], trace.points[:0:-1], strict=True):
         assert isinstance(layer, Dense)
@@ -175,7 +205,9 @@ ITERATED_RATE = 0.02
 
 
 def _recipe(task: str, method: str) -> Recipe:
-    """The recipe of a method, or that with the other learner in place of the gradient."""
+    """The recipe of a method, with the gradient or, for names that end in `ITERATED`, the other
+    learner.
+    """
     found = RECIPES.build(f"{task}/{method.removesuffix(ITERATED)}")
     if not method.endswith(ITERATED):
         return found
@@ -191,7 +223,7 @@ def _label(method: str) -> str:
 
 
 class RegressionFigure(Item[EpochOptions]):
-    """Metrics of some methods on a task over training, a panel per metric."""
+    """Metrics of some methods on a task over training, a panel for each metric."""
 
     source = "thesis2019"
 
@@ -261,7 +293,9 @@ class RegressionFigure(Item[EpochOptions]):
         return draw
 
     def _course(self, axes: "Axes", method: str, values: np.ndarray) -> None:
-        """Median and quartiles of `values`, of shape `(seeds, epochs)`: means of losses are those of the worst seed."""
+        """Median and quartiles of `values`, shape `(seeds, epochs)`. A mean would be that of the
+        worst seed.
+        """
         plain = method.removeprefix(RANDOMIZED)
         color = COLORS[5] if plain.endswith(ITERATED) else LABELS[plain][1]
         style = "--" if plain != method and plain in self.methods else "-"

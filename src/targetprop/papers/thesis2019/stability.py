@@ -44,7 +44,9 @@ ByExperiment = dict[str, dict[str, Any]]
 
 
 class StabilityFigure(Item[Options]):
-    """The thesis's random cases; then growth on the way to rest, approximate inverses, and `mu` up to its limit."""
+    """The random cases of the thesis, growth on the way to rest, approximate inverses, and the
+    limit of `mu`.
+    """
 
     source, name = "thesis2019", "stability"
     title = "Section 6.7: stability of the fixed points"
@@ -83,7 +85,7 @@ class StabilityFigure(Item[Options]):
 
 
 def _numbers(found: dict[str, list[dict]]) -> list[tuple[str, str, float | None, float | None, list]]:
-    """Row, column, what the thesis says, what theory says, and ours by seed."""
+    """For each line: row, column, the number of the thesis, that of theory, and ours by seed."""
     lines = []
     for told, row in RANDOM_CASES.items():
         cases = [metrics["cases"][told] for metrics in found["cases"]]
@@ -123,7 +125,7 @@ def _numbers(found: dict[str, list[dict]]) -> list[tuple[str, str, float | None,
 
 
 def _ends(depths: Sequence[int]) -> list[tuple[int, int]]:
-    """The shallowest and the deepest, with their places."""
+    """The smallest and the largest depth, with their indices."""
     return [(depths[0], 0), (depths[-1], -1)]
 
 
@@ -232,6 +234,6 @@ def _settling(axes: "Axes", first: ByExperiment) -> None:
 
 
 def _key(axes: "Axes", styles: dict[str, str]) -> None:
-    """What the styles mean, in the legend, without a color."""
+    """Explain the styles in the legend, without a color."""
     for label, style in styles.items():
         axes.plot([], [], style, color=COLORS[7], markersize=4, label=label)

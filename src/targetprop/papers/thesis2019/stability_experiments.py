@@ -1,4 +1,4 @@
-"""Random circuits with segregated dendrites: do they come to rest, and how (section 6.7)."""
+"""Random circuits with segregated dendrites: whether and how they come to rest (section 6.7)."""
 
 import abc
 import dataclasses
@@ -29,7 +29,7 @@ Advance = Callable[[int], None]
 
 @dataclasses.dataclass(frozen=True)
 class Draws(Experiment):
-    """So many random draws per seed. In float64."""
+    """An experiment with `draws` random draws for each seed, in float64."""
 
     draws: int
 
@@ -46,7 +46,7 @@ class Draws(Experiment):
 
 
 class ByDepth(Draws):
-    """So many random draws per seed and depth."""
+    """An experiment with `draws` random draws for each seed and depth."""
 
     depths: tuple[int, ...]
 
@@ -67,12 +67,26 @@ class ByDepth(Draws):
 
 
 def gaussian(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Blocks of `shape` with independent entries; of variance 1 / width, so that they keep the size of an activity."""
+    """Blocks of the given shape with independent Gaussian entries.
+
+    Their variance is 1 / width, so that they keep the size of an activity.
+
+    **Arguments:**
+
+    - `rng`: the random generator.
+    - `shape`: the shape of all blocks together.
+    """
     return rng.standard_normal(shape) / np.sqrt(shape[-1])
 
 
 def orthogonal(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Random orthogonal blocks of `shape`."""
+    """Random orthogonal blocks of the given shape.
+
+    **Arguments:**
+
+    - `rng`: the random generator.
+    - `shape`: the shape of all blocks together.
+    """
     return np.linalg.qr(rng.standard_normal(shape))[0]
 
 
@@ -81,10 +95,20 @@ WEIGHTS = {"orthogonal": orthogonal, "Gaussian": gaussian}
 
 @dataclasses.dataclass(frozen=True)
 class RandomCases(Draws):
-    """The Jacobian with Gaussian blocks, each with its own standard deviation from `1 / spread` to `spread`, `mu` uniform
-    in (0, 0.5), width and depth uniform: under a fixed target and under one that follows the output. Kept are how many are
-    stable, how many are not negative definite, the distance of the computed eigenvalues to those of the theory, and for
-    the first `sample` cases their abscissae, condition and growth."""
+    """The Jacobian with random Gaussian blocks, for a fixed target and for one that follows the
+    output.
+
+    `mu` is uniform in (0, 0.5), width and depth are uniform. Metrics: how many cases are stable,
+    how many are not negative definite, and the distance of the computed eigenvalues to those of
+    the theory. For the first `sample` cases also their abscissae, condition and growth.
+
+    **Arguments:**
+
+    - `draws`: the number of cases.
+    - `widths`, `depths`: the smallest and the largest width and depth.
+    - `spread`: each block has its own standard deviation, from `1 / spread` to `spread`.
+    - `sample`: the number of cases that are stored one by one.
+    """
 
     widths: tuple[int, int] = (1, 6)
     depths: tuple[int, int] = (2, 6)
@@ -127,7 +151,7 @@ TOLD = {"fixed": False, "following": True}
 
 
 def _chunks(sizes: np.ndarray) -> list[np.ndarray]:
-    """The indices of cases of one size, a bounded number at a time."""
+    """The indices of cases of one size, a limited number at a time."""
     groups = [np.flatnonzero(np.all(sizes == size, axis=1)) for size in np.unique(sizes, axis=0)]
     return [group[i : i + CHUNK] for group in groups for i in range(0, len(group), CHUNK)]
 
@@ -147,8 +171,11 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 @dataclasses.dataclass(frozen=True)
 class ComputedSpectra(ByDepth):
-    """Eigenvalues as they are computed in float64, with exact inverses of Gaussian blocks, by depth: the share that looks
-    unstable, the median distance of the largest real part to that of the theory, and all eigenvalues of the first draw."""
+    """Eigenvalues as computed in float64, with exact inverses of Gaussian blocks, by depth.
+
+    Metrics: the share of draws that look unstable, the median distance of the largest real part to
+    that of the theory, and all eigenvalues of the first draw.
+    """
 
     depths: tuple[int, ...]
     width: int
@@ -169,8 +196,10 @@ class ComputedSpectra(ByDepth):
 
 @dataclasses.dataclass(frozen=True)
 class Growth(ByDepth):
-    """`||exp(t J)||` with exact inverses of random blocks, by depth: quantiles over the draws at `TIMES`, and the share of
-    draws in which something grows."""
+    """`||exp(t J)||` with exact inverses of random blocks, by depth.
+
+    Metrics: quantiles over the draws at `TIMES`, and the share of draws in which something grows.
+    """
 
     weights: str
     depths: tuple[int, ...]
@@ -191,8 +220,12 @@ class Growth(ByDepth):
 
 @dataclasses.dataclass(frozen=True)
 class ToleratedErrors(Draws):
-    """Feedback `G = J^{-1} + error ||J^{-1}|| E` with random `E` of norm 1: the smallest of `ERRORS` at which a draw is not
-    stable, quantiles over the draws, by depth and `mu`; `None` where a draw is stable at all of them."""
+    """The error of the feedback at which a circuit becomes unstable, by depth and `mu`.
+
+    The feedback is `G = J^{-1} + error ||J^{-1}|| E` with a random `E` of norm 1. Metrics:
+    quantiles over the draws of the smallest of `ERRORS` at which a draw is not stable. `None` if
+    it is stable at all of them.
+    """
 
     weights: str
     depths: tuple[int, ...]
@@ -222,8 +255,12 @@ class ToleratedErrors(Draws):
 
 @dataclasses.dataclass(frozen=True)
 class SettlingTimes(Draws):
-    """The time until no displacement is larger than `SETTLED` of what it was, with exact inverses of orthogonal blocks, and
-    the slowest time constant of the computed spectrum, by depth and `mu`; the largest over the draws."""
+    """The time to rest with exact inverses of orthogonal blocks, by depth and `mu`.
+
+    It is the time until no displacement is larger than `SETTLED`, relative to its start. The
+    slowest time constant of the computed spectrum is beside it. Both are the largest over the
+    draws.
+    """
 
     depths: tuple[int, ...]
     mus: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""Figs 5.2 to 5.4: two weights on their way to a teacher's, by Gauss-Newton, target propagation and backpropagation."""
+"""Figs 5.2 to 5.4: the path of two weights to those of a teacher, by three methods."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -34,9 +34,15 @@ GAUSS_NEWTON = "Gauss-Newton"
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """How the hidden weights learn: a rule with its output stepsize, the published one, and its minibatches, in which the
-    input may be normalized to mean 0 and variance 1. No rule is the Gauss-Newton step. `published` are its steps to the
-    optimum."""
+    """How the hidden weights learn.
+
+    - `name`: the name of the method.
+    - `rule`: the rule. `None` is the Gauss-Newton step.
+    - `stepsize`: the published output stepsize of the rule.
+    - `batch`: the number of samples in a minibatch.
+    - `published`: the published number of steps to the optimum, or `None`.
+    - `normalized`: whether the input of a minibatch is normalized to mean 0 and variance 1.
+    """
 
     name: str
     rule: Rule | None
@@ -47,13 +53,28 @@ class Method:
 
 
 def toy_network(weights: Float[Array, " 2"], activation: Activation) -> Network:
-    """One input, two hidden units with the given weights, and two linear outputs with fixed ones (thesis, Fig. 5.1)."""
+    """A network with one input, two hidden units and two linear outputs with fixed weights.
+
+    **Arguments:**
+
+    - `weights`: the hidden weights.
+    - `activation`: the nonlinearity of the hidden units.
+
+    Source: Meulemans 2019, Fig. 5.1.
+    """
     output = jnp.asarray(OUTPUT_WEIGHTS, weights.dtype)
     return Network([Dense(weights[:, None], None, activation), Dense(output, None, Identity())], 1)
 
 
 def step(method: Method, network: Network, x: Float[Array, "batch 1"], y: Float[Array, "batch 2"]) -> Float[Array, " 2"]:
-    """The step of the hidden weights on a minibatch, with a learning rate of 1."""
+    """The step of the hidden weights on a minibatch, with a learning rate of 1.
+
+    **Arguments:**
+
+    - `method`: how they learn.
+    - `network`: the network, of `toy_network`.
+    - `x`, `y`: inputs and targets of the minibatch.
+    """
     if method.rule is None:
         found = gauss_newton_update(network, x, network(x) - y, PseudoInverse())
         return _hidden(found)
@@ -70,7 +91,9 @@ def _hidden(tree: Network) -> Float[Array, " 2"]:
 
 @dataclasses.dataclass(frozen=True)
 class Walk(Experiment):
-    """The hidden weights step by step; inputs are Gaussian with variance 1, anew in each step."""
+    """The path of the hidden weights, step by step. Inputs are standard normal, drawn anew in each
+    step.
+    """
 
     method: Method
     activation: Activation
@@ -109,7 +132,9 @@ def _metrics(path: np.ndarray) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class ToyFigure(Item[Options]):
-    """Paths of the hidden weights over the contours of the loss, and the number of steps to the optimum."""
+    """Paths of the hidden weights over the contours of the loss, and the number of steps to the
+    optimum.
+    """
 
     name: str
     title: str
