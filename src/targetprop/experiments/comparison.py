@@ -1,4 +1,4 @@
-"""Comparison of rules: the same initial weights, the same minibatches, one table and one figure."""
+"""Comparison of rules: same initial weights, same minibatches, one table and one figure."""
 
 import dataclasses
 import json
@@ -54,7 +54,7 @@ class Comparison:
         return [f"{rule}, seed {seed.seed}: {seed.status}" for rule, seed in seeds if seed.status != FINISHED]
 
     def to_json(self) -> dict:
-        """The comparison as plain data. Errors are in percent, for regression mean squared errors."""
+        """The comparison as plain data. Errors in percent, or mean squared errors for regression."""
         rules = [
             {
                 "rule": result.rule,

@@ -49,7 +49,7 @@ class TwoNeurons(Experiment):
 
     @property
     def limit(self) -> float:
-        """The target after infinite time, where the second neuron reaches its target (Appendix C)."""
+        """The target after infinite time. The second neuron then reaches its own (Appendix C)."""
         return math.log(self.above / (1 - self.above)) / self.weight
 
     def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:

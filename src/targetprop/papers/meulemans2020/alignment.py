@@ -153,7 +153,7 @@ class AlignmentFigure(Item[TrainingOptions]):
         return tuple(method for method in self.shown if not options.methods or method in options.methods)
 
     def _curves(self, part: TrainingPart, method: str) -> dict[str, np.ndarray]:
-        """The angles of the shown layers of all finished seeds, shape `(seeds, epochs, layers)`."""
+        """The angles of the layers, for all finished seeds, shape `(seeds, epochs, layers)`."""
         runs, columns = list(part.found().values()), [i - 1 for i in self.layers]
         published = RECIPES.angles(f"{self.place}/{method}/alignment").dampings or ()
         dampings = published if self.damped else (0.0,) * len(TASKS[self.place].sizes)

@@ -1,4 +1,4 @@
-"""Fig. 5.12: when the pseudo-inverse of a path is the product of those of its layers (Lemma 4.8)."""
+"""Fig. 5.12: when the pseudo-inverse of a path is the product of pseudo-inverses (Lemma 4.8)."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
