@@ -11,6 +11,7 @@ import targetprop as tp
 from targetprop.cli import main
 from targetprop.diagnostics import DAMPINGS
 from targetprop.errors import ConfigError
+from targetprop.experiments import training_part as training
 from targetprop.papers.items import item
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
 
@@ -67,7 +68,8 @@ def results(tmp_path, write_run):
     """Two seeds of DDTP-linear on Fashion-MNIST, three epochs."""
     seeds = [{"seed": seed, "status": "finished"} for seed in (0, 1)]
     folder = tmp_path / "meulemans2020/fashion-mnist/ddtp-linear/alignment/epochs-3/seeds-0-1"
-    write_run(folder, 3, seeds, [*records(0, 5, 0.0), *records(1, 5, 4.0)])
+    recipe = training.published_recipe("meulemans2020/fashion-mnist/ddtp-linear/alignment", 3)
+    write_run(folder, recipe, seeds, [*records(0, 5, 0.0), *records(1, 5, 4.0)])
     return tmp_path
 
 
@@ -126,7 +128,8 @@ def test_unknown_methods_and_data_sets_are_refused():
 def test_figure_and_table_share_their_runs(tmp_path, capfd, monkeypatch):
     """The whole path on digits with small layers: the table finds what the figure has run."""
     small = tp.recipe("dfa", "digits").replace(architecture=tp.MLP((6, 6, 6)), batch_size=128)
-    monkeypatch.setattr(training, "recipe", lambda name: small)
+    other = small.replace(stepsize=0.5)  # what the other parts of both are said to run
+    monkeypatch.setattr(training, "recipe", lambda name: small if "/cifar10/dfa/" in name else other)
     options = ["--methods", "dfa", "--epochs", "1", "--results", str(tmp_path), "--json"]
     assert main(["reproduce", "meulemans2020", "fig-s5", *options]) == 0
     figure = {cell["column"]: cell["ours"]["mean"] for cell in json.loads(capfd.readouterr().out)["cells"]}

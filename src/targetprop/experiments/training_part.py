@@ -27,7 +27,7 @@ class TrainingPart(Part):
     - `recipe`: what is trained.
     - `store`: where the runs are.
     - `probe`: diagnostics during training, or `None`.
-    - `needs`: a seed counts only if its metrics have this field.
+    - `needs`: a seed counts only if its metrics have these fields in every epoch.
     """
 
     row: str
@@ -36,15 +36,14 @@ class TrainingPart(Part):
     recipe: Recipe
     store: Store
     probe: Probe | None = None
-    needs: str = "train_loss"
+    needs: tuple[str, ...] = ()
 
     def found(self) -> dict[int, StoredSeed]:
         return {seed: run for seed, run in self.stored().items() if run.finished}
 
     def stored(self) -> dict[int, StoredSeed]:
         """All seeds in order, finished or not."""
-        seeds = sorted(self.store.seeds(self.name, self.recipe).items())
-        return {seed: run for seed, run in seeds if all(self.needs in record for record in run.history)}
+        return dict(sorted(self.store.seeds(self.name, self.recipe, self.needs).items()))
 
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
         begun = [run for run in self.store.unfinished(self.name, self.recipe) if set(run) <= set(seeds)]

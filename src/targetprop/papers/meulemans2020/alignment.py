@@ -67,7 +67,7 @@ def alignment_part(place: str, method: str, options: TrainingOptions, epochs: in
         published_recipe(f"meulemans2020/{name}", epochs),
         Store(options.results),
         Probe(published.every, (AngleToBackprop(), DampingSearch(dampings))),
-        "diagnostics/angle_bp",
+        ("diagnostics/angle_bp", *(f"diagnostics/angle_gnt/{damping:g}" for damping in dampings)),
     )
 
 

@@ -27,6 +27,7 @@ SOURCE, ROOT = "thesis2019", "thesis2019/dendrites"
 PROBED, EVERY = "digits", 20  # the task on which signals, noise and angles are measured; steps between two measurements
 LABELS = {"bp": "BP", "tp": "TP", "dtp": "DTP", "tp-exact": "TP, exact"}
 REFERENCES = {"angle_bp": "BP", "angle_tp": "TP", "angle_dtp": "DTP"}
+ANGLES = tuple(f"diagnostics/{reference}" for reference in REFERENCES)
 INTERLEAVED = (0, (3, 3)), (3, (3, 3))  # dashes of two lines that may lie on each other: one shows where the other pauses
 UNITS = {"digits": "test error (%)", "mnist": "test error (%)", "student-teacher": "test loss"}
 
@@ -80,7 +81,7 @@ class DendriteItem(Item[TrainingOptions]):
         if task != PROBED or method not in self.own:
             return TrainingPart(_label(method), task, name, found, store)
         probe = Probe(EVERY, (AngleToBackprop(), AngleToTargetPropagation()))
-        return TrainingPart(_label(method), task, name, found, store, probe, "diagnostics/angle_bp")
+        return TrainingPart(_label(method), task, name, found, store, probe, ANGLES)
 
     def _settling(self, method: str, options: TrainingOptions) -> ExperimentPart:
         experiment = TrainedSettling(with_epochs(published_recipe(f"{ROOT}/{PROBED}/{method}", None), options.epochs))
