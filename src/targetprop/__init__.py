@@ -7,9 +7,15 @@ from .dynamics.equilibria import Integration, Newton, Sweeps
 from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
 from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
 from .errors import ConfigError, UserError
-from .experiments.catalog import UnknownRecipeError, recipe
-from .experiments.compare import Comparison, ComparisonError, compare
-from .experiments.search import SearchResult, search
+from .experiments import (
+    Comparison,
+    ComparisonError,
+    SearchResult,
+    UnknownRecipeError,
+    compare,
+    recipe,
+    search,
+)
 from .feedback.gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
 from .feedback.inverses import (
     Automatic,

@@ -1,4 +1,6 @@
-"""What the tests of the data room share: an environment of their own, made-up files, a small mirror."""
+"""What the tests of the data room share: an environment of their own, made-up files, a small
+mirror.
+"""
 
 import os
 import re

@@ -101,12 +101,12 @@ def test_absent_file(folder, read):
 
 def test_label_that_is_no_class(folder):
     images, _ = made_up(3, 0)
-    message = "label 10 at place 1, expected labels 0 to 9"
+    message = "label 10 at index 1, expected labels 0 to 9"
     with pytest.raises(DataError, match=message):
         read_binary_batch(put(folder / "ten.bin", binary(images, [9, 10, 0])), 3)
     with pytest.raises(DataError, match=message):
         read_pickled_batch(put(folder / "ten", pickled(images, [9, 10, 0])), 3)
-    with pytest.raises(DataError, match="label -1 at place 2"):
+    with pytest.raises(DataError, match="label -1 at index 2"):
         read_pickled_batch(put(folder / "minus", pickled(images, [9, 0, -1])), 3)
 
 

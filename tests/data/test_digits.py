@@ -3,6 +3,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from targetprop.data import DataError, fetch, load, verify
+from targetprop.errors import ConfigError
 
 
 def test_every_digit_is_in_one_part():
@@ -50,7 +51,7 @@ def test_split_is_fixed_and_mixed():
 
 def test_digits_needs_neither_options_nor_files():
     assert verify("digits") == []
-    with pytest.raises(DataError, match="digits takes no options: leave out seed"):
+    with pytest.raises(ConfigError, match="digits takes no options: leave out seed"):
         load("digits", seed=1)
     with pytest.raises(DataError, match="nothing to fetch"):
         fetch("digits")

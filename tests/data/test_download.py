@@ -6,6 +6,7 @@ import pytest
 
 from targetprop.data import DataError
 from targetprop.data.download import download
+from targetprop.data.layout import HashedFile
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 200_000, np.uint8).tobytes()
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -27,7 +28,7 @@ def half(folder):
 
 
 def get(mirror, folder, md5=MD5):
-    return download(f"{mirror.url}/", "file", md5, folder, progress=False)
+    return download(f"{mirror.url}/", HashedFile("file", md5), folder, progress=False)
 
 
 def left(folder) -> set[str]:
@@ -77,7 +78,7 @@ def test_corrupt_part_is_discarded_and_fetched_anew(mirror, folder, half, length
     mirror.files["/file"] = CONTENT
     assert get(mirror, folder).read_bytes() == CONTENT
     assert mirror.requests == [("/file", f"bytes={length}-"), ("/file", None)]
-    assert "discarded and asked for once more from its beginning" in caplog.text
+    assert "discarded and downloaded once more from the beginning" in caplog.text
     assert str(half) in caplog.text
 
 
@@ -107,7 +108,7 @@ def test_a_failed_replacement_keeps_what_was_there(mirror, folder):
 def test_interrupted_transfer_goes_on(mirror, folder):
     mirror.files["/file"] = CONTENT
     mirror.break_after = 70_000
-    with pytest.raises(DataError, match=r"broke off \(.*\); run the same command again to go on from"):
+    with pytest.raises(DataError, match=r"broke off \(.*\); the same command continues from"):
         get(mirror, folder)
     assert left(folder) == {"file.part"}
     assert (folder / "file.part").read_bytes() == CONTENT[:70_000]
@@ -131,25 +132,25 @@ def test_no_server(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-        with pytest.raises(DataError, match=r"cannot be reached \(.*refused.*\); run the same command again"):
-            download(f"http://127.0.0.1:{port}", "file", MD5, folder, progress=False)
+        with pytest.raises(DataError, match=r"cannot be reached \(.*refused.*\); try the same command again later"):
+            download(f"http://127.0.0.1:{port}", HashedFile("file", MD5), folder, progress=False)
 
 
 def test_no_address(folder):
     with pytest.raises(DataError, match=r"unknown url type.*set TARGETPROP_MIRROR to an address such as"):
-        download("some/folder", "file", MD5, folder, progress=False)
+        download("some/folder", HashedFile("file", MD5), folder, progress=False)
 
 
 def test_folder_that_cannot_be_made(mirror, tmp_path):
     (tmp_path / "taken").write_text("a file, not a folder")
-    with pytest.raises(DataError, match=r"cannot be written.*name another folder"):
+    with pytest.raises(DataError, match=r"cannot be written.*choose another folder"):
         get(mirror, tmp_path / "taken" / "folder")
 
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_progress_is_on_standard_error_only(mirror, folder, capsys, shown):
     mirror.files["/file"] = CONTENT
-    download(mirror.url, "file", MD5, folder, progress=shown)
+    download(mirror.url, HashedFile("file", MD5), folder, progress=shown)
     output = capsys.readouterr()
     assert output.out == ""
     assert ("file" in output.err) == shown

@@ -117,7 +117,7 @@ def test_another_type_of_values(folder, idx_bytes):
 
 
 def test_label_that_is_no_class(folder, idx_bytes):
-    with pytest.raises(DataError, match="label 10 at place 2, expected labels 0 to 9"):
+    with pytest.raises(DataError, match="label 10 at index 2, expected labels 0 to 9"):
         read_labels(put(folder / "ten", idx_bytes(np.array([0, 9, 10, 3]))), 4, 10)
 
 

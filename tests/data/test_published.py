@@ -6,10 +6,11 @@ import pytest
 
 from targetprop.data import DataError
 from targetprop.data.idx import read_images, read_labels
-from targetprop.data.layout import Form, Layout
+from targetprop.data.layout import HashedFile, Layout
 from targetprop.data.published import Holding, Parts, PublishedSet
 from targetprop.data.remote import RemoteFiles
 from targetprop.data.source import Card
+from targetprop.errors import ConfigError
 
 NAMES = ("train-x", "train-y", "test-x", "test-y")
 RNG = np.random.default_rng(0)
@@ -39,7 +40,7 @@ def contents(idx_bytes) -> dict[str, bytes]:
 @pytest.fixture
 def toy(contents) -> PublishedSet:
     """A set with two layouts, of which the second has plain files only."""
-    forms = {name: Form(name, hashlib.md5(content).hexdigest()) for name, content in contents.items()}
+    forms = {name: HashedFile(name, hashlib.md5(content).hexdigest()) for name, content in contents.items()}
     zipped = tuple(forms[f"{name}.gz"] for name in NAMES)
     first = Layout("Toy/raw", tuple((forms[name], forms[f"{name}.gz"]) for name in NAMES))
     second = Layout("toy-other", tuple((forms[name],) for name in NAMES))
@@ -115,12 +116,12 @@ def test_nothing_there(toy, data_folder, own_cache):
         "run `targetprop data fetch toy`",
     ):
         assert part in message
-    assert "no folder" not in message
+    assert "not a folder" not in message
 
 
 def test_variable_that_names_no_folder(toy, tmp_path, monkeypatch):
     monkeypatch.setenv("TARGETPROP_DATA", str(tmp_path / "misspelt"))
-    with pytest.raises(DataError, match="misspelt, which is no folder"):
+    with pytest.raises(DataError, match="misspelt, which is not a folder"):
         toy.load()
 
 
@@ -166,6 +167,6 @@ def test_a_changed_pixel_is_found_by_verify_only(toy, contents, data_folder):
     assert toy.verify()[0].status == "wrong checksum"
 
 
-def test_options_are_refused(toy):
-    with pytest.raises(DataError, match="toy takes no options: leave out seed, train"):
+def test_options_raise_an_error(toy):
+    with pytest.raises(ConfigError, match="toy takes no options: leave out seed, train"):
         toy.load(train=3, seed=1)

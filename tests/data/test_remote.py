@@ -5,14 +5,14 @@ import tarfile
 import pytest
 
 from targetprop.data import DataError, fetch
-from targetprop.data.layout import Form
+from targetprop.data.layout import HashedFile
 from targetprop.data.remote import RemoteArchive, RemoteFiles
 
 ONE, TWO = b"1" * 100, b"2" * 100
 
 
-def form(name: str, content: bytes) -> Form:
-    return Form(name, hashlib.md5(content).hexdigest())
+def form(name: str, content: bytes) -> HashedFile:
+    return HashedFile(name, hashlib.md5(content).hexdigest())
 
 
 def tar(entries: dict[str, bytes | str]) -> bytes:

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from targetprop.data import DataError, fetch, load, verify
-from targetprop.data.synthetic import make_student_teacher
+from targetprop.data import DataError, StudentTeacherTask, fetch, load, verify
+from targetprop.errors import ConfigError
 
 SMALL = {"sizes": (5, 40, 30, 3), "train": 200, "test": 50}
 
@@ -83,18 +83,22 @@ def test_more_test_examples_leave_the_rest_alone():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sizes": (5,)}, "expected two or more widths"),
-        ({"sizes": (5, 0, 2)}, "of at least 1"),
-        ({"train": 0}, "expected at least 1 of each"),
-        ({"test": 0}, "expected at least 1 of each"),
-        ({"seed": -1}, "expected a number of at least 0"),
-        ({"sizes": (5, 1), "train": 1}, "cannot be standardized"),
+        ({"sizes": (5,)}, "give two or more widths"),
+        ({"sizes": (5, 0, 2)}, "TeacherTask takes no sizes = 0: choose it above 0"),
+        ({"train": 0}, "takes no train = 0"),
+        ({"test": 0}, "takes no test = 0"),
+        ({"seed": -1}, "takes no seed = -1: choose it 0 or above"),
         ({"width": 3}, "no option width; it has sizes, train, test, seed"),
     ],
 )
-def test_wrong_options_are_refused(options, message):
-    with pytest.raises(DataError, match=message):
+def test_invalid_options_raise_an_error(options, message):
+    with pytest.raises(ConfigError, match=message):
         load("teacher", **options)
+
+
+def test_equal_targets_cannot_be_standardized():
+    with pytest.raises(DataError, match="cannot be standardized"):
+        load("teacher", sizes=(5, 1), train=1)
 
 
 def test_teacher_needs_no_files():
@@ -106,7 +110,7 @@ def test_teacher_needs_no_files():
 @pytest.mark.parametrize(("sizes", "distance"), [((5, 3), 8.0), ((4, 6), 0.5)])
 def test_a_student_starts_at_the_given_distance_from_its_teacher(sizes, distance):
     """Without hidden layers the answers give the teacher away."""
-    data, (student,) = make_student_teacher(sizes=sizes, train=50, distance=distance)
+    data, (student,) = StudentTeacherTask(sizes=sizes, train=50, distance=distance).draw()
     teacher, *_ = np.linalg.lstsq(data.train_x.astype(float), data.train_y, rcond=None)
     assert np.linalg.norm(student - teacher.T) == pytest.approx(distance, rel=1e-4)
     for weights in (student, teacher):
@@ -116,12 +120,12 @@ def test_a_student_starts_at_the_given_distance_from_its_teacher(sizes, distance
 
 @pytest.mark.parametrize(("slope", "linear"), [(1.0, True), (0.35, False)])
 def test_the_teacher_bends_by_its_slope(slope, linear):
-    data, _ = make_student_teacher(sizes=(3, 5, 2), train=50, negative_slope=slope, seed=3)
+    data, _ = StudentTeacherTask(sizes=(3, 5, 2), train=50, negative_slope=slope, seed=3).draw()
     weights, *_ = np.linalg.lstsq(data.train_x, data.train_y, rcond=None)
     assert np.allclose(data.test_x @ weights, data.test_y, atol=1e-3) == linear
 
 
-def test_students_of_impossible_shape_are_refused():
+def test_invalid_students_raise_an_error():
     for options in ({"sizes": (6,)}, {"train": 0}, {"seed": -1}, {"distance": 0.0}):
-        with pytest.raises(DataError, match="student and teacher"):
-            make_student_teacher(**options)
+        with pytest.raises(ConfigError, match="StudentTeacherTask takes no"):
+            StudentTeacherTask(**options)

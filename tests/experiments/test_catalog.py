@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.experiments.catalog import UnknownRecipeError
-from targetprop.experiments.search import SPACE, Range, search
-from targetprop.experiments.sources import recipe_names
+from targetprop.experiments import SPACE, Range, UnknownRecipeError, recipe_names, search
 from targetprop.feedback.maps import direct_paths
+from targetprop.feedback.noise import Gaussian
 from targetprop.networks.layers import parameters
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
 from targetprop.rules import RULES
@@ -50,7 +49,9 @@ def test_every_published_recipe_builds_its_network(name):
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("farias2018/")])
 def test_gradient_targets_as_published(name):
-    """The sizes stand in the name; Tables 1 to 3 give the number of layers 30 epochs, or 60 from three hidden layers on."""
+    """The sizes stand in the name; Tables 1 to 3 give the number of layers 30 epochs, or 60 from
+    three hidden layers on.
+    """
     recipe, widths = tp.recipe(name), [int(width) for width in name.split("/")[2].split("-")]
     shape = (3, 32, 32) if "cifar10" in name else (1, 28, 28)
     network = jax.eval_shape(lambda: recipe.architecture.build(shape, 10, key=jax.random.key(0), dtype=jnp.float32))
@@ -68,7 +69,9 @@ PUBLISHED = [name for name in recipe_names() if name.startswith("thesis2019/") a
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith(CHAPTER_6)])
 def test_networks_in_continuous_time_fit_their_task(name):
-    """Every rule takes its network, which has three hidden layers or more; square ones are square from the second on."""
+    """Every rule takes its network, which has three hidden layers or more; square ones are square
+    from the second on.
+    """
     recipe = tp.recipe(name)
     shape, outputs = {"digits": ((64,), 10), "mnist": ((1, 28, 28), 10)}.get(recipe.dataset, ((6,), 6))
     network = recipe.architecture.build(shape, outputs, key=jax.random.key(0), dtype=jnp.float32)
@@ -83,7 +86,9 @@ def test_networks_in_continuous_time_fit_their_task(name):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_learned_inverses_as_published(name):
-    """Captions of Figs 5.7 and 5.13 to 5.19; the output loss of the thesis is twice ours, its feedback rate too."""
+    """Captions of Figs 5.7 and 5.13 to 5.19; the output loss of the thesis is twice ours, its
+    feedback rate too.
+    """
     recipe, (_, task, *_, method) = tp.recipe(name), name.split("/")
     backprop = method.startswith("bp")
     assert recipe.stepsize == (2.0 if backprop else 0.2)
@@ -123,8 +128,10 @@ def test_published_learning_rate_is_divided_by_the_stepsize():
 
 
 def published_steps(row, network, feedback, x, y, sigma_noise):
-    """One minibatch of DDTP-linear as the published code reduces it: losses averaged over batch and features, the output
-    target moved by the gradient of the mean loss, the local loss without 1/2. Returns forward and feedback gradients."""
+    """One minibatch of DDTP-linear as the published code reduces it: losses averaged over batch
+    and features, the output target moved by the gradient of the mean loss, the local loss without
+    1/2. Returns forward and feedback gradients.
+    """
     batch = len(x)
 
     def output(h, start):
@@ -157,25 +164,26 @@ def published_steps(row, network, feedback, x, y, sigma_noise):
 
 
 def test_converted_recipe_gives_the_published_adam_steps(float64):
-    """The ratio of our gradient to Adam's epsilon must be the published one: then the steps are the same."""
+    """The ratio of our gradient to Adam's epsilon must be the published one: then the steps are
+    the same.
+    """
     from targetprop.feedback.noise import NoiseLoop, output_displacements
     from targetprop.feedback.reconstruction import direct_reconstruction
 
-    row, recipe = meulemans2020.published()["mnist/ddtp-linear"], tp.recipe("meulemans2020/mnist/ddtp-linear")
+    row, recipe = meulemans2020.RECIPES.published()["mnist/ddtp-linear"], tp.recipe("meulemans2020/mnist/ddtp-linear")
     network = tp.mlp([20, 256, 256, 10], key=jax.random.key(0), dtype=jnp.float64)
     x = jax.random.normal(jax.random.key(1), (meulemans2020.BATCH, 20), jnp.float64)
     y = jax.random.randint(jax.random.key(2), (meulemans2020.BATCH,), 0, 10)
     rule = recipe.rule
     feedback = rule.init(network, key=jax.random.key(3))
     trace = network.trace(x)
-    noise = rule.learner.noise.on_layers(trace, jax.random.key(4))
+    noise = Gaussian(rule.sigma).on_layers(trace, jax.random.key(4))
     updates = rule.target_updates(
         network, feedback, Minibatch(trace, tp.output_update(tp.SoftmaxCrossEntropy(), trace.output, y, recipe.stepsize))
     )
     ours = tp.local_gradients(network, trace, updates).layers
     loop = NoiseLoop(noise, output_displacements(network, trace, noise), None)
-    sigma, regularizer = rule.learner.noise.sigma, rule.learner.regularizer
-    ours_feedback = direct_reconstruction(direct_paths(feedback, trace), loop, sigma, regularizer).gradients
+    ours_feedback = direct_reconstruction(direct_paths(feedback, trace), loop, rule.sigma, rule.regularizer).gradients
     theirs, theirs_feedback = published_steps(row, network, feedback, x, y, noise)
     ours_feedback = [gradient.dense for gradient in ours_feedback]
     theirs_feedback = [gradient.dense for gradient in theirs_feedback]
@@ -211,7 +219,7 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return [next(fitted) for _ in proposals]
 
-    monkeypatch.setattr("targetprop.experiments.search._errors", errors)
+    monkeypatch.setattr("targetprop.experiments.tuning._errors", errors)
     with pytest.raises(KeyboardInterrupt):
         search(recipe, trials=6, together=2, out=tmp_path, progress=False)
     found = search(recipe, trials=6, together=2, out=tmp_path, progress=False)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.experiments.compare import ComparisonError, _check_comparable
+from targetprop.experiments.comparison import ComparisonError, _check_comparable
 from targetprop.rules import GENERAL
 from targetprop.training.ensemble import Ensemble
 

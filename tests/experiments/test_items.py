@@ -1,4 +1,6 @@
-"""Items of papers: parts are kept and continued, and what they say becomes a document, a page and a picture."""
+"""Items of papers: parts are kept and continued, and what they say becomes a document, a page and
+a picture.
+"""
 
 import dataclasses
 import json
@@ -20,7 +22,7 @@ from targetprop.experiments.item import Item, Options, Report, TrainingOptions, 
 from targetprop.experiments.published import Published, Table
 from targetprop.experiments.store import Store
 from targetprop.experiments.tables import TableItem
-from targetprop.experiments.training_part import TrainingPart
+from targetprop.experiments.training_part import TrainingPart, published_recipe
 from targetprop.experiments.verdict import Verdict
 from targetprop.papers import items as registry
 from targetprop.training.result import Summary
@@ -183,7 +185,7 @@ def test_training_part_is_continued_by_seed_and_probed(tmp_path):
     assert plain.run([0], progress=False)
     assert plain.missing(3) == [1, 2]
     probe = Probe(every=30, diagnostics=(AngleToBackprop(),))
-    probed = dataclasses.replace(plain, probe=probe, needs="diagnostics/angle_bp")
+    probed = dataclasses.replace(plain, probe=probe, needs=("diagnostics/angle_bp",))
     assert probed.missing(3) == [0, 1, 2]
     assert probed.run([1], progress=False)
     assert probed.missing(3) == [0, 2]
@@ -228,7 +230,9 @@ def test_numbers_of_which_nothing_comes_are_refused(numbers):
 
 
 def errors_of(*errors: float) -> tuple[list[dict], list[dict]]:
-    """The results and the metrics of seeds with these test errors; the first one's training error is above 60 %."""
+    """The results and the metrics of seeds with these test errors; the first one's training error
+    is above 60 %.
+    """
     seeds = [{"seed": i, "status": "finished", "test_error": error} for i, error in enumerate(errors)]
     return seeds, [{"seed": i, "epoch": 6, "train_loss": 1.0, "train_error": 61.0 * (i == 0)} for i in range(len(errors))]
 
@@ -240,9 +244,10 @@ def test_a_table_sets_the_found_runs_beside_the_published_cells(tmp_path, write_
         Published("DFA", "mnist", 2.5, 0.1, 10, "meulemans2020/mnist/dfa"),
     )
     item = TableItem(Table("meulemans2020", "small", "Small", "test_error", cells))
-    write_run(tmp_path / name / "run", 100, *errors_of(1.9, 2.0, 2.1))
-    write_run(tmp_path / name / "train-loss" / "run", 100, *errors_of(9.0))  # another recipe's, below this one's folder
-    write_run(tmp_path / name / "short", 3, *errors_of(9.0))
+    recipe = tp.recipe(name)
+    write_run(tmp_path / name / "run", recipe, *errors_of(1.9, 2.0, 2.1))
+    write_run(tmp_path / name / "train-loss" / "run", tp.recipe(f"{name}/train-loss"), *errors_of(9.0))
+    write_run(tmp_path / name / "short", published_recipe(name, 3), *errors_of(9.0))
     options = dataclasses.replace(item.defaults, results=tmp_path, seeds=4)
     report = item.report(options)
     assert report.cells[0]["ours"] == {"mean": pytest.approx(2.0), "sd": pytest.approx(0.1), "n": 3}
@@ -257,6 +262,30 @@ def test_a_table_sets_the_found_runs_beside_the_published_cells(tmp_path, write_
         item.report(dataclasses.replace(options, methods=("gnt",)))
     report.draw(tmp_path / "small.png")
     assert (tmp_path / "small.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_runs_are_found_by_what_was_run(tmp_path, write_run):
+    """A finished run of the recipe counts in any folder of the paper; of two, that in its own."""
+    name, recipe = "meulemans2020/mnist/bp", tp.recipe("meulemans2020/mnist/bp")
+    part = TrainingPart("BP", "mnist", name, recipe, Store(tmp_path))
+    write_run(tmp_path / "gait2020" / "run", recipe, *errors_of(7.0))
+    assert part.found() == {}
+    write_run(tmp_path / "meulemans2020" / "other" / "run", recipe, *errors_of(1.0, 2.0))
+    assert [run.result["test_error"] for run in part.found().values()] == [1.0, 2.0]
+    write_run(tmp_path / name / "run", recipe, *errors_of(3.0))
+    assert [run.result["test_error"] for run in part.found().values()] == [3.0, 2.0]
+    assert dataclasses.replace(part, needs=("diagnostics/angle_bp",)).found() == {}
+
+
+def test_a_configuration_is_read_once(tmp_path, write_run, monkeypatch):
+    recipe = tp.recipe("meulemans2020/mnist/bp")
+    write_run(tmp_path / "meulemans2020" / "run", recipe, *errors_of(1.0))
+    store, read = Store(tmp_path), []
+    plain = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, *args, **more: read.append(path.name) or plain(path, *args, **more))
+    for _ in range(3):
+        assert store.seeds("meulemans2020/mnist/bp", recipe)
+    assert read.count("config.json") == 1
 
 
 def test_verdict_is_welchs_interval_and_a_word():
@@ -276,7 +305,9 @@ def test_verdict_is_welchs_interval_and_a_word():
 
 
 def test_a_published_number_without_spread_is_one_more_run():
-    """The interval is the one in which the next run is expected: `t sd sqrt(1 + 1/n)` around the mean."""
+    """The interval is the one in which the next run is expected: `t sd sqrt(1 + 1/n)` around the
+    mean.
+    """
     values = (2.2, 2.1, 2.25, 2.05)
     half = stats.t.ppf(0.975, 3) * np.std(values, ddof=1) * np.sqrt(1 + 1 / 4)
     for mean, word in ((2.2, "reproduced"), (2.0, "reproduced"), (1.7, "not reproduced")):

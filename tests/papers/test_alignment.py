@@ -1,4 +1,6 @@
-"""The angle figures and Table S7 of Meulemans et al. 2020: which runs they need, and what they read from them."""
+"""The angle figures and Table S7 of Meulemans et al. 2020: which runs they need, and what they
+read from them.
+"""
 
 import dataclasses
 import json
@@ -9,6 +11,7 @@ import targetprop as tp
 from targetprop.cli import main
 from targetprop.diagnostics import DAMPINGS
 from targetprop.errors import ConfigError
+from targetprop.experiments import training_part as training
 from targetprop.papers.items import item
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
 
@@ -37,17 +40,18 @@ def test_published_dampings_are_those_of_table_s7(tmp_path):
 
 
 def test_there_is_a_damping_for_each_hidden_layer():
-    names = [name for name in meulemans2020.names() if name.endswith("/alignment")]
+    names = [name for name in meulemans2020.RECIPES.configurations() if name.endswith("/alignment")]
     assert len(names) == 33
     for name in names:
-        dampings, place = meulemans2020.alignment(name).dampings, name.split("/")[0]
+        dampings, place = meulemans2020.RECIPES.angles(name).dampings, name.split("/")[0]
         assert (dampings is None) == ("/bp/" in name)
         assert dampings is None or len(dampings) == len(meulemans2020.TASKS[place].sizes)
 
 
 def records(seed: int, layers: int, shift: float) -> list[dict]:
-    """Metrics of three epochs whose angles tell epoch, damping and layer: `shift + 10 epoch + number of the damping +
-    layer / 10`, and for backpropagation half of it."""
+    """Metrics of three epochs whose angles tell epoch, damping and layer: `shift + 10 epoch +
+    number of the damping + layer / 10`, and for backpropagation half of it.
+    """
     found = []
     for epoch in (1, 2, 3):
         record = {"seed": seed, "epoch": epoch, "train_loss": 0.0}
@@ -64,7 +68,8 @@ def results(tmp_path, write_run):
     """Two seeds of DDTP-linear on Fashion-MNIST, three epochs."""
     seeds = [{"seed": seed, "status": "finished"} for seed in (0, 1)]
     folder = tmp_path / "meulemans2020/fashion-mnist/ddtp-linear/alignment/epochs-3/seeds-0-1"
-    write_run(folder, 3, seeds, [*records(0, 5, 0.0), *records(1, 5, 4.0)])
+    recipe = training.published_recipe("meulemans2020/fashion-mnist/ddtp-linear/alignment", 3)
+    write_run(folder, recipe, seeds, [*records(0, 5, 0.0), *records(1, 5, 4.0)])
     return tmp_path
 
 
@@ -93,7 +98,9 @@ def test_fig_s3_compares_with_the_damping_of_each_layer(results):
 
 
 def test_table_s7_takes_the_best_damping_of_the_last_epoch(results, write_run):
-    """All angles grow with the damping's number in those metrics; here the last epoch's are turned round in layer 2."""
+    """All angles grow with the damping's number in those metrics; here the last epoch's are turned
+    round in layer 2.
+    """
     path = next(results.rglob("metrics.jsonl"))
     changed = [json.loads(line) for line in path.read_text().splitlines()]
     for record in changed:
@@ -121,7 +128,8 @@ def test_unknown_methods_and_data_sets_are_refused():
 def test_figure_and_table_share_their_runs(tmp_path, capfd, monkeypatch):
     """The whole path on digits with small layers: the table finds what the figure has run."""
     small = tp.recipe("dfa", "digits").replace(architecture=tp.MLP((6, 6, 6)), batch_size=128)
-    monkeypatch.setattr(training, "recipe", lambda name: small)
+    other = small.replace(stepsize=0.5)  # what the other parts of both are said to run
+    monkeypatch.setattr(training, "recipe", lambda name: small if "/cifar10/dfa/" in name else other)
     options = ["--methods", "dfa", "--epochs", "1", "--results", str(tmp_path), "--json"]
     assert main(["reproduce", "meulemans2020", "fig-s5", *options]) == 0
     figure = {cell["column"]: cell["ours"]["mean"] for cell in json.loads(capfd.readouterr().out)["cells"]}

@@ -14,7 +14,9 @@ SAMPLES = 2
 
 
 def published_local_loss(row, layer, below, goal, mean: bool):
-    """Convolutions: the mean over batch and activities. Dense layers: the sum over the layer, the mean over the batch."""
+    """Convolutions: the mean over batch and activities. Dense layers: the sum over the layer, the
+    mean over the batch.
+    """
     distance = (layer.at(below).h - goal) ** 2
     return jnp.mean(distance) if mean else jnp.sum(distance) / len(below)
 
@@ -48,9 +50,11 @@ def published_steps(row, network, feedback, x, y, noise, difference: bool):
 
 @pytest.mark.parametrize("name", ["ddtp-linear", "ddtp-control"])
 def test_converted_recipe_gives_the_published_adam_steps(float64, name):
-    """Adam's steps are the published ones where our gradient is to our epsilon as theirs is to theirs. With linear feedback
-    the forward gradients of a batch of `b` samples are `128 / b` times too large there, beside ours."""
-    row, recipe = meulemans2020.published()[f"cifar10-cnn/{name}"], tp.recipe(f"meulemans2020/cifar10-cnn/{name}")
+    """Adam's steps are the published ones where our gradient is to our epsilon as theirs is to
+    theirs. With linear feedback the forward gradients of a batch of `b` samples are `128 / b`
+    times too large there, beside ours.
+    """
+    row, recipe = meulemans2020.RECIPES.published()[f"cifar10-cnn/{name}"], tp.recipe(f"meulemans2020/cifar10-cnn/{name}")
     network = recipe.architecture.build((3, 32, 32), 10, key=jax.random.key(0), dtype=jnp.float64)
     x = jax.random.normal(jax.random.key(1), (SAMPLES, 3, 32, 32), jnp.float64)
     y = jnp.array([3, 7])
@@ -76,8 +80,10 @@ def assert_same_ratio(ours, theirs):
 
 
 def test_backpropagation_follows_the_gradient_of_the_loss():
-    """Its published gradients are those of the loss, like ours: only the learning rates are per layer."""
-    row, recipe = meulemans2020.published()["cifar10-cnn/bp"], tp.recipe("meulemans2020/cifar10-cnn/bp")
+    """Its published gradients are those of the loss, like ours: only the learning rates are per
+    layer.
+    """
+    row, recipe = meulemans2020.RECIPES.published()["cifar10-cnn/bp"], tp.recipe("meulemans2020/cifar10-cnn/bp")
     assert [adam.eps for adam in recipe.optimizer.optimizers] == row["epsilon"]
     assert [adam.learning_rate for adam in recipe.optimizer.optimizers] == row["lr"]
     assert recipe.stepsize == 1

@@ -9,7 +9,7 @@ from targetprop.experiments.catalog import recipe
 from targetprop.experiments.item import TrainingOptions
 from targetprop.networks.architectures import MLP
 from targetprop.papers.items import item
-from targetprop.papers.thesis2019.settling import MIXTURES, NOISE, TIMES, Equilibration
+from targetprop.papers.thesis2019.settling import MIXTURES, NOISE, TIMES, TrainedSettling
 from targetprop.training.schedule import Schedule
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -21,13 +21,15 @@ def measured(name):
     found = recipe(f"thesis2019/dendrites/digits/{name}")
     small = found.replace(architecture=MLP(HIDDEN), schedule=Schedule(1, pretraining=1), batch_size=64)
     steps = []
-    metrics = Equilibration(small).run([3], steps.append)[0]
+    metrics = TrainedSettling(small).run([3], steps.append)[0]
     assert sum(steps) == 1
     return {key: np.array(values, float) for key, values in metrics.items()}
 
 
 def test_two_phases_settle_and_decay_as_predicted():
-    """Every layer comes to rest, the lower the later; signals go as `rho^(L+1-i)` and no reconstruction error is learned."""
+    """Every layer comes to rest, the lower the later; signals go as `rho^(L+1-i)` and no
+    reconstruction error is learned.
+    """
     found = measured("two-phase")
     layers = len(HIDDEN) + 1
     assert found["taught"].shape == found["free"].shape == (len(TIMES), layers)
@@ -44,7 +46,9 @@ def test_two_phases_settle_and_decay_as_predicted():
 
 
 def test_multiplexed_signals_do_not_mix():
-    """The event rates come to rest first, then the burst probabilities from the top; there is one signal for no mixture."""
+    """The event rates come to rest first, then the burst probabilities from the top; there is one
+    signal for no mixture.
+    """
     found = measured("multiplexing")
     depth = len(HIDDEN) + 1
     assert found["free"].shape == (len(TIMES), 2 * depth - 1)

@@ -1,4 +1,6 @@
-"""Appendix A of the paper on GAIT-prop as an item: what it measures at a small size, and the committed results."""
+"""Appendix A of the paper on GAIT-prop as an item: what it measures at a small size, and the
+committed results.
+"""
 
 import dataclasses
 from pathlib import Path

@@ -12,7 +12,9 @@ from targetprop.papers.farias2018.two_neurons import TwoNeurons, TwoNeuronsFigur
 
 
 def test_the_target_of_one_neuron_flows_to_the_inverse():
-    """By hand, in absolute activities: `y <- y + tau w s' (target - s)` with `s = s(w y)`, which ends at the target."""
+    """By hand, in absolute activities: `y <- y + tau w s' (target - s)` with `s = s(w y)`, which
+    ends at the target.
+    """
     toy = TwoNeurons(tau=4.0)
     metrics = toy.run([0], lambda steps: None)[0]
     y, path, errors = toy.activity, [], []

@@ -44,10 +44,10 @@ def test_the_parameters_in_bold_are_those_of_the_figures(method, rate, strength)
 
 
 def test_the_grid_is_three_rates_times_four_strengths():
-    names = gait2020.grid_names("gait")
-    recipes = [gait2020.recipe(name) for name in names]
+    names = gait2020.RECIPES.grid("gait")
+    recipes = [gait2020.RECIPES.build(name) for name in names]
     assert {recipe.optimizer.learning_rate for recipe in recipes} == {1e-3, 1e-4, 1e-5}
     strengths = [recipe.penalty.strength if recipe.penalty else 0.0 for recipe in recipes[:4]]
     assert strengths == [0.0, 0.1, 10.0, 1000.0]
     with pytest.raises(tp.ConfigError, match="no configuration 'mnist/gait/depth-5'"):
-        gait2020.recipe("mnist/gait/depth-5")
+        gait2020.RECIPES.build("mnist/gait/depth-5")

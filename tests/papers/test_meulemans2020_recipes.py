@@ -1,5 +1,7 @@
-"""The converted numbers of the methods with nonlinear, random or uncorrected feedback: one minibatch as the published code
-reduces it, with autodiff, against ours. Adam's step depends on the ratio of a gradient to epsilon alone; that must agree."""
+"""The converted numbers of the methods with nonlinear, random or uncorrected feedback: one
+minibatch as the published code reduces it, with autodiff, against ours. Adam's step depends on the
+ratio of a gradient to epsilon alone; that must agree.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +29,9 @@ def tail(network, start, h):
 
 
 def mappings(rule, feedback, h):
-    """For each hidden layer `i`, `g_i` as a function of its parameters and of the activity that it reads."""
+    """For each hidden layer `i`, `g_i` as a function of its parameters and of the activity that it
+    reads.
+    """
     maps = getattr(feedback, "maps", feedback)
 
     def mapping(i):
@@ -43,8 +47,10 @@ def mappings(rule, feedback, h):
 
 
 def published_step(rule, row, network, feedback, x, y, noise):
-    """Gradients of the forward and of the feedback parameters: losses averaged over batch and features, the output target
-    moved by the gradient of the mean loss, local losses without 1/2, absolute targets."""
+    """Gradients of the forward and of the feedback parameters: losses averaged over batch and
+    features, the output target moved by the gradient of the mean loss, local losses without 1/2,
+    absolute targets.
+    """
     layerwise = rule.name in ("dtp", "dtpdrl")
     h = [x]
     for layer in network.layers:
@@ -93,7 +99,7 @@ def published_step(rule, row, network, feedback, x, y, noise):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.usefixtures("float64")
 def test_converted_recipe_gives_the_published_adam_steps(name):
-    row, recipe = meulemans2020.published()[name], tp.recipe(f"meulemans2020/{name}")
+    row, recipe = meulemans2020.RECIPES.published()[name], tp.recipe(f"meulemans2020/{name}")
     rule = recipe.rule
     network = tp.mlp([20, 256, 256, 256, 10], key=jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (meulemans2020.BATCH, 20))

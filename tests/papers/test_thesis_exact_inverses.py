@@ -13,7 +13,9 @@ def nothing(steps: int) -> None:
 
 
 def test_the_robust_update_keeps_away_from_singular_weights():
-    """Where `beta` shortens the step the denominator is at least a fifth of the threshold, `0.1 / 1.2`."""
+    """Where `beta` shortens the step the denominator is at least a fifth of the threshold, `0.1 /
+    1.2`.
+    """
     found = Singularity(size=3, trials=4000, threshold=0.1, condition=0.4).run([0], nothing)[0]
     plain, robust = np.array(found["plain"]), np.array(found["robust"])
     low = np.array(found["denominator"]) < 0.1
@@ -24,7 +26,9 @@ def test_the_robust_update_keeps_away_from_singular_weights():
 
 
 def test_two_equal_blocks_share_the_step():
-    """With one hidden layer there is nothing beside the diagonal; with many samples little of it is left."""
+    """With one hidden layer there is nothing beside the diagonal; with many samples little of it
+    is left.
+    """
     angle = {
         (hidden, batch): BlockDiagonal(width=3, hidden=hidden, batch=batch, trials=CHUNK).run([0], nothing)[0]["angle"]
         for hidden, batch in ((1, 1), (2, 1), (2, 50))

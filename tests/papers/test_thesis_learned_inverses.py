@@ -1,4 +1,6 @@
-"""Items of the thesis on learned inverses: what they measure where the answer is known, and the committed results."""
+"""Items of the thesis on learned inverses: what they measure where the answer is known, and the
+committed results.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.data.synthetic import make_student_teacher
+from targetprop.data import StudentTeacherTask
 from targetprop.feedback.gauss_newton import PseudoInverse
 from targetprop.networks.network import mlp
 from targetprop.papers.items import items
@@ -32,7 +34,9 @@ def nothing(steps: int) -> None:
 
 
 def test_noise_of_rank_one_teaches_one_direction():
-    """The reconstruction error of what the noise excites goes to zero; elsewhere `Q` stays where it was."""
+    """The reconstruction error of what the noise excites goes to zero; elsewhere `Q` stays where
+    it was.
+    """
     toy = InverseLearning(2, 2, color=1, batch=4, rate=0.02, last=0.02, iterations=1000)
     first, second = toy.run([0, 1], nothing)
     for found in (first, second):
@@ -62,8 +66,8 @@ def test_the_factored_signal_is_that_of_gauss_newton_where_the_widths_allow_it()
 
 @pytest.fixture(scope="module")
 def short():
-    recipe = thesis2019.recipe("equal/randomized/dtp-ai")
-    task = dataclasses.replace(thesis2019.task("equal"), batches=3, test=40)
+    recipe = thesis2019.RECIPES.build("equal/randomized/dtp-ai")
+    task = dataclasses.replace(thesis2019.regression_task("equal"), batches=3, test=40)
     return Regression(recipe.replace(schedule=dataclasses.replace(recipe.schedule, epochs=2)), task)
 
 
@@ -74,7 +78,7 @@ def runs(short):
 
 def test_the_student_starts_where_it_was_put(runs):
     for found, seed in zip(runs, (0, 3), strict=True):
-        data, (w1, w2) = make_student_teacher(train=96, test=40, seed=seed)
+        data, (w1, w2) = StudentTeacherTask(train=96, test=40, seed=seed).draw()
         a = data.test_x @ w1.T
         output = np.maximum(a, 0.35 * a) @ w2.T
         assert found["test_loss"][0] == pytest.approx(np.mean(np.sum((output - data.test_y) ** 2, axis=1)), rel=1e-3)
@@ -82,7 +86,9 @@ def test_the_student_starts_where_it_was_put(runs):
 
 
 def test_learning_starts_along_gauss_newton(runs):
-    """Theorem 4.9: `Q = W^{-1}`, and with one hidden layer and a linear output there is no Taylor error."""
+    """Theorem 4.9: `Q = W^{-1}`, and with one hidden layer and a linear output there is no Taylor
+    error.
+    """
     for found in runs:
         assert found["to_gauss_newton"][0] == pytest.approx(1, abs=1e-4)
         np.testing.assert_allclose(found["to_signal"], 1, atol=1e-4)

@@ -1,4 +1,6 @@
-"""Stability of the fixed points: what the item measures where the answer is known, and the committed results."""
+"""Stability of the fixed points: what the item measures where the answer is known, and the
+committed results.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from targetprop.feedback.mappings import LearnedInverses
 from targetprop.papers.items import item
 from targetprop.papers.thesis2019.stability_experiments import (
     ERRORS,
@@ -14,7 +15,8 @@ from targetprop.papers.thesis2019.stability_experiments import (
     ComputedSpectra,
     Growth,
     RandomCases,
-    SettlingTime,
+    SettlingTimes,
+    ToleratedErrors,
 )
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -27,7 +29,9 @@ def only(experiment):
 
 
 def test_random_cases_are_stable_and_mostly_not_negative_definite():
-    """One unit and two layers: `(1 - mu) s + mu / s > 2` for the weight `s`, from which the share follows."""
+    """One unit and two layers: `(1 - mu) s + mu / s > 2` for the weight `s`, from which the share
+    follows.
+    """
     found, done = only(RandomCases(3000, widths=(1, 1), depths=(2, 2), sample=50))
     assert sum(done) == 3000
     for case in found["cases"].values():
@@ -70,10 +74,11 @@ def test_growth_by_weights():
 
 
 def test_a_single_unit_has_only_two_directions_to_err_in():
-    """`G = J^{-1} (1 ± error)`, `mu (1 - mu) (1 + error) < 1` for two layers; in the other direction up to where the pair of
-    eigenvalues is complex the real part stays at -1."""
+    """`G = J^{-1} (1 ± error)`, `mu (1 - mu) (1 + error) < 1` for two layers; in the other
+    direction up to where the pair of eigenvalues is complex the real part stays at -1.
+    """
     mu = 0.3
-    found, done = only(LearnedInverses(40, "orthogonal", depths=(2,), mus=(mu,), width=1))
+    found, done = only(ToleratedErrors(40, "orthogonal", depths=(2,), mus=(mu,), width=1))
     low, _, high = found["limits"][0][0]
     limit = 1 / (mu * (1 - mu)) - 1
     assert done == [1]
@@ -83,7 +88,7 @@ def test_a_single_unit_has_only_two_directions_to_err_in():
 
 def test_the_time_to_rest_of_two_layers():
     """Weights of norm 1 and `mu = 1/2`: `exp(t J)` is symmetric with the norm `exp(-t / 2)`."""
-    found, _ = only(SettlingTime(2, depths=(2,), mus=(0.5,), width=2, echo=False))
+    found, _ = only(SettlingTimes(2, depths=(2,), mus=(0.5,), width=2, echo=False))
     assert found["settling"][0][0]["time"] == pytest.approx(2 * np.log(1 / SETTLED), rel=2e-3)
     assert found["settling"][0][0]["constant"] == pytest.approx(2)
 

@@ -1,4 +1,6 @@
-"""The toy experiments of Meulemans et al. 2020: what they measure where the answer is known, and their reports."""
+"""The toy experiments of Meulemans et al. 2020: what they measure where the answer is known, and
+their reports.
+"""
 
 import dataclasses
 import json
@@ -27,9 +29,11 @@ def test_share_of_a_random_direction(size, outputs):
 
 
 def test_direct_feedback_leaves_the_null_space_of_the_last_hidden_layer():
-    """The output is linear in `h_2`, so one matrix serves all samples, and DRL makes it the pseudo-inverse (Theorem 4)."""
+    """The output is linear in `h_2`, so one matrix serves all samples, and DRL makes it the
+    pseudo-inverse (Theorem 4).
+    """
     rule = tp.ddtp_linear(sigma=0.01)
-    recipe = dataclasses.replace(null_space.toy(rule, 4), feedback_optimizer=tp.Adam(3e-3))
+    recipe = dataclasses.replace(null_space.null_space_recipe(rule, 4), feedback_optimizer=tp.Adam(3e-3))
     steps = []
     first, second = (metrics["share"] for metrics in NullSpace(recipe, 400).run([0, 1], steps.append))
     assert steps == [1] * 4

@@ -18,7 +18,7 @@ from targetprop.papers.thesis2019.toy import (
     TEACHER,
     Walk,
     step,
-    toy,
+    toy_network,
 )
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -29,7 +29,7 @@ INPUTS = np.random.default_rng(0).normal(size=(7, 1))
 
 def found(method, activation, x):
     x = jnp.asarray(x)
-    return step(method, toy(jnp.asarray(W), activation), x, toy(jnp.asarray(AIM), activation)(x))
+    return step(method, toy_network(jnp.asarray(W), activation), x, toy_network(jnp.asarray(AIM), activation)(x))
 
 
 def test_linear_steps():

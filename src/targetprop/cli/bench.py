@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from ..experiments.benchmark import VARIANTS, InvertibleMLP, TanhMLP, measure
+from ..experiments.benchmark import VARIANTS, InvertibleMLP, TanhMLP, Timing, measure
 from ..training.paths import check_file, make_folder
 from ..training.provenance import describe, environment
 from .output import find_rule, print_json, print_table
@@ -43,21 +43,22 @@ def run(args: list[str]) -> int:
     """Measure what each rule costs. Returns 0."""
     description = "Time per joint step of each rule, beside a hand-written backpropagation step with Adam."
     options = parse(BenchOptions, args=args, verb="bench", description=description)
-    default, batch = (TanhMLP(), 128) if options.network == "mlp" else (InvertibleMLP(), 60)
-    setting = default if options.sizes is None else dataclasses.replace(default, sizes=options.sizes)
-    batch = batch if options.batch is None else options.batch
+    default = TanhMLP() if options.network == "mlp" else InvertibleMLP()
+    given = {"sizes": options.sizes, "batch": options.batch}
+    setting = dataclasses.replace(default, **{name: value for name, value in given.items() if value is not None})
+    timing = Timing(options.rounds, options.steps)
     for name in options.rules or ():
         if name not in VARIANTS:
             find_rule(name)
     if options.out is not None:
         check_file(options.out)
         make_folder(options.out.parent)
-    costs = measure(setting, batch, options.dtype, options.rules, rounds=options.rounds, steps=options.steps)
+    costs = measure(setting, options.dtype, options.rules, timing=timing)
     reference, *rules = (dataclasses.asdict(cost) for cost in costs)
     document = {
         "network": list(setting.sizes),
         "setting": describe(setting),
-        "batch": batch,
+        "batch": setting.batch,
         "dtype": options.dtype,
         "reference": reference,
         "rules": rules,
@@ -73,5 +74,5 @@ def run(args: list[str]) -> int:
             for c in costs
         ]
         titles = ("rule", "ms per step", "ratio to bp", "compile (s)", "temporaries (MiB)")
-        print_table(f"{network}, {options.network}, batch {batch}, {options.dtype}", titles, rows)
+        print_table(f"{network}, {options.network}, batch {setting.batch}, {options.dtype}", titles, rows)
     return 0

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from ..experiments.compare import compare
+from ..experiments import compare
 from ..rules import GENERAL
 from .output import print_json, print_table
 from .parsing import parse

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ..experiments.catalog import recipe
-from ..experiments.search import search
+from ..experiments.tuning import search
 from ..rules import RULES
 from .output import print_json, print_table, split_name
 from .parsing import parse

@@ -1,15 +1,19 @@
-"""Data sets: look up by name, read strictly, download with checksums."""
+"""Data sets: find them by name, read them, check them, download them with checksums."""
 
-from targetprop.data.dataset import Dataset
-from targetprop.data.errors import DataError
-from targetprop.data.registry import Record, describe, fetch, load, names, verify
-from targetprop.data.source import Check
+from .dataset import Dataset
+from .errors import DataError
+from .registry import Record, describe, fetch, load, names, verify
+from .source import Check
+from .synthetic import StudentTeacher, StudentTeacherTask, TeacherTask
 
 __all__ = [
     "Check",
     "DataError",
     "Dataset",
     "Record",
+    "StudentTeacher",
+    "StudentTeacherTask",
+    "TeacherTask",
     "describe",
     "fetch",
     "load",

@@ -1,23 +1,21 @@
 """The data sets that this library knows: their facts, checksums, mirrors and layouts.
 
-The MD5s of gzipped files and of the archive are those of the files on the mirrors; the others are of the
-files that these unpack to, and of the pickled batches of CIFAR-10's Python version.
+The MD5s of gzipped files and of the archive are those of the files on the mirrors. The others are
+those of the unpacked files, and of the pickled batches in the Python version of CIFAR-10.
 """
-
-from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
 
-from targetprop.data.cifar import CLASSES, SHAPE, read_binary_batch, read_pickled_batch
-from targetprop.data.digits import Digits
-from targetprop.data.idx import read_images, read_labels
-from targetprop.data.layout import Form, Layout
-from targetprop.data.published import Holding, Parts, PublishedSet
-from targetprop.data.remote import RemoteArchive, RemoteFiles
-from targetprop.data.source import Card, Source
-from targetprop.data.synthetic import COMPUTED
+from .cifar import CLASSES, SHAPE, read_binary_batch, read_pickled_batch
+from .computed import COMPUTED
+from .digits import Digits
+from .idx import read_images, read_labels
+from .layout import HashedFile, Layout
+from .published import Holding, Parts, PublishedSet
+from .remote import RemoteArchive, RemoteFiles
+from .source import Card, DataSource
 
 _IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -29,9 +27,9 @@ _CIFAR_BATCH = 10_000
 
 
 def _idx_set(card: Card, folder: str, base: str, md5s: tuple[tuple[str, str], ...], mean: float, std: float) -> PublishedSet:
-    """A set in the format of MNIST; `md5s` are of the plain and the gzipped form of each file."""
-    plain = tuple(Form(file, md5) for file, (md5, _) in zip(_IDX_FILES, md5s, strict=True))
-    gzipped = tuple(Form(f"{file}.gz", md5) for file, (_, md5) in zip(_IDX_FILES, md5s, strict=True))
+    """A set in the format of MNIST. `md5s` are those of each file, plain and gzipped."""
+    plain = tuple(HashedFile(file, md5) for file, (md5, _) in zip(_IDX_FILES, md5s, strict=True))
+    gzipped = tuple(HashedFile(f"{file}.gz", md5) for file, (_, md5) in zip(_IDX_FILES, md5s, strict=True))
     layout = Layout(folder, tuple(zip(plain, gzipped, strict=True)))
     rows, columns = card.shape[1:]
 
@@ -51,7 +49,7 @@ def _idx_card(name: str, license: str) -> Card:
     return Card(name, 60_000, 10_000, (1, 28, 28), 10, license, validation=5_000)
 
 
-# The set's first home, yann.lecun.com, turns automated downloads away; this is PyTorch's public copy of it.
+# The original address, yann.lecun.com, refuses automated downloads. PyTorch has this public copy.
 _MNIST = _idx_set(
     _idx_card("mnist", "usually given as CC BY-SA 3.0 (LeCun, Cortes)"),
     folder="MNIST/raw",
@@ -112,20 +110,20 @@ def _read_pickled(paths: tuple[Path, ...]) -> Parts:
 
 
 _CIFAR_BINARY = (
-    Form("data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"),
-    Form("data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692"),
-    Form("data_batch_3.bin", "942cd6a4bcdd0dd3c604fbe906cb4421"),
-    Form("data_batch_4.bin", "ae636b3ba5c66a11e91e8cb52e771fcb"),
-    Form("data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"),
-    Form("test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d"),
+    HashedFile("data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"),
+    HashedFile("data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692"),
+    HashedFile("data_batch_3.bin", "942cd6a4bcdd0dd3c604fbe906cb4421"),
+    HashedFile("data_batch_4.bin", "ae636b3ba5c66a11e91e8cb52e771fcb"),
+    HashedFile("data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"),
+    HashedFile("test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d"),
 )
 _CIFAR_PICKLED = (
-    Form("data_batch_1", "c99cafc152244af753f735de768cd75f"),
-    Form("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
-    Form("data_batch_3", "54ebc095f3ab1f0389bbae665268c751"),
-    Form("data_batch_4", "634d18415352ddfa80567beed471001a"),
-    Form("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"),
-    Form("test_batch", "40351d587109b95175f43aff81a1287e"),
+    HashedFile("data_batch_1", "c99cafc152244af753f735de768cd75f"),
+    HashedFile("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
+    HashedFile("data_batch_3", "54ebc095f3ab1f0389bbae665268c751"),
+    HashedFile("data_batch_4", "634d18415352ddfa80567beed471001a"),
+    HashedFile("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"),
+    HashedFile("test_batch", "40351d587109b95175f43aff81a1287e"),
 )
 _CIFAR10 = PublishedSet(
     Card("cifar10", 50_000, 10_000, SHAPE, CLASSES, "no formal license; cite Krizhevsky 2009", 5_000),
@@ -137,7 +135,7 @@ _CIFAR10 = PublishedSet(
         base="https://www.cs.toronto.edu/~kriz/",
         name="cifar10",
         folder="cifar-10-batches-bin",
-        archive=Form("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),
+        archive=HashedFile("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"),
         members=_CIFAR_BINARY,
         size=30_730_000,
     ),
@@ -145,5 +143,5 @@ _CIFAR10 = PublishedSet(
     std=0.5,
 )
 
-_SOURCES: tuple[Source, ...] = (Digits(), *COMPUTED, _MNIST, _FASHION_MNIST, _KMNIST, _CIFAR10)
-SOURCES: dict[str, Source] = {source.card.name: source for source in _SOURCES}
+_SOURCES: tuple[DataSource, ...] = (Digits(), *COMPUTED, _MNIST, _FASHION_MNIST, _KMNIST, _CIFAR10)
+SOURCES: dict[str, DataSource] = {source.card.name: source for source in _SOURCES}

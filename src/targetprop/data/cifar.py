@@ -1,18 +1,18 @@
-"""Readers of CIFAR-10's batch files: the binary layout and, restricted, the pickled one.
+"""Readers of the batch files of CIFAR-10: the binary layout and the pickled one.
 
-Both give the same arrays. An image is 1,024 red, 1,024 green, then 1,024 blue bytes, each plane row by row,
-so a flattened image has the order (channel, row, column).
-Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and its data page.
+Both give the same arrays. An image is 1,024 red, 1,024 green, then 1,024 blue bytes, each plane
+row by row. So a flattened image has the order (channel, row, column).
+
+Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009, and its data
+page.
 """
-
-from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
 
-from targetprop.data.errors import DataError
-from targetprop.data.unpickle import read_pickle
+from .errors import DataError
+from .unpickle import read_pickle
 
 SHAPE = (3, 32, 32)
 CLASSES = 10
@@ -20,8 +20,17 @@ _PIXELS = 3072
 
 
 def read_binary_batch(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` images (uint8, `(count, 3072)`) and labels (int32) of a .bin file, where each record is one
-    label byte and the image. Raises `DataError` for another length or a label that is no class."""
+    """Read a .bin file, in which each record is one byte for the label and the bytes of the image.
+
+    **Arguments:**
+
+    - `path`: the file.
+    - `count`: the expected number of images.
+
+    **Returns:** the images, uint8, shape `(count, 3072)`, and the labels, int32, shape `(count,)`.
+
+    **Raises:** `DataError` if the length is wrong or a label is not a class.
+    """
     size = count * (1 + _PIXELS)
     try:
         with path.open("rb") as file:
@@ -36,8 +45,11 @@ def read_binary_batch(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_pickled_batch(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """As `read_binary_batch`, from a pickle of the Python layout. Raises `DataError` also for a pickle that
-    names anything but byte arrays and plain containers."""
+    """Read a pickle of the Python layout, with the arguments and results of `read_binary_batch`.
+
+    **Raises:** `DataError` if the arrays or labels are wrong, or if the pickle holds anything else
+    than byte arrays and plain containers.
+    """
     batch = read_pickle(path)
     images, labels = batch.get(b"data"), batch.get(b"labels")
     if not isinstance(images, np.ndarray) or images.shape != (count, _PIXELS):
@@ -51,5 +63,5 @@ def read_pickled_batch(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
 def _checked_labels(path: Path, labels: np.ndarray) -> np.ndarray:
     wrong = np.flatnonzero((labels < 0) | (labels >= CLASSES))
     if wrong.size:
-        raise DataError(f"{path}: label {labels[wrong[0]]} at place {wrong[0]}, expected labels 0 to {CLASSES - 1}")
+        raise DataError(f"{path}: label {labels[wrong[0]]} at index {wrong[0]}, expected labels 0 to {CLASSES - 1}")
     return labels.astype(np.int32)

@@ -1,30 +1,31 @@
 """A data set in memory."""
 
-from __future__ import annotations
-
+import dataclasses
 import math
-from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 
-from targetprop.data.errors import DataError
+from .errors import DataError
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training and test examples, inputs flattened to rows.
+    """Training and test samples. Each input is flattened to a row.
 
-    - `name`: what the set is called.
+    **Arguments:**
+
+    - `name`: the name of the set.
     - `train_x`, `test_x`: inputs, float32, shape `(N, n_0)`.
-    - `train_y`, `test_y`: labels, int32, shape `(N,)`, from 0 to `classes - 1`; or regression targets,
-      float32, shape `(N, n_L)`.
-    - `shape`: the shape of one input before flattening, for images `(channels, rows, columns)`.
-    - `classes`: the number of classes, or None for regression.
-    - `validation`: how many training examples to hold out by default; a tenth of them unless given.
+    - `train_y`, `test_y`: labels from 0 to `classes - 1`, int32, shape `(N,)`. For regression they
+      are targets, float32, shape `(N, n_L)`.
+    - `shape`: the shape of one input before it is flattened, `(channels, rows, columns)` for
+      images.
+    - `classes`: the number of classes, or `None` for regression.
+    - `validation`: how many training samples are held out by default. -1 stands for a tenth.
 
-    Raises `DataError` if the arrays do not fit each other or are not finite, or there are no training or no test samples.
+    **Raises:** `DataError` if the arrays do not fit each other, are not finite, or are empty.
     """
 
     name: str
@@ -52,7 +53,9 @@ class Dataset:
                     f"flatten each input of shape {self.shape} to one row, one row for each of {part}_y"
                 )
             if not len(y):
-                raise DataError(f"{self.name}: {part}_x has no samples: give at least one, for example of the other part's")
+                raise DataError(
+                    f"{self.name}: {part}_x has no samples: give at least one, for example one of the other part"
+                )
             self._check_finite(f"{part}_x", x)
             if self.classes is None:
                 self._check_targets(part, y)
@@ -69,7 +72,7 @@ class Dataset:
             rows = np.flatnonzero(~np.isfinite(array).all(axis=1))
             raise DataError(
                 f"{self.name}: {len(rows)} of the {len(array)} rows of {part} are not finite, the first is row {rows[0]}: "
-                "correct or leave out these samples"
+                "correct or remove these samples"
             )
 
     def _check_targets(self, part: str, y: np.ndarray) -> None:
@@ -99,11 +102,16 @@ class Dataset:
         """The number of outputs, n_L: the classes, or the width of the regression targets."""
         return self.train_y.shape[1] if self.classes is None else self.classes
 
-    def in_unit_range(self) -> Dataset:
-        """The same set, named `NAME:unit`, with inputs scaled such that those of the training set reach from 0 to 1: for
-        images, pixels divided by the brightest one. Raises `DataError` where all inputs are equal."""
+    def in_unit_range(self) -> "Dataset":
+        """The same set, named `NAME:unit`, with its inputs scaled so that the training inputs span
+        0 to 1.
+
+        For images these are the pixels divided by the brightest one.
+
+        **Raises:** `DataError` if all inputs are equal.
+        """
         low, high = self.train_x.min(), self.train_x.max()
         if low == high:
             raise DataError(f"{self.name}: all inputs are {low}, so there is no range to scale: load the set as it is")
         train_x, test_x = ((x - low) / (high - low) for x in (self.train_x, self.test_x))
-        return replace(self, name=f"{self.name}:unit", train_x=train_x, test_x=test_x)
+        return dataclasses.replace(self, name=f"{self.name}:unit", train_x=train_x, test_x=test_x)

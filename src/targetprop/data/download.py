@@ -1,10 +1,8 @@
-"""Download of one file: checksum, progress, and resumption of a half file.
+"""Download of one file, with checksum, progress, and resumption of a partial file.
 
-Pooch keeps the folder of finished files and checks them by their MD5; the transfer itself is `_Resume`, a
-downloader for Pooch that goes on where an interrupted one stopped.
+Pooch keeps the folder of finished files and checks them by their MD5. The transfer itself is
+`_Resume`, a downloader for Pooch that continues where an interrupted one stopped.
 """
-
-from __future__ import annotations
 
 import http.client
 import logging
@@ -14,43 +12,53 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, final
+from typing import IO, TYPE_CHECKING, Any, final
 
-import pooch
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from .errors import DataError
+from .layout import HashedFile, md5_of
 
-from targetprop.data.errors import DataError
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _CHUNK = 1 << 16
 _SECONDS = 30.0
 _LOG = logging.getLogger(__name__)
 
 
-def download(base: str, file: str, md5: str, folder: Path, *, progress: bool) -> Path:
-    """Get `base/file` into `folder`, unless it is there already with this MD5, and give its path.
+def download(base: str, file: HashedFile, folder: Path, *, progress: bool) -> Path:
+    """Download a file, unless it is there already with the right MD5.
 
-    What has arrived is kept in `folder/file.part` until the whole is there, its MD5 is right and it takes its
-    name in one step. A later call asks the server for the rest only (HTTP Range); a server that knows no
-    ranges sends all of it again. If the checksum is wrong, the part is discarded and the file is asked for
-    once more from its beginning; a warning is logged. `progress` shows a bar on standard error.
+    What has arrived is kept in a file `NAME.part`. Once it is complete and its MD5 is right, it
+    gets its name in one step. A later call asks the server for the rest only (HTTP Range). A
+    server that does not support this sends all of it again. If the checksum is wrong, the part is
+    discarded, a warning is logged, and the file is downloaded once more from the beginning.
 
-    Raises `DataError` if the server cannot be reached or refuses, if the transfer breaks off, or if the
-    checksum is wrong twice.
+    **Arguments:**
+
+    - `base`: the address of the folder that the file is in.
+    - `file`: its name and its MD5.
+    - `folder`: where to put it.
+    - `progress`: whether a bar is shown on standard error.
+
+    **Returns:** the path of the file.
+
+    **Raises:** `DataError` if the server does not answer or refuses, if the transfer breaks off,
+    or if the checksum is wrong twice.
     """
-    store = pooch.create(path=folder, base_url=base.rstrip("/") + "/", registry={file: f"md5:{md5}"})
-    # Any: Pooch's own type of a downloader gives the arguments other names than Pooch's call means.
-    resume: Any = _Resume(folder / f"{file}.part", md5, progress)
+    import pooch
+
+    store = pooch.create(path=folder, base_url=base.rstrip("/") + "/", registry={file.name: f"md5:{file.md5}"})
+    # Any: in the type that Pooch declares for a downloader, the arguments have other names.
+    resume: Any = _Resume(folder / f"{file.name}.part", file.md5, progress)
     try:
-        with _quiet_pooch():
-            return Path(store.fetch(file, downloader=resume))
+        with _quiet(pooch.get_logger()):
+            return Path(store.fetch(file.name, downloader=resume))
     except OSError as error:
-        raise DataError(f"{folder / file}: cannot be written ({error}); name another folder") from error
+        raise DataError(f"{folder / file.name}: cannot be written ({error}); choose another folder") from error
 
 
 @contextmanager
-def _quiet_pooch() -> Iterator[None]:
-    logger = pooch.get_logger()
+def _quiet(logger: logging.Logger) -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
@@ -66,12 +74,12 @@ class _Resume:
     def __init__(self, part: Path, md5: str, progress: bool) -> None:
         self.part = part
         self.md5 = md5
-        self.console = Console(stderr=True, quiet=not progress)
+        self.progress = progress
 
     def __call__(self, url: str, output_file: str, store: Any) -> None:
-        for again in ("it is discarded and asked for once more from its beginning", "it is discarded"):
+        for again in ("it is discarded and downloaded once more from the beginning", "it is discarded"):
             self._transfer(url)
-            found = pooch.file_hash(str(self.part), alg="md5")
+            found = md5_of(self.part)
             if found == self.md5:
                 os.replace(self.part, output_file)
                 return
@@ -89,19 +97,19 @@ class _Resume:
         try:
             request = urllib.request.Request(url, headers=headers)
             with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
-                # Status 206 is the rest of the file; 200 is all of it, from a server without ranges.
+                # Status 206: the rest of the file. 200: all of it, the server has no ranges.
                 self._save(answer, start if answer.status == 206 else 0)
         except urllib.error.HTTPError as error:
-            # Status 416: there is nothing after the part, so the checksum decides whether it is the file.
+            # Status 416: nothing follows the part, so the checksum decides.
             if not (start and error.code == 416):
                 raise DataError(
                     f"{url}: the server answers {error.code} {error.reason}, expected the file; "
                     f"set TARGETPROP_MIRROR to another mirror or TARGETPROP_DATA to a folder with the files"
                 ) from error
         except urllib.error.URLError as error:
-            raise DataError(f"{url}: cannot be reached ({error.reason}); run the same command again once it can") from error
+            raise DataError(f"{url}: cannot be reached ({error.reason}); try the same command again later") from error
         except (OSError, http.client.HTTPException) as error:
-            raise DataError(f"{url}: broke off ({error}); run the same command again to go on from {self.part}") from error
+            raise DataError(f"{url}: broke off ({error}); the same command continues from {self.part}") from error
         except ValueError as error:
             raise DataError(f"{url}: {error}; set TARGETPROP_MIRROR to an address such as http://host/folder") from error
 
@@ -116,9 +124,12 @@ class _Resume:
         if total is not None and arrived < total:
             raise OSError(f"{arrived} of {total} bytes have arrived")
 
-    def _bar(self) -> Progress:
+    def _bar(self) -> "Progress":
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        return Progress(*columns, console=self.console)
+        return Progress(*columns, console=Console(stderr=True, quiet=not self.progress))
 
 
 def _copy(answer: http.client.HTTPResponse, file: IO[bytes]) -> Iterator[int]:

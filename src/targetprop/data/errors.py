@@ -1,12 +1,14 @@
-"""The one error type of the data room."""
-
-from __future__ import annotations
+"""The error of the data room."""
 
 from typing import final
 
-from targetprop.errors import UserError
+from ..errors import UserError
 
 
 @final
 class DataError(UserError):
-    """A data set cannot be loaded. The message names the file, what was expected, and what to do."""
+    """A data set is not there, is damaged, or does not fit.
+
+    The message names the file or the array, what was expected, and what to do about it. Options
+    with invalid values raise `ConfigError` instead.
+    """

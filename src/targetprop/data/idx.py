@@ -1,12 +1,13 @@
-"""Reader of IDX files, the format of MNIST and its kin, plain or gzipped.
+"""Reader of IDX files, the format of MNIST and similar sets, plain or gzipped.
 
-An IDX file is a big-endian header (two zero bytes, a type code, the number of dimensions, then each dimension
-as a 32-bit number) and the values in row-major order. Source: LeCun, Cortes and Burges, "The MNIST database
-of handwritten digits". The reader knows beforehand which shape it must find, so that a wrong file is told
-from its header and a damaged header never asks for memory.
+An IDX file is a big-endian header and the values in row-major order. The header consists of two
+zero bytes, a type code, the number of dimensions, and each dimension as a 32-bit number.
+
+The reader knows in advance which shape it must find. So it recognizes a wrong file by its header,
+and a damaged header never makes it allocate memory.
+
+Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
 """
-
-from __future__ import annotations
 
 import gzip
 import math
@@ -16,23 +17,44 @@ from pathlib import Path
 
 import numpy as np
 
-from targetprop.data.errors import DataError
+from .errors import DataError
 
 _UNSIGNED_BYTE = 0x08
 _KINDS = {1: "labels", 3: "images"}
 
 
 def read_images(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
-    """Images of `shape` (count, rows, columns) as uint8. Raises `DataError` if `path` holds anything else."""
+    """Read images.
+
+    **Arguments:**
+
+    - `path`: the file.
+    - `shape`: the expected shape `(count, rows, columns)`.
+
+    **Returns:** the images, uint8.
+
+    **Raises:** `DataError` if the file holds anything else.
+    """
     return _read(path, shape)
 
 
 def read_labels(path: Path, count: int, classes: int) -> np.ndarray:
-    """`count` labels below `classes` as int32, shape `(count,)`. Raises `DataError` otherwise."""
+    """Read labels.
+
+    **Arguments:**
+
+    - `path`: the file.
+    - `count`: the expected number of labels.
+    - `classes`: all labels must be below this number.
+
+    **Returns:** the labels, int32, shape `(count,)`.
+
+    **Raises:** `DataError` if the file holds anything else.
+    """
     labels = _read(path, (count,))
     wrong = np.flatnonzero(labels >= classes)
     if wrong.size:
-        raise DataError(f"{path}: label {labels[wrong[0]]} at place {wrong[0]}, expected labels 0 to {classes - 1}")
+        raise DataError(f"{path}: label {labels[wrong[0]]} at index {wrong[0]}, expected labels 0 to {classes - 1}")
     return labels.astype(np.int32)
 
 
@@ -68,7 +90,7 @@ def _name(shape: tuple[int, ...]) -> str:
 
 
 def _describe(content: bytes) -> str:
-    """What the header says in place of the expected one."""
+    """What the header says instead of what was expected."""
     if len(content) < 4 or content[:2] != b"\0\0":
         return f"not an IDX file (begins with {content[:4].hex(' ') or 'nothing'})"
     kind, dimensions = content[2], content[3]

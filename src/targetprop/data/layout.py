@@ -1,52 +1,34 @@
-"""Where files lie on disc, and under which names and checksums they are known."""
+"""How the files of a data set lie in a folder, and how they are recognized."""
 
-from __future__ import annotations
-
-import os
-from dataclasses import dataclass
+import dataclasses
+import hashlib
 from pathlib import Path
 from typing import NamedTuple, final
 
-DATA_VARIABLE = "TARGETPROP_DATA"
-CACHE_VARIABLE = "TARGETPROP_CACHE"
 
-
-def cache() -> Path:
-    """The folder that downloads go to: the variable TARGETPROP_CACHE, else the system's cache folder."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("targetprop"))
-
-
-def md5(path: Path) -> str:
-    """The MD5 of a file."""
-    import pooch
-
-    return pooch.file_hash(str(path), alg="md5")
-
-
-def roots() -> tuple[Path, ...]:
-    """The folders in which data sets are looked for, in this order: TARGETPROP_DATA if set, the cache."""
-    named = os.environ.get(DATA_VARIABLE)
-    return (Path(named).expanduser(), cache()) if named else (cache(),)
+def md5_of(path: Path) -> str:
+    """The MD5 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 @final
-class Form(NamedTuple):
-    """One form of a file, such as plain or gzipped: its name and the MD5 of its bytes."""
+class HashedFile(NamedTuple):
+    """A file that is known by its name and by the MD5 of its bytes."""
 
     name: str
     md5: str
 
+    def is_at(self, path: Path) -> bool:
+        """Whether there is a file at `path`, and its bytes have this MD5."""
+        return path.is_file() and md5_of(path) == self.md5
+
 
 @final
-class Found(NamedTuple):
-    """A form of a file, and the path where it lies or, if it is missing, where it was looked for."""
+class LocatedFile(NamedTuple):
+    """A known file, and the path where it lies or, if it is missing, where it was searched."""
 
-    form: Form
+    known: HashedFile
     path: Path
 
     @property
@@ -58,22 +40,31 @@ class Found(NamedTuple):
         """One of "ok", "missing" or "wrong checksum"."""
         if not self.present:
             return "missing"
-        return "ok" if md5(self.path) == self.form.md5 else "wrong checksum"
+        return "ok" if self.known.is_at(self.path) else "wrong checksum"
 
 
 @final
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Layout:
-    """One way in which a set lies below a root: a folder, and each file's forms, the preferred first."""
+    """One way in which a set lies below a root.
+
+    **Arguments:**
+
+    - `folder`: the folder of the set, relative to the root.
+    - `files`: for each file its variants, for example plain and gzipped, the preferred one first.
+    """
 
     folder: str
-    files: tuple[tuple[Form, ...], ...]
+    files: tuple[tuple[HashedFile, ...], ...]
 
-    def find(self, root: Path) -> tuple[Found, ...]:
-        """The first form that exists of each file; for a missing file its preferred form."""
+    def find(self, root: Path) -> tuple[LocatedFile, ...]:
+        """The first variant of each file that exists below `root`.
+
+        A missing file is given by its preferred variant.
+        """
         folder = root / self.folder
-        return tuple(self._find(folder, forms) for forms in self.files)
+        return tuple(self._find(folder, variants) for variants in self.files)
 
-    def _find(self, folder: Path, forms: tuple[Form, ...]) -> Found:
-        present = [Found(form, folder / form.name) for form in forms if (folder / form.name).is_file()]
-        return present[0] if present else Found(forms[0], folder / forms[0].name)
+    def _find(self, folder: Path, variants: tuple[HashedFile, ...]) -> LocatedFile:
+        present = [LocatedFile(one, folder / one.name) for one in variants if (folder / one.name).is_file()]
+        return present[0] if present else LocatedFile(variants[0], folder / variants[0].name)

@@ -1,25 +1,27 @@
 """Data sets that lie in files and are published on a mirror."""
 
-from __future__ import annotations
-
+import dataclasses
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from targetprop.data.dataset import Dataset
-from targetprop.data.errors import DataError
-from targetprop.data.layout import DATA_VARIABLE, Found, Layout, roots
-from targetprop.data.remote import Remote
-from targetprop.data.source import Card, Check, Source
+from .dataset import Dataset
+from .errors import DataError
+from .folders import DATA_VARIABLE, roots
+from .layout import Layout, LocatedFile
+from .remote import Remote
+from .source import Card, Check, DataSource, check_options
 
 
 @final
 class Parts(NamedTuple):
-    """What the files hold: images as uint8, one or more dimensions after the first, and labels as int32."""
+    """What the files hold.
+
+    Images are uint8, with one or more dimensions after the first. Labels are int32.
+    """
 
     train_x: np.ndarray
     train_y: np.ndarray
@@ -28,38 +30,36 @@ class Parts(NamedTuple):
 
 
 @final
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Holding:
-    """A layout together with the reader of its files; `read` gets the paths in the layout's order."""
+    """A layout with the reader of its files. `read` gets the paths in the order of the layout."""
 
     layout: Layout
     read: Callable[[tuple[Path, ...]], Parts]
 
 
 @final
-@dataclass(frozen=True)
-class PublishedSet(Source):
-    """Images in files. A pixel p of 0 to 255 becomes `(p / 255 - mean) / std`.
+@dataclasses.dataclass(frozen=True)
+class PublishedSet(DataSource):
+    """Images in files. A pixel `p` from 0 to 255 becomes `(p / 255 - mean) / std`.
 
-    - `facts`: the set's card.
-    - `holdings`: the layouts it is accepted in, the preferred first.
+    **Arguments:**
+
+    - `card`: what is known of the set.
+    - `holdings`: the layouts in which it is accepted, the preferred one first.
     - `remote`: what the mirror offers.
-    - `mean`, `std`: of the scaling, in units of the brightest pixel.
+    - `mean`, `std`: the numbers of the scaling, in units of the brightest pixel.
     """
 
-    facts: Card
+    card: Card
     holdings: tuple[Holding, ...]
     remote: Remote
     mean: float
     std: float
 
-    @property
-    def card(self) -> Card:
-        return self.facts
-
     def load(self, **options: Any) -> Dataset:
-        if options:
-            raise DataError(f"{self.facts.name} takes no options: leave out {', '.join(sorted(options))}")
+        card = self.card
+        check_options(card.name, options)
         place = self._complete()
         if place is None:
             raise DataError(self._absence())
@@ -67,17 +67,9 @@ class PublishedSet(Source):
         try:
             parts = holding.read(tuple(item.path for item in found))
         except DataError as error:
-            raise DataError(f"{error}; remove that file, then run `targetprop data fetch {self.facts.name}`") from error
-        return Dataset(
-            self.facts.name,
-            self._scaled(parts.train_x),
-            parts.train_y,
-            self._scaled(parts.test_x),
-            parts.test_y,
-            self.facts.shape,
-            self.facts.classes,
-            self.facts.validation,
-        )
+            raise DataError(f"{error}; remove that file, then run `targetprop data fetch {card.name}`") from error
+        train_x, test_x = self._scaled(parts.train_x), self._scaled(parts.test_x)
+        return Dataset(card.name, train_x, parts.train_y, test_x, parts.test_y, card.shape, card.classes, card.validation)
 
     def where(self) -> str | None:
         place = self._complete()
@@ -98,19 +90,19 @@ class PublishedSet(Source):
         x /= self.std
         return x
 
-    def _candidates(self) -> list[tuple[Holding, tuple[Found, ...]]]:
+    def _candidates(self) -> list[tuple[Holding, tuple[LocatedFile, ...]]]:
         return [(holding, holding.layout.find(root)) for root in roots() for holding in self.holdings]
 
-    def _complete(self) -> tuple[Holding, tuple[Found, ...]] | None:
+    def _complete(self) -> tuple[Holding, tuple[LocatedFile, ...]] | None:
         """The first place that has every file."""
         return next((place for place in self._candidates() if all(item.present for item in place[1])), None)
 
-    def _best(self) -> tuple[Found, ...]:
-        """The place that lacks the fewest files, the first of equals."""
+    def _best(self) -> tuple[LocatedFile, ...]:
+        """The place that lacks the fewest files, the first of several."""
         return max((found for _, found in self._candidates()), key=lambda f: sum(item.present for item in f))
 
     def _absence(self) -> str:
-        name, best = self.facts.name, self._best()
+        name, best = self.card.name, self._best()
         missing = [item.path.name for item in best if not item.present]
         if len(missing) < len(best):
             problem = f"{best[0].path.parent} lacks {', '.join(missing)}"
@@ -119,7 +111,7 @@ class PublishedSet(Source):
             problem = f"not found in {' or '.join(folders)}"
         named = os.environ.get(DATA_VARIABLE)
         if named and not Path(named).expanduser().is_dir():
-            problem += f" ({DATA_VARIABLE} is {named}, which is no folder)"
+            problem += f" ({DATA_VARIABLE} is {named}, which is not a folder)"
         return (
             f"{name}: {problem}, expected its {len(best)} files; set {DATA_VARIABLE} to the folder above "
             f"{self.holdings[0].layout.folder}, or run `targetprop data fetch {name}`"

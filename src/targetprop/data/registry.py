@@ -1,25 +1,29 @@
 """Data sets by name: load, fetch, verify, describe."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
 from typing import Any, final
 
-from targetprop.data.catalog import SOURCES
-from targetprop.data.dataset import Dataset
-from targetprop.data.errors import DataError
-from targetprop.data.layout import cache
-from targetprop.data.source import Check, Source
+from .catalog import SOURCES
+from .dataset import Dataset
+from .errors import DataError
+from .folders import cache
+from .source import Check, DataSource
 
 
 @final
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Record:
-    """One line of the list of data sets.
+    """What is known of a data set, and where it is.
 
-    `where` is the folder that the set would be read from, "built in" or "computed", or, if `here` is false,
-    the command that brings it.
+    - `name`: the name of the set.
+    - `train`, `test`: the numbers of training and of test samples.
+    - `shape`: the shape of one input.
+    - `classes`: the number of classes, or `None` for regression.
+    - `license`: the terms under which the data may be used.
+    - `here`: whether the set is on this machine.
+    - `where`: the folder it would be read from, "built in", "computed", or the command that
+      downloads it.
     """
 
     name: str
@@ -38,15 +42,24 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str, **options: Any) -> Dataset:
-    """Read the data set `name`; nothing is downloaded. `NAME:unit` is that set with inputs from 0 to 1.
+    """Read a data set. Nothing is downloaded.
 
-    Files are looked for below the folder that the variable TARGETPROP_DATA names, as `MNIST/raw`,
-    `FashionMNIST/raw`, `KMNIST/raw` (plain or .gz), `cifar-10-batches-bin` or `cifar-10-batches-py`, then in
-    the same way below the cache. Computed sets have options: `seed`, and `teacher` also
-    `sizes`, `train` and `test`.
+    Files are searched in the folder that the variable TARGETPROP_DATA names, then in the cache.
+    The folders of the sets there are `MNIST/raw`, `FashionMNIST/raw`, `KMNIST/raw` (plain or
+    gzipped files), and `cifar-10-batches-bin` or `cifar-10-batches-py`. Loading checks the
+    structure of the files; `verify` compares checksums.
 
-    Raises `DataError` if the name is unknown, an option is wrong, or a file is missing or damaged. Loading
-    checks the structure of files; `verify` compares checksums.
+    **Arguments:**
+
+    - `name`: the name of the set, one of `names()`. `NAME:unit` is the set with inputs from 0 to
+      1.
+    - `options`: for a set that is computed, `seed`. `teacher` also has `sizes`, `train` and
+      `test`.
+
+    **Returns:** the set in memory.
+
+    **Raises:** `DataError` if the name is unknown, or a file is missing or damaged. `ConfigError`
+    for an unknown option or an invalid value.
     """
     base, _, scaling = name.partition(":")
     dataset = _source(base if scaling == "unit" else name).load(**options)
@@ -54,32 +67,47 @@ def load(name: str, **options: Any) -> Dataset:
 
 
 def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True) -> Path:
-    """Download the data set `name` below `folder` (the cache if None) and give the folder of its files.
+    """Download a data set.
 
-    Each file's MD5 is checked; what is there already and right is kept; an interrupted download goes on where
-    it stopped. The variable TARGETPROP_MIRROR=URL takes the files from `URL/name/` in place of the official
-    mirror. `progress` shows bars on standard error.
+    The MD5 of each file is checked. Files that are there already are kept, and an interrupted
+    download continues where it stopped. The variable TARGETPROP_MIRROR=URL replaces the official
+    mirror by `URL/NAME/`.
 
-    Raises `DataError` if the name is unknown, the set has no files, or the download fails.
+    **Arguments:**
+
+    - `name`: the name of the set, one of `names()`.
+    - `folder`: the set gets its own folder below this one. `None` is the cache.
+    - `progress`: whether bars are shown on standard error.
+
+    **Returns:** the folder of its files.
+
+    **Raises:** `DataError` if the name is unknown, the set has no files, or the download fails.
     """
     return _source(name).fetch(cache() if folder is None else Path(folder).expanduser(), progress=progress)
 
 
 def verify(name: str) -> list[Check]:
-    """Compare each file that `load` would read with its MD5; if the set is complete nowhere, the files of the
-    place that lacks fewest. Empty for `digits` and the computed sets, which have no files.
+    """Compare each file that `load` would read with its MD5.
 
-    Raises `DataError` for an unknown name.
+    If the set is complete nowhere, the files of the folder that lacks the fewest are compared.
+
+    **Arguments:**
+
+    - `name`: the name of the set, one of `names()`.
+
+    **Returns:** the state of each file. Empty for `digits` and computed sets, which have no files.
+
+    **Raises:** `DataError` for an unknown name.
     """
     return _source(name).verify()
 
 
 def describe() -> list[Record]:
-    """A record of each data set: name, sizes, shape, license, and where it is."""
+    """What is known of each data set, and where it is."""
     return [_record(source) for source in SOURCES.values()]
 
 
-def _record(source: Source) -> Record:
+def _record(source: DataSource) -> Record:
     card, where = source.card, source.where()
     return Record(
         card.name,
@@ -93,7 +121,7 @@ def _record(source: Source) -> Record:
     )
 
 
-def _source(name: str) -> Source:
+def _source(name: str) -> DataSource:
     if name not in SOURCES:
         raise DataError(f"there is no data set {name!r}; there are {', '.join(SOURCES)}")
     return SOURCES[name]

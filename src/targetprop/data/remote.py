@@ -1,80 +1,93 @@
-"""What a mirror offers, and how it becomes the files of a layout."""
+"""What a mirror offers, and how the files of a layout are made from it."""
 
-from __future__ import annotations
-
+import abc
+import dataclasses
 import os
 import shutil
 import tarfile
 import zlib
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from targetprop.data.errors import DataError
-from targetprop.data.layout import Form, md5
+from .download import download
+from .errors import DataError
+from .layout import HashedFile
 
 MIRROR_VARIABLE = "TARGETPROP_MIRROR"
 
 
-class Remote(ABC):
+class Remote(abc.ABC):
     """The files of a set on a mirror."""
 
-    @abstractmethod
+    @abc.abstractmethod
     def fetch(self, root: Path, *, progress: bool) -> Path:
-        """Put the set below `root` and give the folder of its files; nothing is downloaded that is there
-        already with the right checksum. Raises `DataError`."""
+        """Download the set. A file that is there already with the right checksum is kept.
+
+        **Arguments:**
+
+        - `root`: the set gets its own folder below this one.
+        - `progress`: whether a bar is shown on standard error.
+
+        **Returns:** the folder of its files.
+
+        **Raises:** `DataError` if the download fails.
+        """
 
 
 @final
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class RemoteFiles(Remote):
-    """Files that are kept as they come.
+    """Files that are stored as they are downloaded.
 
-    - `base`: the address that a file's name is appended to.
-    - `name`: the set's name; the variable TARGETPROP_MIRROR=URL replaces `base` by `URL/name`.
-    - `folder`: where they go, below the root.
-    - `files`: names and MD5s.
+    **Arguments:**
+
+    - `base`: the address of the folder on the mirror.
+    - `name`: the name of the set. The variable TARGETPROP_MIRROR=URL replaces `base` by
+      `URL/name`.
+    - `folder`: where the files go, relative to the root.
+    - `files`: their names and MD5s.
     """
 
     base: str
     name: str
     folder: str
-    files: tuple[Form, ...]
+    files: tuple[HashedFile, ...]
 
     def fetch(self, root: Path, *, progress: bool) -> Path:
-        from targetprop.data.download import download
-
         folder = root / self.folder
         for file in self.files:
-            download(_mirror(self.base, self.name), file.name, file.md5, folder, progress=progress)
+            download(_mirror(self.base, self.name), file, folder, progress=progress)
         return folder
 
 
 @final
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class RemoteArchive(Remote):
-    """A tar archive, of which only the expected members are taken: plain files of known size and MD5.
+    """A tar archive. Only the expected members are extracted: plain files of known size and MD5.
 
-    `base`, `name` and `folder` as in `RemoteFiles`; `archive` and its MD5; `members` with their MD5s, each of
-    `size` bytes, found in the archive as `folder/member`. The archive is removed once they are there.
+    The archive is removed afterwards.
+
+    **Arguments:**
+
+    - `base`, `name`, `folder`: as in `RemoteFiles`.
+    - `archive`: the name and the MD5 of the archive.
+    - `members`: the names and MD5s of the members, which the archive holds as `folder/member`.
+    - `size`: the size of each member in bytes.
     """
 
     base: str
     name: str
     folder: str
-    archive: Form
-    members: tuple[Form, ...]
+    archive: HashedFile
+    members: tuple[HashedFile, ...]
     size: int
 
     def fetch(self, root: Path, *, progress: bool) -> Path:
         folder = root / self.folder
-        if all(_has(folder / member.name, member.md5) for member in self.members):
+        if all(member.is_at(folder / member.name) for member in self.members):
             return folder
-        from targetprop.data.download import download
-
         base = _mirror(self.base, self.name)
-        archive = download(base, self.archive.name, self.archive.md5, root, progress=progress)
+        archive = download(base, self.archive, root, progress=progress)
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with tarfile.open(archive) as tar:
@@ -85,7 +98,7 @@ class RemoteArchive(Remote):
         archive.unlink()
         return folder
 
-    def _extract(self, tar: tarfile.TarFile, member: Form, path: Path) -> None:
+    def _extract(self, tar: tarfile.TarFile, member: HashedFile, path: Path) -> None:
         name = f"{self.folder}/{member.name}"
         entry = next((item for item in tar.getmembers() if item.name == name), None)
         if entry is None or not entry.isreg() or entry.size != self.size:
@@ -96,7 +109,7 @@ class RemoteArchive(Remote):
         part = path.with_name(f"{path.name}.part")
         with content, part.open("wb") as file:
             shutil.copyfileobj(content, file)
-        if not _has(part, member.md5):
+        if not member.is_at(part):
             part.unlink()
             raise tarfile.TarError(f"{name} has another MD5 than {member.md5}")
         os.replace(part, path)
@@ -105,7 +118,3 @@ class RemoteArchive(Remote):
 def _mirror(base: str, name: str) -> str:
     replaced = os.environ.get(MIRROR_VARIABLE)
     return f"{replaced.rstrip('/')}/{name}" if replaced else base
-
-
-def _has(path: Path, expected: str) -> bool:
-    return path.is_file() and md5(path) == expected

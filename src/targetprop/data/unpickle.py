@@ -1,12 +1,10 @@
 """An unpickler for the one kind of pickle that CIFAR-10 is published in.
 
-A pickle is a program, and an ordinary unpickler runs whatever it names. This one builds the plain containers
-(dict, list, tuple, bytes, text, numbers) and arrays of unsigned bytes, and refuses every other name. Not even
-NumPy's own constructors are run on what the file says: small recorders stand in for them, and the array
-is made here, after its shape and length have been compared.
+A pickle is a program, and an ordinary unpickler runs whatever the file names. This one makes plain
+containers (dict, list, tuple, bytes, text, numbers) and arrays of unsigned bytes. Every other name
+is an error. Even the constructors of NumPy are not called with what the file says. Small recorders
+stand in for them, and the array is made here, after its shape and length have been compared.
 """
-
-from __future__ import annotations
 
 import io
 import math
@@ -16,15 +14,24 @@ from typing import Any, final
 
 import numpy as np
 
-from targetprop.data.errors import DataError
+from .errors import DataError
 
 _LIMIT = 64 * 2**20
 _MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
 
 
 def read_pickle(path: Path) -> dict[Any, Any]:
-    """The dictionary that `path` holds, text of Python 2 as bytes. Raises `DataError` for anything but plain
-    containers and arrays of unsigned bytes, for a damaged file, and for one of more than 64 MiB."""
+    """Read the dictionary in a pickle. Text of Python 2 is read as bytes.
+
+    **Arguments:**
+
+    - `path`: the file.
+
+    **Returns:** the dictionary, with NumPy arrays of uint8.
+
+    **Raises:** `DataError` if the pickle holds anything else than plain containers and arrays of
+    unsigned bytes, if it is damaged, or if it is larger than 64 MiB.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(_LIMIT + 1)
@@ -51,7 +58,7 @@ class _Type:
     __slots__ = ()
 
     def __setstate__(self, state: object) -> None:
-        """Byte order and the like: nothing in it bears on single bytes."""
+        """Byte order and similar settings do not matter for single bytes."""
 
 
 @final

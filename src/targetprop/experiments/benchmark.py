@@ -1,11 +1,11 @@
-"""What each rule costs: time per joint step against a hand-written jitted backpropagation step, in one interleaved run."""
+"""What each rule costs: the time per joint step, beside a hand-written step of backpropagation."""
 
 import abc
 import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array
 
 from ..dynamics.equilibria import Integration
-from ..errors import ConfigError
+from ..errors import ConfigError, check_positive
 from ..losses import ErrorRate, LeadingLoss, LeadingScore, SoftmaxCrossEntropy, SquaredError
 from ..networks.activations import LeakyReLU
 from ..networks.initializers import orthogonal
@@ -33,8 +33,14 @@ from ..training.state import Hyperparameters, Task, initial_state
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Milliseconds per joint step, its ratio to the hand-written step (medians over rounds), seconds to compile, and the
-    memory of temporaries in MiB."""
+    """What one rule costs.
+
+    - `rule`: its name.
+    - `ms`: milliseconds per joint step, the median over rounds.
+    - `ratio_to_bp`: its ratio to the hand-written step, the median over rounds.
+    - `compile_seconds`: the time to compile.
+    - `temporary_mib`: the memory of temporary arrays in MiB.
+    """
 
     rule: str
     ms: float
@@ -44,31 +50,42 @@ class Cost:
 
 
 RATE = 1e-4
+# measured only where they are asked for by name
 VARIANTS: dict[str, Callable[[], Rule]] = {"two-phase-integrated": lambda: TwoPhase(solver=Integration())}
-"""Measured only where they are named."""
 Program = Callable[[Any, Array], Any]
 
 
 class Setting(abc.ABC):
-    """What is trained in a benchmark. Raises `ConfigError` for `sizes` without a hidden layer, or below 1."""
+    """What is trained in a benchmark.
+
+    **Arguments:**
+
+    - `sizes`: widths of the layers, input and output included, three or more.
+    - `batch`: the number of samples in a minibatch.
+    - `penalty`: a penalty on the weights, or `None`.
+    - `rules`: the names of the rules that can be measured in it.
+
+    **Raises:** `ConfigError` for invalid values.
+    """
 
     sizes: Sequence[int]
+    batch: int
     penalty: Penalty | None
     rules: Sequence[str]
-    """The rules that can be measured in it."""
 
     def __post_init__(self):
+        check_positive(self, "batch")
         if len(self.sizes) < 3 or min(self.sizes) < 1:
-            widths = " ".join(map(str, self.sizes))
-            raise ConfigError(f"`sizes` {widths} has no hidden layer: give 3 or more widths of 1 or more.")
+            name, widths = type(self).__name__, " ".join(map(str, self.sizes))
+            raise ConfigError(f"{name} takes no sizes = {widths}: give 3 or more widths of 1 or more.")
 
     @abc.abstractmethod
     def network(self, dtype: Any) -> Network:
         """A network of the given `sizes`."""
 
     @abc.abstractmethod
-    def task(self, batch: int) -> Task:
-        """What it learns; labels are below `classes`."""
+    def task(self) -> Task:
+        """What it learns. Labels are below `classes`."""
 
     @property
     @abc.abstractmethod
@@ -76,80 +93,112 @@ class Setting(abc.ABC):
         """The number of classes."""
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class TanhMLP(Setting):
     """A tanh network with softmax cross-entropy."""
 
     sizes: Sequence[int] = (784, 256, 256, 256, 256, 256, 10)
+    batch: int = 128
     penalty: Penalty | None = None
     rules: Sequence[str] = GENERAL
 
     def network(self, dtype):
         return mlp(self.sizes, key=jax.random.key(0), dtype=dtype)
 
-    def task(self, batch):
-        return Task(SoftmaxCrossEntropy(), ErrorRate(), batch)
+    def task(self):
+        return Task(SoftmaxCrossEntropy(), ErrorRate(), self.batch)
 
     @property
     def classes(self):
         return self.sizes[-1]
 
 
+@final
 @dataclasses.dataclass(frozen=True)
 class InvertibleMLP(Setting):
-    """The network of Ahmad, van Gerven and Ambrogioni (2020): leaky ReLU, orthogonal weights, squared error of the first ten
-    outputs, the orthogonality penalty."""
+    """The network of GAIT-prop: leaky ReLU, orthogonal weights, and the orthogonality penalty.
+
+    The loss is the squared error of the first ten outputs.
+
+    Source: Ahmad, van Gerven and Ambrogioni 2020.
+    """
 
     sizes: Sequence[int] = (784,) * 6
+    batch: int = 60
     penalty: Penalty | None = OrthogonalityPenalty()
     rules: Sequence[str] = tuple(RULES)
 
     def network(self, dtype):
         return invertible_mlp(self.sizes, LeakyReLU(0.1), initializer=orthogonal(), key=jax.random.key(0), dtype=dtype)
 
-    def task(self, batch):
-        return Task(LeadingLoss(SquaredError(), self.classes), LeadingScore(ErrorRate(), self.classes), batch)
+    def task(self):
+        loss, score = LeadingLoss(SquaredError(), self.classes), LeadingScore(ErrorRate(), self.classes)
+        return Task(loss, score, self.batch)
 
     @property
     def classes(self):
         return min(10, self.sizes[-1])
 
 
+@final
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """How often a step is timed.
+
+    **Arguments:**
+
+    - `rounds`: in each round every program runs once.
+    - `steps`: the number of steps in a run.
+
+    **Raises:** `ConfigError` for numbers below 1.
+    """
+
+    rounds: int = 20
+    steps: int = 25
+
+    def __post_init__(self):
+        check_positive(self, "rounds", "steps")
+
+
 def measure(
     setting: Setting | None = None,
-    batch: int = 128,
     dtype: str = "float32",
     rules: Sequence[str] | None = None,
     *,
-    rounds: int = 20,
-    steps: int = 25,
+    timing: Timing | None = None,
     progress: bool = True,
 ) -> list[Cost]:
-    """Time rules, all that the setting takes unless named, on `setting` (`TanhMLP()` unless given). The first entry is the
-    hand-written step.
+    """Time the steps of rules and of hand-written backpropagation.
 
-    In each of `rounds` rounds every program runs `steps` steps, one after the other, so that a slow moment of the machine
-    meets all of them; the ratio is the median over rounds of the ratio within a round. Raises `ConfigError` for a batch, a
-    number of rounds or of steps below 1.
+    In each round all programs run one after the other, so that a slow moment of the machine
+    affects all of them. The ratio to backpropagation is taken within each round.
+
+    **Arguments:**
+
+    - `setting`: what is trained. `None` is `TanhMLP()`.
+    - `dtype`: the floating-point type, `float32` or `float64`.
+    - `rules`: names of rules, or of `VARIANTS`. `None` is all rules of the setting.
+    - `timing`: how often each step is timed. `None` is `Timing()`.
+    - `progress`: whether a bar is shown on standard error.
+
+    **Returns:** what each program costs. The first entry is the hand-written step.
     """
-    for name, number in (("batch", batch), ("rounds", rounds), ("steps", steps)):
-        if number < 1:
-            raise ConfigError(f"`{name}` {number} leaves nothing to measure: use 1 or more.")
-    setting = setting or TanhMLP()
+    setting, timing = setting or TanhMLP(), timing or Timing()
     with precision(dtype):
         key = jax.random.key(0)
-        x = jax.random.normal(key, (batch, setting.sizes[0]), dtype)
-        y = jax.random.randint(key, (batch,), 0, setting.classes)
+        x = jax.random.normal(key, (setting.batch, setting.sizes[0]), dtype)
+        y = jax.random.randint(key, (setting.batch,), 0, setting.classes)
         programs = {"hand-written bp": _hand_written(setting, x, y)}
         programs |= {name: _rule_program(name, setting, x, y) for name in rules or setting.rules}
         compiled = {name: _compile(program, state) for name, (program, state) in programs.items()}
         times: dict[str, list[float]] = {name: [] for name in programs}
-        with ProgressBar("benchmark", rounds * len(programs), shown=progress) as bar:
-            for _ in range(rounds):
+        with ProgressBar("benchmark", timing.rounds * len(programs), shown=progress) as bar:
+            for _ in range(timing.rounds):
                 for name, (_, state) in programs.items():
                     began = time.perf_counter()
-                    jax.block_until_ready(compiled[name][0](state, steps))
-                    times[name].append((time.perf_counter() - began) / steps * 1000)
+                    jax.block_until_ready(compiled[name][0](state, timing.steps))
+                    times[name].append((time.perf_counter() - began) / timing.steps * 1000)
                     bar.advance(1)
     reference = times["hand-written bp"]
     return [
@@ -164,7 +213,7 @@ def measure(
 
 
 def _compile(program: Callable, state: Any) -> tuple[Callable, float, float]:
-    """The compiled program, the seconds that took, and the MiB of its temporaries."""
+    """The compiled program, the seconds to compile it, and the MiB of its temporary arrays."""
     dynamic, static = eqx.partition(state, eqx.is_array)
     jitted = jax.jit(lambda dynamic, steps: eqx.filter(program(eqx.combine(dynamic, static), steps), eqx.is_array))
     began = time.perf_counter()
@@ -183,7 +232,7 @@ def _compile(program: Callable, state: Any) -> tuple[Callable, float, float]:
 def _rule_program(name: str, setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
     rule = (VARIANTS | RULES)[name]()
     hyperparameters = Hyperparameters(rule, 0.1, Adam(RATE), Adam(), setting.penalty)
-    network, task = setting.network(x.dtype), setting.task(x.shape[0])
+    network, task = setting.network(x.dtype), setting.task()
 
     def program(state, steps):
         dynamic, static = eqx.partition(state, eqx.is_array)
@@ -202,7 +251,7 @@ def _hand_written(setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
     denses = [layer.dense if isinstance(layer, Leading) else layer for layer in setting.network(x.dtype).layers]
     weights: Any = [(dense.weight, dense.bias) for dense in denses if isinstance(dense, Dense)]
     activations = [dense.activation for dense in denses if isinstance(dense, Dense)]
-    adam, output_loss = optax.adam(RATE), setting.task(x.shape[0]).loss
+    adam, output_loss = optax.adam(RATE), setting.task().loss
 
     def loss(weights):
         h, penalty = x, 0.0

@@ -1,34 +1,41 @@
-"""Finding recipes by name."""
+"""Recipes by name."""
 
 import difflib
 
 from ..errors import ConfigError
 from ..rules import RULES, Preset, Rule
 from ..training.recipe import Recipe
-from . import defaults, sources
+from .defaults import default_recipe
+from .sources import recipe_names, recipe_source
 
 
 class UnknownRecipeError(ConfigError):
-    """There is no recipe or rule of that name. The message suggests others."""
+    """There is no recipe or rule of that name. The message lists similar names."""
 
 
 def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
     """A recipe by name.
 
-    **Arguments:** `name`, a published configuration (`meulemans2020/mnist/ddtp-linear`), a rule's name (`ddtp-linear`), or a
-    rule object, which is taken as it is, with the other settings of its name's recipe (BP's for a rule that is not built
-    in); `dataset`, for a rule, `digits` unless given.
-    Raises `UnknownRecipeError`, and `TypeError` for the class of a rule.
+    **Arguments:**
+
+    - `name`: a published configuration (`meulemans2020/mnist/ddtp-linear`), the name of a rule
+      (`ddtp-linear`), or a rule object. An object is used as it is, with the other settings from
+      the recipe of the same name. For a rule that is not built in they come from backpropagation.
+    - `dataset`: the data set. `None` is that of the published configuration, or `digits`.
+
+    **Returns:** the recipe.
+
+    **Raises:** `UnknownRecipeError` for an unknown name, `TypeError` for the class of a rule.
     """
     if isinstance(name, Rule | Preset) or (isinstance(name, type) and issubclass(name, Rule)):
-        return defaults.recipe(name.name if name.name in RULES else "bp", dataset or "digits").replace(rule=name)
+        return default_recipe(name.name if name.name in RULES else "bp", dataset or "digits").replace(rule=name)
     if name in RULES:
-        return defaults.recipe(name, dataset or "digits")
-    if name in sources.recipe_names():
+        return default_recipe(name, dataset or "digits")
+    if name in recipe_names():
         origin, _, configuration = name.partition("/")
-        found = sources.source(origin).recipe(configuration)
+        found = recipe_source(origin).build(configuration)
         return found if dataset is None else found.replace(dataset=dataset)
-    known = (*RULES, *sources.recipe_names())
+    known = (*RULES, *recipe_names())
     close = difflib.get_close_matches(str(name), known, n=3)
     hint = f"Did you mean {' or '.join(close)}?" if close else f"The rules are {', '.join(RULES)}."
-    raise UnknownRecipeError(f"No rule or recipe is called {name!r}. {hint}")
+    raise UnknownRecipeError(f"No rule or recipe is called {name!r}. {hint} `targetprop train --help` lists all.")

@@ -1,9 +1,14 @@
-"""Default recipes: the published ones where there are any, else the ones tuned on digits.
+"""Default recipes: the published ones if there are any, otherwise those tuned on digits.
 
-`digits/RULE.json` is what `targetprop search RULE` found: 48 settings, two seeds and 40 epochs each, for every rule but
-those with exact inverses, and `single-phase` and `two-phase`, which have the values of the rule whose targets they make in
-continuous time. On a data set with published recipes the other rules have these values too, and the network, minibatches
-and length of the published BP.
+`digits/RULE.json` is what `targetprop search RULE` found with 48 settings, each with two seeds and
+40 epochs. Some rules have no such file:
+
+- Rules with exact inverses are not tuned.
+- `single-phase` and `two-phase` compute the targets of `dtp` in continuous time, and have its
+  values.
+
+On a data set with published recipes, a rule without one has its tuned values, and the network, the
+batch size and the number of epochs of the published backpropagation.
 """
 
 import dataclasses
@@ -20,8 +25,16 @@ from .sources import published_default
 TUNED_AS = {"single-phase": "dtp", "two-phase": "dtp"}
 
 
-def recipe(rule: str, dataset: str) -> Recipe:
-    """The default recipe of a built-in rule for a data set."""
+def default_recipe(rule: str, dataset: str) -> Recipe:
+    """The default recipe of a built-in rule for a data set.
+
+    **Arguments:**
+
+    - `rule`: the name of the rule.
+    - `dataset`: the name of the data set.
+
+    **Returns:** the recipe.
+    """
     published = published_default(rule, dataset)
     if published is not None:
         return published
@@ -39,7 +52,7 @@ def recipe(rule: str, dataset: str) -> Recipe:
 
 
 def _like(base: Recipe, published: Recipe) -> Recipe:
-    """The recipe with network, minibatches and length of a published one, beside which it may stand."""
+    """The recipe with the network, the batch size and the epochs of a published one."""
     return base.replace(
         architecture=published.architecture,
         batch_size=published.batch_size,
@@ -55,7 +68,7 @@ def _architecture(rule: str) -> MLP | SquareMLP:
 
 
 def tuned_values(rule: str) -> dict[str, float]:
-    """What the search on digits found, by dotted field name; empty before a search was made."""
+    """The best values on digits, by dotted field name. Empty for a rule that was not tuned."""
     file = beside(__name__, "digits", f"{TUNED_AS.get(rule, rule)}.json")
     found = read_json(file)["best"] if file.is_file() else {}
     base = Recipe(RULES[rule]())

@@ -1,4 +1,4 @@
-"""The part of an item that is a computation of its own, kept as one small file."""
+"""The part of an item that is a computation of its own. Its results are small JSON files."""
 
 import abc
 import dataclasses
@@ -16,27 +16,50 @@ from .item import Part
 
 
 class Experiment(abc.ABC):
-    """A computation for several seeds as one program. To be written as a frozen dataclass: its fields are the configuration
-    that is kept beside the results, and results count only for the configuration that they were made with."""
+    """A computation for several seeds as one program.
+
+    A subclass is a frozen dataclass. Its fields are the configuration, which is written beside the
+    results. Results count only for the configuration that they were made with.
+    """
 
     @property
     @abc.abstractmethod
     def steps(self) -> int:
-        """Into how many steps the work is divided for a progress bar."""
+        """The number of steps of the progress bar."""
 
     @abc.abstractmethod
     def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
-        """The metrics of each seed as plain data; calls `advance` with the number of steps done since the last call."""
+        """Run the computation.
+
+        **Arguments:**
+
+        - `seeds`: the seeds.
+        - `advance`: to be called with the number of steps done since the last call.
+
+        **Returns:** the metrics of each seed as plain data.
+        """
 
     @abc.abstractmethod
     def seconds(self, seeds: Sequence[int]) -> float:
-        """How long that takes here, measured on a small piece of the work (`extrapolated` helps)."""
+        """Estimate the seconds for some seeds on this machine, from a small part of the work.
+
+        `extrapolated` helps.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
 class ExperimentPart(Part):
-    """An experiment, kept below `folder` in a file for each call of `run`: configuration, versions, machine, and the metrics
-    of each seed."""
+    """An experiment with the folder of its results.
+
+    Each call of `run` writes one file: configuration, versions, machine, and the metrics of each
+    seed.
+
+    **Arguments:**
+
+    - `row`, `column`: which part of the item it is.
+    - `experiment`: what is computed.
+    - `folder`: where the results are.
+    """
 
     row: str
     column: str
@@ -79,7 +102,16 @@ def _written(header: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:
 
 
 def extrapolated(short: Callable[[], Any], times: float) -> float:
-    """The seconds for `times` times the work of `short`, with what only its first call costs counted once."""
+    """Estimate the time of a long computation from a short one.
+
+    **Arguments:**
+
+    - `short`: a small part of the work. It is called twice.
+    - `times`: how many times longer the whole work is.
+
+    **Returns:** the seconds of the whole work. What only the first call costs, such as
+    compilation, is counted once.
+    """
     began = time.perf_counter()
     short()
     first = time.perf_counter()

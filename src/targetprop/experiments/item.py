@@ -1,7 +1,8 @@
-"""What can be reproduced: the interface of an item, the parts it is run in, and what it reports."""
+"""Items of papers: what an item is, the parts that it runs, its report, and its page."""
 
 import abc
 import dataclasses
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -14,22 +15,25 @@ from .verdict import NO_NUMBER, NOT_RUN, Verdict
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What `targetprop reproduce SOURCE ITEM` takes for every item. Seeds are 0 .. `seeds - 1`. Those named by `selection`
-    choose what of the item is run and printed; its page always shows all of it.
+    """The options of `targetprop reproduce SOURCE ITEM` that every item has.
 
-    Raises `ConfigError` for numbers below 1."""
+    The fields that `selection` names choose which parts of the item are run and printed. Its page
+    always shows all parts.
+
+    **Raises:** `ConfigError` for numbers below 1.
+    """
 
     selection: ClassVar[tuple[str, ...]] = ()
     seeds: int = 1
-    """Number of seeds per part. Finished seeds count."""
+    """Seeds of each part, from 0 on. Those that are finished already count."""
     results: Path = Path("results")
     """Folder of the finished runs and of the reports."""
     estimate: bool = False
-    """Only estimate the time on this machine."""
+    """Run nothing. Print how long it will take on this machine."""
     show: bool = False
     """Run nothing. Print the results of the finished runs."""
     json: bool = False
-    """Print one JSON document on standard output, and nothing else."""
+    """Print one JSON document on standard output, and nothing else there."""
 
     def __post_init__(self):
         for name in ("seeds", "epochs"):
@@ -40,62 +44,73 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class EpochOptions(Options):
-    """What an item takes whose length can be changed."""
+    """The options of an item whose number of epochs can be changed."""
 
     epochs: int | None = None
-    """Number of epochs. Default: the published number. Runs with another number are kept apart."""
+    """Number of epochs, instead of the published one. Such runs are kept apart."""
 
     @property
     def variant(self) -> str:
-        """Names what differs from the published settings; empty where nothing does."""
+        """The difference to the published settings, in one word. Empty if there is none."""
         return "" if self.epochs is None else f"epochs-{self.epochs}"
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions(EpochOptions):
-    """What an item takes that trains networks on data sets."""
+    """The options of an item that trains networks on data sets."""
 
     selection: ClassVar[tuple[str, ...]] = ("dataset", "methods")
     dataset: tuple[str, ...] = ()
-    """Data sets. An empty list stands for all of them."""
+    """Data sets. Empty means all."""
     methods: tuple[str, ...] = ()
-    """Methods, by the name of their recipe, for example ddtp-linear. An empty list stands for all."""
+    """Methods by the name of their recipe, for example ddtp-linear. Empty means all."""
 
 
 class Part(abc.ABC):
-    """A piece of an item that is run and kept by itself, all its missing seeds as one program. `row` and `column` say which
-    piece it is."""
+    """A part of an item that is run and stored on its own.
+
+    All its missing seeds run as one program. `row` and `column` say which part it is.
+    """
 
     row: str
     column: str
 
     @abc.abstractmethod
     def found(self) -> Mapping[int, Any]:
-        """The finished seeds, in order, and what is kept of each."""
+        """The results of the finished seeds, in the order of the seeds."""
 
     def missing(self, seeds: int) -> list[int]:
-        """Which of the seeds 0 .. `seeds - 1` are still to be run."""
+        """Those of the seeds 0 .. `seeds - 1` that are not finished."""
         done = self.found()
         return [seed for seed in range(seeds) if seed not in done]
 
     @abc.abstractmethod
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
-        """Run some seeds, from where an interruption left them, and keep the results; `progress` shows a bar. Returns
-        whether it was not interrupted."""
+        """Run some seeds and store the results. An interrupted run is continued.
+
+        **Arguments:**
+
+        - `seeds`: the seeds.
+        - `progress`: whether a bar is shown on standard error.
+
+        **Returns:** whether it ran to the end, without an interruption.
+        """
 
     @abc.abstractmethod
     def seconds(self, seeds: Sequence[int]) -> float:
-        """How long that takes here, measured on a small piece of the work."""
+        """Estimate the seconds for some seeds on this machine, from a small part of the work."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What the finished results of an item say.
+    """The finished results of an item.
 
-    `cells` is plain data, a dictionary for each with at least `row`, `column`, `published` (or `None`) and `ours` (or
-    `None` where nothing was run); `titles` and `rows` are the table of the same; `draw` writes the picture to a path,
-    `None` where there is nothing to draw yet; `text` is Markdown that stands below the table; `variant` names what differs
-    from the published settings, and keeps such a report apart.
+    - `cells`: the results as plain data. Each is a dictionary with at least `row`, `column`,
+      `published` (or `None`) and `ours` (`None` if nothing was run).
+    - `titles`, `rows`: the same as a table.
+    - `draw`: writes the picture to a path. `None` if there is nothing to draw.
+    - `text`: Markdown below the table.
+    - `variant`: the difference to the published settings. Such a report is kept apart.
     """
 
     cells: Sequence[dict[str, Any]]
@@ -106,12 +121,19 @@ class Report:
     variant: str = ""
 
 
+PAGE_WIDTH = 99
+
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 class Item(abc.ABC, Generic[OptionsT]):
-    """A table or figure of a paper. `defaults` are its options; their type lists its flags. Raises `ConfigError` from
-    `parts` and `report` for options that do not fit it."""
+    """A table or a figure of a paper.
+
+    - `source`, `name`, `title`: the paper, the name of the item, and its title.
+    - `defaults`: its options. Their type lists the flags of the command line.
+
+    **Raises:** `ConfigError` from `parts` and `report` for options that do not fit.
+    """
 
     source: str
     name: str
@@ -120,16 +142,24 @@ class Item(abc.ABC, Generic[OptionsT]):
 
     @abc.abstractmethod
     def parts(self, options: OptionsT) -> Sequence[Part]:
-        """What has to be run for it, in order."""
+        """The parts that it needs, in the order in which they run."""
 
     @abc.abstractmethod
     def report(self, options: OptionsT) -> Report:
-        """What the finished results say; runs nothing."""
+        """The report of the finished results. Runs nothing."""
 
 
 def run_missing(item: Item[OptionsT], options: OptionsT, progress: bool = True) -> bool:
-    """Run what is missing of an item, part by part, up to an interruption. Every finished part is kept; returns whether
-    nothing is missing any more: no run was interrupted, and none diverged."""
+    """Run the missing seeds of an item, part by part, until an interruption.
+
+    **Arguments:**
+
+    - `item`: the item.
+    - `options`: its options.
+    - `progress`: whether bars are shown on standard error.
+
+    **Returns:** whether nothing is missing afterwards: no run was interrupted, and none diverged.
+    """
     parts = item.parts(options)
     for part in parts:
         seeds = part.missing(options.seeds)
@@ -140,7 +170,7 @@ def run_missing(item: Item[OptionsT], options: OptionsT, progress: bool = True) 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What is still to be run of a part, and how long that takes here."""
+    """The missing seeds of a part, and the seconds that they take on this machine."""
 
     row: str
     column: str
@@ -149,7 +179,7 @@ class Estimate:
 
 
 def estimate(item: Item[OptionsT], options: OptionsT) -> list[Estimate]:
-    """How long it will take to run what is missing, part by part."""
+    """Estimate the time for the missing seeds of an item, part by part."""
     estimates = []
     for part in item.parts(options):
         seeds = part.missing(options.seeds)
@@ -158,14 +188,24 @@ def estimate(item: Item[OptionsT], options: OptionsT) -> list[Estimate]:
 
 
 def check_known(item: str, kind: str, asked: Sequence[str], known: Sequence[str]) -> None:
-    """Raises `ConfigError` where something is asked of an item that it does not have."""
+    """Check a selection of parts of an item.
+
+    **Arguments:**
+
+    - `item`: the name of the item.
+    - `kind`: what is selected, for example "method".
+    - `asked`: the selected names.
+    - `known`: the names that the item has.
+
+    **Raises:** `ConfigError` if a selected name is not known.
+    """
     for name in asked:
         if name not in known:
             raise ConfigError(f"{item} has no {kind} {name!r}; it has {', '.join(known)}.")
 
 
 def plus_minus(found: Summary, digits: int) -> str:
-    """Mean and standard deviation for a table; a dash where there is nothing."""
+    """Mean and standard deviation for a table, or a dash if there are no values."""
     if not found.values:
         return "-"
     spread = f" ± {found.sd:.{digits}f}" if len(found.values) > 1 else ""
@@ -173,8 +213,16 @@ def plus_minus(found: Summary, digits: int) -> str:
 
 
 def report_cell(row: str, column: str, found: Summary, published: float | None = None) -> dict[str, Any]:
-    """A cell of a report: what was found beside the published number, that of a single run, if there is one, and what that
-    says."""
+    """A cell of a report.
+
+    **Arguments:**
+
+    - `row`, `column`: its place in the table.
+    - `found`: our values.
+    - `published`: the published number of a single run, or `None`.
+
+    **Returns:** both, and the verdict, as plain data.
+    """
     ours = {"mean": found.mean, "sd": found.sd, "n": len(found.values)} if found.values else None
     theirs, verdict = None, NO_NUMBER if found.values else NOT_RUN
     if published is not None:
@@ -184,19 +232,28 @@ def report_cell(row: str, column: str, found: Summary, published: float | None =
 
 
 def document(item: Item[Any], report: Report) -> dict[str, Any]:
-    """The report as one document of plain data."""
+    """A report as one document of plain data."""
     return {"source": item.source, "item": item.name, "cells": list(report.cells)}
 
 
 def whole(item: Item[OptionsT], options: OptionsT) -> OptionsT:
-    """The options for all of an item: nothing of it is selected."""
+    """The options for all of an item: no part of it is selected."""
     return dataclasses.replace(options, **{name: getattr(item.defaults, name) for name in options.selection})
 
 
 def save(item: Item[OptionsT], options: OptionsT, command: str) -> list[Path]:
-    """Write the page `NAME.md` and the picture `NAME.png` of the whole item below `results/SOURCE/report`.
+    """Write the page `NAME.md` of a whole item and its picture `NAME.png`.
 
-    The page says by which `command` it was made. Returns the paths of the files."""
+    They are in the folder `SOURCE/report` of the results.
+
+    **Arguments:**
+
+    - `item`: the item.
+    - `options`: its options. Those that select parts are ignored.
+    - `command`: the command that makes the page, which the page shows.
+
+    **Returns:** the paths of both.
+    """
     options = whole(item, options)
     report = item.report(options)
     folder = options.results / item.source / "-".join(["report", *([report.variant] if report.variant else [])])
@@ -205,7 +262,7 @@ def save(item: Item[OptionsT], options: OptionsT, command: str) -> list[Path]:
     lines = [report.titles, ["---"] * len(report.titles), *report.rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     blocks = [f"# {item.title}", f"{item.source}, `{command}`", table]
-    blocks += [report.text] if report.text else []
+    blocks += [_wrapped(report.text)] if report.text else []
     paths = [page]
     if report.draw is not None:
         report.draw(image)
@@ -213,3 +270,8 @@ def save(item: Item[OptionsT], options: OptionsT, command: str) -> list[Path]:
         paths.append(image)
     page.write_text("\n\n".join(blocks) + "\n")
     return paths
+
+
+def _wrapped(text: str) -> str:
+    """The text in lines that are easy to read and to compare."""
+    return textwrap.fill(text, PAGE_WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -1,4 +1,6 @@
-"""Published numbers, as data: each with its table, its cell and the recipe that should give it."""
+"""Published numbers as data: each with its table, its cell, and the recipe that should reproduce
+it.
+"""
 
 import dataclasses
 import functools
@@ -9,8 +11,12 @@ from .._packaged import read_json
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """One cell of a published table: mean and standard deviation over `n` seeds (no deviation for a single run), and the
-    recipe that is to reach it."""
+    """One cell of a published table.
+
+    - `row`, `column`: its place in the table.
+    - `mean`, `sd`: mean and standard deviation over `n` seeds. `sd` is `None` for a single run.
+    - `recipe`: the name of the recipe that should reproduce it.
+    """
 
     row: str
     column: str
@@ -22,8 +28,14 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A published table: `metric` is the field of a seed's result that its cells hold, `note` what is to be said below
-    them, and `stopped_early` whether the published runs stopped where training accuracy stayed low."""
+    """A published table.
+
+    - `source`, `name`, `title`: the paper, the name of the item, and its title.
+    - `metric`: the field of the result of a seed that the cells show.
+    - `cells`: the published numbers.
+    - `note`: the text below the table.
+    - `stopped_early`: whether the published runs stopped when training accuracy stayed low.
+    """
 
     source: str
     name: str
@@ -46,7 +58,13 @@ class Table:
 
 @functools.cache
 def read_tables(source: str, file: Traversable) -> dict[str, Table]:
-    """The tables of a source by name, from its file of published numbers."""
+    """The tables of a paper by name.
+
+    **Arguments:**
+
+    - `source`: the short name of the paper.
+    - `file`: its JSON file of published numbers.
+    """
     document = read_json(file)
     common = {"note": document.get("note", ""), "stopped_early": document.get("stopped_early", False)}
     return {

@@ -1,59 +1,92 @@
-"""The sources of published recipes: each registers itself under a name, and is loaded when it is asked for."""
+"""The registry of papers: each gives published recipes under its name.
 
+A paper is registered by the name of its module, which is imported only when it is asked for.
+"""
+
+import abc
 import importlib
-from collections.abc import Iterator
-from typing import Protocol, cast
+from typing import NamedTuple
 
+from ..errors import ConfigError
 from ..training.recipe import Recipe
 
 
-class Source(Protocol):
-    """A module with published configurations."""
+class RecipeSource(abc.ABC):
+    """The published recipes of one paper.
 
-    def names(self) -> tuple[str, ...]:
-        """The configurations that can be run, as `DATASET/METHOD/..`."""
-        ...
+    A module that is registered holds an object of this type in its attribute `RECIPES`.
+    """
 
-    def recipe(self, name: str) -> Recipe:
-        """The recipe of one of them."""
-        ...
+    @abc.abstractmethod
+    def configurations(self) -> tuple[str, ...]:
+        """The names of all configurations that can be run, as `DATASET/METHOD/..`."""
+
+    @abc.abstractmethod
+    def build(self, name: str) -> Recipe:
+        """The recipe of a configuration.
+
+        **Arguments:**
+
+        - `name`: one of `configurations()`.
+
+        **Returns:** its recipe.
+
+        **Raises:** `ConfigError` for an unknown name.
+        """
+
+    def check_name(self, name: str) -> None:
+        """Raises `ConfigError` for a name that is not one of `configurations()`."""
+        if name not in self.configurations():
+            raise ConfigError(f"There is no configuration {name!r} in {type(self).__name__}.")
 
 
-_MODULES: dict[str, str] = {}
-_DEFAULTS: list[str] = []
+class _Registration(NamedTuple):
+    module: str
+    gives_defaults: bool
+
+
+_REGISTERED: dict[str, _Registration] = {}
 
 
 def register(name: str, module: str, *, gives_defaults: bool = False) -> None:
-    """Make the configurations of `module` known as `NAME/..`.
+    """Make the recipes of a paper known as `NAME/..`.
 
-    With `gives_defaults`, its recipe `DATASET/RULE` is the default of that rule on that data set, and its network,
-    batch size and number of epochs are those of the other rules there.
+    **Arguments:**
+
+    - `name`: the short name of the paper.
+    - `module`: the full name of a module whose attribute `RECIPES` is a `RecipeSource`.
+    - `gives_defaults`: whether the recipe `DATASET/RULE` of the paper is the default of that rule
+      on that data set. The other rules then get the network, the batch size and the number of
+      epochs that the paper has there for backpropagation.
     """
-    _MODULES[name] = module
-    if gives_defaults:
-        _DEFAULTS.append(name)
+    _REGISTERED[name] = _Registration(module, gives_defaults)
 
 
-def sources() -> tuple[str, ...]:
-    """The names of all sources."""
-    return tuple(_MODULES)
+def source_names() -> tuple[str, ...]:
+    """The names of all registered papers."""
+    return tuple(_REGISTERED)
 
 
-def source(name: str) -> Source:
-    """A source by name."""
-    return cast(Source, importlib.import_module(_MODULES[name]))
+def recipe_source(name: str) -> RecipeSource:
+    """The recipes of a registered paper. Imports its module."""
+    return importlib.import_module(_REGISTERED[name].module).RECIPES
 
 
 def recipe_names() -> tuple[str, ...]:
-    """The names of all published configurations that can be run."""
-    return tuple(f"{name}/{configuration}" for name in sources() for configuration in source(name).names())
+    """The names of all published configurations that can be run, as `SOURCE/DATASET/METHOD/..`."""
+    return tuple(f"{name}/{one}" for name in source_names() for one in recipe_source(name).configurations())
 
 
 def published_default(rule: str, dataset: str) -> Recipe | None:
-    """The published recipe that is the default of a rule on a data set, if there is one."""
+    """The published recipe that is the default of a rule on a data set.
+
+    **Arguments:**
+
+    - `rule`: the name of a rule.
+    - `dataset`: the name of a data set.
+
+    **Returns:** the recipe, or `None` where no paper has one.
+    """
     configuration = f"{dataset}/{rule}"
-    return next((found.recipe(configuration) for found in _default_sources() if configuration in found.names()), None)
-
-
-def _default_sources() -> Iterator[Source]:
-    return (source(name) for name in _DEFAULTS)
+    sources = (recipe_source(name) for name, registration in _REGISTERED.items() if registration.gives_defaults)
+    return next((found.build(configuration) for found in sources if configuration in found.configurations()), None)

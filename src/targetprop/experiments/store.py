@@ -1,19 +1,24 @@
-"""Runs on disk: a folder per recipe, in it a folder per call of `train`, in that every seed."""
+"""Training runs on disk: a folder for each recipe, in it one for each call of `train`."""
 
 import dataclasses
+import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..training.provenance import describe, same_settings
 from ..training.recipe import Recipe
 from ..training.result import FINISHED, RUNNING
-from .sources import recipe_names
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredSeed:
-    """One seed of a run: its entry of `result.json` and its metrics, an entry per epoch."""
+    """One seed of a run.
+
+    - `seed`: the seed.
+    - `result`: its entry in `result.json`.
+    - `history`: its metrics, one entry for each epoch.
+    """
 
     seed: int
     result: dict
@@ -21,47 +26,94 @@ class StoredSeed:
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end."""
+        """Whether it finished."""
         return self.result["status"] == FINISHED
 
     @property
     def diverged(self) -> bool:
-        """Whether it was given up."""
+        """Whether it was stopped because it diverged."""
         return self.result["status"] not in (FINISHED, RUNNING)
 
 
 class Store:
-    """The runs below a folder. A run counts for a recipe if it lies in the recipe's folder and has its settings."""
+    """The training runs below a folder.
+
+    Runs are found by what was run. A run counts for a recipe if its `config.json` has the settings
+    of the recipe, wherever it is in the folder of the paper.
+
+    **Arguments:**
+
+    - `folder`: the folder of all results.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def seeds(self, name: str, recipe: Recipe) -> dict[int, StoredSeed]:
-        """The seeds of a recipe, finished or not; of one that was run twice a finished run, if there is one."""
+    def seeds(self, name: str, recipe: Recipe, needs: Sequence[str] = ()) -> dict[int, StoredSeed]:
+        """The seeds of a recipe, finished or not.
+
+        Of a seed that was run more than once, a finished run is preferred, then one in the folder
+        of the recipe itself.
+
+        **Arguments:**
+
+        - `name`: the name of the recipe, `SOURCE/..`.
+        - `recipe`: what was run.
+        - `needs`: a run of a seed counts only if its metrics have these fields in every epoch.
+
+        **Returns:** the runs by seed.
+        """
         found: dict[int, StoredSeed] = {}
         for folder in self._runs(name, recipe):
-            found |= {s.seed: s for s in _read(folder) if s.finished or s.seed not in found}
+            runs = [run for run in _read(folder) if all(field in record for record in run.history for field in needs)]
+            found |= {run.seed: run for run in runs if run.finished or run.seed not in found}
         return found
 
     def unfinished(self, name: str, recipe: Recipe) -> list[tuple[int, ...]]:
-        """The seeds of each run of a recipe that came to no end and can go on."""
-        folders = [folder for folder in self._runs(name, recipe) if (folder / "checkpoint.npz").exists()]
-        ended = {folder: {s.seed for s in _read(folder) if s.finished or s.diverged} for folder in folders}
-        seeds = {folder: tuple(json.loads((folder / "config.json").read_text())["seeds"]) for folder in folders}
-        return [seeds[folder] for folder in folders if ended[folder] != set(seeds[folder])]
+        """The seeds of each run in the folder of a recipe that was interrupted and can continue.
+
+        **Arguments:**
+
+        - `name`: the name of the recipe.
+        - `recipe`: what was run.
+        """
+        found = []
+        for folder in self._runs(name, recipe):
+            seeds = tuple(_config(folder)["seeds"]) if (folder / "checkpoint.npz").exists() else ()
+            if folder != self.run_folder(name, recipe, seeds):
+                continue
+            if {run.seed for run in _read(folder) if run.finished or run.diverged} != set(seeds):
+                found.append(seeds)
+        return found
 
     def run_folder(self, name: str, recipe: Recipe, seeds: Sequence[int]) -> Path:
-        """Where a run of some seeds belongs."""
+        """The folder of a run of some seeds.
+
+        **Arguments:**
+
+        - `name`: the name of the recipe.
+        - `recipe`: what is run.
+        - `seeds`: the seeds.
+        """
         seeds_name = "seeds-" + "-".join(map(str, seeds))
         return self.folder / name / f"epochs-{recipe.schedule.epochs}" / seeds_name
 
-    def _runs(self, name: str, recipe: Recipe) -> Iterator[Path]:
-        others = [self.folder / other for other in recipe_names() if other.startswith(f"{name}/")]
-        settings = json.loads(json.dumps(describe(recipe)))
-        for path in sorted((self.folder / name).rglob("config.json")):
-            elsewhere = any(path.is_relative_to(other) for other in others)
-            if not elsewhere and same_settings(json.loads(path.read_text())["recipe"], settings):
-                yield path.parent
+    def _runs(self, name: str, recipe: Recipe) -> list[Path]:
+        """The folders of all runs of a recipe, those in its own folder last."""
+        own, settings = self.folder / name, json.loads(json.dumps(describe(recipe)))
+        folders = [path.parent for path in sorted((self.folder / name.split("/")[0]).rglob("config.json"))]
+        found = [folder for folder in folders if same_settings(_config(folder)["recipe"], settings)]
+        return sorted(found, key=lambda folder: folder.is_relative_to(own))
+
+
+def _config(folder: Path) -> dict:
+    path = folder / "config.json"
+    return _read_once(path, path.stat().st_mtime_ns)
+
+
+@functools.cache
+def _read_once(path: Path, changed: int) -> dict:
+    return json.loads(path.read_text())
 
 
 def _read(folder: Path) -> list[StoredSeed]:

@@ -1,4 +1,4 @@
-"""Published tables: ours beside theirs."""
+"""Published tables with our numbers beside them."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -18,8 +18,13 @@ TITLES = ("method", "data set", "published", "ours", "seeds", "difference", "95 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One cell of a table with what was found for it. `would_stop` counts the seeds that the published runs' early stop
-    would have dropped, `diverged` those that were given up and count for nothing else."""
+    """One cell of a table and our runs of it.
+
+    - `published`: the published number.
+    - `verdict`: the comparison with our runs.
+    - `would_stop`: how many of our seeds the early stop of the published runs would have dropped.
+    - `diverged`: how many seeds diverged. They count for nothing else.
+    """
 
     published: Published
     verdict: Verdict
@@ -61,12 +66,16 @@ class Cell:
 
 
 def number(value: float) -> str:
-    """A metric with as many digits as its size calls for."""
+    """A metric with two decimals, or in scientific notation if it is below 0.05."""
     return f"{value:.2f}" if abs(value) >= 0.05 else f"{value:.2e}"
 
 
 class TableItem(Item[TrainingOptions]):
-    """A table whose cells are training runs. Raises `ConfigError` for a data set or method that the table does not have."""
+    """A table whose cells are training runs.
+
+    **Raises:** `ConfigError` from `parts` and `report` for a data set or a method that is not in
+    the table.
+    """
 
     def __init__(self, table: Table):
         self.table = table
@@ -78,7 +87,7 @@ class TableItem(Item[TrainingOptions]):
         return [self._part(cell, options) for cell in self._selected(options) if cell.recipe in known]
 
     def compared(self, options: TrainingOptions) -> list[Cell]:
-        """All selected cells with what was found for them."""
+        """All selected cells with our runs of them."""
         return [self._compare(cell, options) for cell in self._selected(options)]
 
     def report(self, options: TrainingOptions) -> Report:
@@ -130,12 +139,12 @@ class TableItem(Item[TrainingOptions]):
 
 
 def method(cell: Published) -> str:
-    """The method of a cell by its recipe's name, `SOURCE/DATASET/METHOD`."""
+    """The method of a cell, from the name of its recipe, `SOURCE/DATASET/METHOD`."""
     return cell.recipe.split("/")[2]
 
 
 def _picture(table: Table, cells: Sequence[Cell]) -> Callable[[Path], None]:
-    """Ours and theirs side by side, a panel per data set."""
+    """Our runs and the published numbers, a panel for each data set."""
 
     def draw(path: Path) -> None:
         columns = [column for column in table.columns if any(cell.published.column == column for cell in cells)]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from ..data import load
 from ..diagnostics import Probe
-from ..experiments.catalog import recipe
 from ..training.ensemble import Ensemble
 from ..training.recipe import Recipe
 from ..training.run import train
+from .catalog import recipe
 from .item import Part
 from .store import Store, StoredSeed
 
@@ -18,8 +18,17 @@ CHECKPOINT_EVERY = 5
 
 @dataclasses.dataclass(frozen=True)
 class TrainingPart(Part):
-    """The runs of a recipe. `probe` samples diagnostics during training; a finished seed counts only if its metrics have
-    the field `needs`."""
+    """The training runs of a recipe.
+
+    **Arguments:**
+
+    - `row`, `column`: which part of the item it is.
+    - `name`: the name of the recipe, which is also the folder of its runs.
+    - `recipe`: what is trained.
+    - `store`: where the runs are.
+    - `probe`: diagnostics during training, or `None`.
+    - `needs`: a seed counts only if its metrics have these fields in every epoch.
+    """
 
     row: str
     column: str
@@ -27,15 +36,14 @@ class TrainingPart(Part):
     recipe: Recipe
     store: Store
     probe: Probe | None = None
-    needs: str = "train_loss"
+    needs: tuple[str, ...] = ()
 
     def found(self) -> dict[int, StoredSeed]:
         return {seed: run for seed, run in self.stored().items() if run.finished}
 
     def stored(self) -> dict[int, StoredSeed]:
         """All seeds in order, finished or not."""
-        seeds = sorted(self.store.seeds(self.name, self.recipe).items())
-        return {seed: run for seed, run in seeds if all(self.needs in record for record in run.history)}
+        return dict(sorted(self.store.seeds(self.name, self.recipe, self.needs).items()))
 
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
         begun = [run for run in self.store.unfinished(self.name, self.recipe) if set(run) <= set(seeds)]
@@ -60,18 +68,26 @@ class TrainingPart(Part):
 
 
 def published_recipe(name: str, epochs: int | None) -> Recipe:
-    """The recipe of a published configuration, with another number of epochs if one is given."""
+    """The recipe of a published configuration.
+
+    **Arguments:**
+
+    - `name`: the full name of the configuration.
+    - `epochs`: a number of epochs that replaces the published one, or `None`.
+    """
     return with_epochs(recipe(name), epochs)
 
 
 def with_epochs(found: Recipe, epochs: int | None) -> Recipe:
-    """The recipe with another number of epochs, if one is given."""
+    """A recipe with another number of epochs. `None` leaves it as it is."""
     return found if epochs is None else found.replace(schedule=dataclasses.replace(found.schedule, epochs=epochs))
 
 
 def _seconds(entry: Recipe, probe: Probe | None) -> float:
-    """Seconds for one seed of a recipe: one short run of each kind of pass, times the number of passes, and one use of the
-    probe times their number."""
+    """Estimate the seconds for one seed of a recipe.
+
+    One short run of each kind of pass is timed, and one use of the probe.
+    """
     ensemble = Ensemble([entry], [0], load(entry.dataset))
     passes = entry.schedule.passes(ensemble.trained_maps > 0)
     total = 0.0

@@ -1,4 +1,4 @@
-"""What a comparison with a published number says, in words."""
+"""The verdict of a comparison with a published number, in words."""
 
 import dataclasses
 import math
@@ -18,12 +18,26 @@ NOT_RUN, NO_NUMBER, TOO_FEW, REPRODUCED, WITHIN, NOT_REPRODUCED = (
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Ours against theirs: the difference of the means, its 95 % confidence interval (Welch), and a word.
+    """Our runs against a published number.
 
-    `reproduced`: at least 3 seeds, our mean within two published standard deviations, and 0 in the interval. `within 2 SD`:
-    our mean lies there, but the interval excludes 0 or there are 2 seeds. Where it lies outside, `not reproduced` takes at
-    least 3 seeds or an interval without 0; else, and for one seed, it is `too few seeds`. A published number without a
-    standard deviation is taken for one more run with ours.
+    It has the difference of the means, its 95 % confidence interval (Welch), and one of these
+    words:
+
+    - `reproduced`: there are at least 3 seeds, our mean is within two published standard
+      deviations, and the interval contains 0.
+    - `within 2 SD`: our mean is there, but the interval does not contain 0, or there are 2 seeds.
+    - `not reproduced`: our mean is outside, and there are at least 3 seeds or the interval does
+      not contain 0.
+    - `too few seeds`: there is one seed, or there are 2 and our mean is outside, but the interval
+      contains 0.
+    - `not yet run`: there are no seeds.
+
+    A published number without a standard deviation is treated as one run with our deviation.
+
+    **Arguments:**
+
+    - `ours`: our values.
+    - `published`: the published number.
     """
 
     ours: Summary
@@ -40,9 +54,9 @@ class Verdict:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % confidence interval of the difference; `nan` for fewer than 2 seeds."""
-        from scipy import stats
-
+        """The 95 % confidence interval of the difference. Both ends are `nan` for fewer than 2
+        seeds.
+        """
         n, theirs = len(self.ours.values), self.published
         if n < 2:
             return math.nan, math.nan
@@ -53,6 +67,8 @@ class Verdict:
         freedom = n - 1.0
         if theirs.sd is not None:
             freedom = variance**2 / (ours_var**2 / (n - 1) + their_var**2 / (theirs.n - 1))
+        from scipy import stats  # takes a second to import
+
         half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
         return self.difference - half, self.difference + half
 

@@ -4,20 +4,27 @@ import importlib
 from typing import Any
 
 from ..errors import ConfigError
-from ..experiments.item import Item
-
-SOURCES = ("meulemans2020", "thesis2019", "gait2020", "farias2018")
+from ..experiments import Item
+from . import PAPERS as SOURCES
 
 
 def items(source: str) -> dict[str, Item[Any]]:
-    """The items of a source by name. Raises `ConfigError` for an unknown source."""
+    """The items of a paper by name. Raises `ConfigError` for an unknown paper."""
     if source not in SOURCES:
-        raise ConfigError(f"Nothing is known of {source!r}; there are items of {', '.join(SOURCES)}.")
+        raise ConfigError(f"There is no paper {source!r}; there are items of {', '.join(SOURCES)}.")
     return {item.name: item for item in importlib.import_module(f".{source}.items", __package__).ITEMS}
 
 
 def item(source: str, name: str) -> Item[Any]:
-    """An item by source and name. Raises `ConfigError` for an unknown one."""
+    """An item of a paper.
+
+    **Arguments:**
+
+    - `source`: the short name of the paper.
+    - `name`: the name of the item.
+
+    **Raises:** `ConfigError` for an unknown one.
+    """
     known = items(source)
     if name not in known:
         raise ConfigError(f"{source} has no item {name!r}; it has {', '.join(known)}.")
@@ -25,5 +32,5 @@ def item(source: str, name: str) -> Item[Any]:
 
 
 def all_items() -> tuple[Item[Any], ...]:
-    """The items of all sources."""
+    """The items of all papers."""
     return tuple(item for source in SOURCES for item in items(source).values())

@@ -20,7 +20,7 @@ from ..rules.contract import Example, Rule, assign
 from ..rules.updates import local_gradients
 from ..training import program
 from ..training.optimizers import Adam
-from ..training.state import NETWORK, Data, Hyperparameters, Member, Split, State, Task, initial_state, stream
+from ..training.state import NETWORK, Data, Hyperparameters, Member, Split, Task, TrainingState, initial_state, stream
 
 SIZES = (7, 6, 4, 3)
 STEPS = 4
@@ -111,7 +111,7 @@ class Training:
         self.batched = eqx.filter_jit(eqx.filter_vmap(self._run, in_axes=(eqx.if_array(0), None)))
 
     @functools.cached_property
-    def reference(self) -> State:
+    def reference(self) -> TrainingState:
         """The state after the pass."""
         return self.alone(self.member(0), samples())
 
@@ -125,7 +125,7 @@ class Training:
         split = Split(jnp.arange(16), jnp.arange(16, 24))
         return Member(initial_state(network, hyperparameters, seed_array), hyperparameters, split, seed_array)
 
-    def _run(self, one: Member, data: Data) -> State:
+    def _run(self, one: Member, data: Data) -> TrainingState:
         self.traces += 1
         first, start, stop = (jnp.asarray(n) for n in (1, 0, STEPS))
         return program.run_steps(TASK, one, data, first, jnp.asarray(0), start, stop, True)[0]

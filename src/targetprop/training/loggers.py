@@ -80,7 +80,7 @@ class TensorBoardLogger(Logger):
                 writer.add_scalar(name, value, step)
         writer.flush()
 
-    def _writer_and_step(self, record: dict) -> "tuple[SummaryWriter, int]":
+    def _writer_and_step(self, record: dict) -> tuple["SummaryWriter", int]:
         seed = record["seed"]
         if "pass" not in record:
             return self._writers[seed], record["epoch"]

@@ -21,7 +21,7 @@ from ..rules.contract import Example, assign, prepare
 from ..rules.updates import local_gradients, trainable_parameters
 from .masks import UPDATE_MASK
 from .penalties import penalized
-from .state import NOISE, ORDER, Data, Hyperparameters, Member, State, Task, stream
+from .state import NOISE, ORDER, Data, Hyperparameters, Member, Task, TrainingState, stream
 
 EVALUATION_BATCH = 1000
 
@@ -29,12 +29,12 @@ EVALUATION_BATCH = 1000
 def step(
     task: Task,
     hyperparameters: Hyperparameters,
-    state: State,
+    state: TrainingState,
     x: Array,
     y: Array,
     key: PRNGKeyArray,
     joint: bool,
-) -> State:
+) -> TrainingState:
     """One minibatch. Forward and feedback gradients are taken at the same parameters, then both are updated; with
     `joint=False` the feedback alone is."""
     rule, network, feedback = hyperparameters.rule, state.network, state.feedback
@@ -92,7 +92,7 @@ class Checkup(NamedTuple):
 
 def run_steps(
     task: Task, member: Member, data: Data, epoch: Array, index: Array, start: Array, stop: Array, joint: bool
-) -> tuple[State, Checkup]:
+) -> tuple[TrainingState, Checkup]:
     """Steps `start` to `stop - 1` of pass `index` of an epoch, for one member. The samples come in an order drawn anew for
     each pass; the remainder of the last, incomplete minibatch is left out of that pass."""
     state, hyperparameters = member.state, member.hyperparameters
@@ -124,7 +124,7 @@ def _minibatch(task: Task, network: Network, data: Data, order: Array, step: Arr
     return inputs(network, data.x[picked]), data.y[picked]
 
 
-def checkup(state: State) -> Checkup:
+def checkup(state: TrainingState) -> Checkup:
     """Which layers, feedback mappings and losses are finite."""
     feedback = jax.tree.leaves(parameters(state.feedback), is_leaf=lambda tree: isinstance(tree, eqx.Module))
     return Checkup(
@@ -175,7 +175,7 @@ def advance(
     start: Array,
     stop: Array,
     joint: bool,
-) -> tuple[State, Checkup]:
+) -> tuple[TrainingState, Checkup]:
     """`run_steps` for every living member of an ensemble, as one program; the others stay as they are."""
     static_state = eqx.filter(members.state, eqx.is_array, inverse=True)
 

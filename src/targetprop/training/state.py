@@ -35,7 +35,7 @@ class Totals(NamedTuple):
     feedback_loss: Float[Array, " mappings"]
 
 
-class State(eqx.Module):
+class TrainingState(eqx.Module):
     """What one member of an ensemble carries on: parameters, optimizer states, and the sums of the present pass."""
 
     network: Network
@@ -75,7 +75,7 @@ class Split(NamedTuple):
 class Member(NamedTuple):
     """One run of an ensemble: its state, its numbers, its split and the seed of its randomness."""
 
-    state: State
+    state: TrainingState
     hyperparameters: Hyperparameters
     split: Split
     seed: Array
@@ -90,12 +90,14 @@ def stream(seed: Array, purpose: int) -> PRNGKeyArray:
     return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
-def initial_state(network: Network, hyperparameters: Hyperparameters, seed: Array, trainable: Layers = None) -> State:
+def initial_state(
+    network: Network, hyperparameters: Hyperparameters, seed: Array, trainable: Layers = None
+) -> TrainingState:
     """The state before the first step; only the layers in `trainable` (all, unless given) have an optimizer state."""
     feedback = hyperparameters.rule.init(network, key=stream(seed, FEEDBACK))
     zero = jnp.zeros((), network.dtype)
     trained = count_trained_maps(hyperparameters.rule, network, feedback)
-    return State(
+    return TrainingState(
         network,
         feedback,
         hyperparameters.optimizer.transform().init(trainable_parameters(network, trainable)),

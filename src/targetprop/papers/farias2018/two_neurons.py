@@ -1,4 +1,4 @@
-"""Fig. 2: the target of one neuron below another, as it flows."""
+"""Fig. 2: how the target of one neuron below another one flows."""
 
 import dataclasses
 import math
@@ -24,8 +24,19 @@ TAUS = (1.0, 4.0, 16.0)
 
 @dataclasses.dataclass(frozen=True)
 class TwoNeurons(Experiment):
-    """A neuron of activity `activity` and a sigmoid above it with weight `weight` and target `above`: the target of the
-    first after each Euler step of size `tau`, and the squared error of the second there. Nothing is random."""
+    """The target of a neuron below a sigmoid, after each Euler step.
+
+    Metrics: the target of the first neuron, and the squared error of the second one at this
+    target. Nothing is random.
+
+    **Arguments:**
+
+    - `tau`: the size of an Euler step.
+    - `weight`: the weight between the neurons.
+    - `activity`: the activity of the first neuron.
+    - `above`: the target of the second neuron.
+    - `length`: the number of Euler steps.
+    """
 
     tau: float
     weight: float = 2.0
@@ -39,7 +50,7 @@ class TwoNeurons(Experiment):
 
     @property
     def limit(self) -> float:
-        """The target of infinite time, at which the second neuron is on its target (Appendix C)."""
+        """The target after infinite time. The second neuron then reaches its own (Appendix C)."""
         return math.log(self.above / (1 - self.above)) / self.weight
 
     def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
@@ -60,7 +71,7 @@ class TwoNeurons(Experiment):
 
 
 class TwoNeuronsFigure(Item[Options]):
-    """The target and the squared error by time, for step sizes within the limit of stability and beyond it."""
+    """The target and the squared error over time, for stable and for unstable step sizes."""
 
     source, name = "farias2018", "fig2"
     title = "Fig. 2: the target of a neuron flows to where the one above has no error"

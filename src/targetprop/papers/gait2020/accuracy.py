@@ -3,16 +3,18 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
 from ...experiments.item import EpochOptions, Item, Report, check_known, plus_minus, report_cell
 from ...experiments.store import Store, StoredSeed
 from ...experiments.training_part import TrainingPart, published_recipe
 from ...training.result import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SOURCE = "gait2020"
 METHODS = {"bp": ("BP", COLORS[0]), "tp-exact": ("TP", COLORS[5]), "gait": ("GAIT", COLORS[4])}
@@ -21,19 +23,24 @@ STYLES = ("-", "--", "-.", ":")
 
 @dataclasses.dataclass(frozen=True)
 class PanelOptions(EpochOptions):
-    """What the accuracy figures take."""
+    """The options of the accuracy figures."""
 
     selection: ClassVar[tuple[str, ...]] = ("panels", "methods")
     panels: tuple[str, ...] = ()
-    """Panels by letter; all unless given."""
+    """Panels by their letters. Empty means all."""
     methods: tuple[str, ...] = ()
-    """Methods by recipe name, bp, tp-exact or gait; all unless given."""
+    """Methods by the name of their recipe: bp, tp-exact or gait. Empty means all."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """A panel: the recipes `DATASET/METHOD` + `kind` for its methods, and each of `kinds` as (data set, kind, label). `bars`
-    shows peak accuracies instead of curves."""
+    """A panel of a figure.
+
+    - `letter`, `title`: its name.
+    - `kinds`: each as (data set, kind, label). The recipes are `DATASET/METHOD` + `kind`.
+    - `methods`: the methods that it shows.
+    - `bars`: whether it shows peak accuracies instead of curves.
+    """
 
     letter: str
     title: str
@@ -85,8 +92,11 @@ class Line:
 
 
 class AccuracyFigure(Item[PanelOptions]):
-    """Test accuracy of BP, TP and GAIT-prop with the published parameters. Raises `ConfigError` for a panel or a method that
-    the figure does not have."""
+    """Test accuracy of BP, TP and GAIT-prop with the published parameters.
+
+    **Raises:** `ConfigError` from `parts` and `report` for a panel or a method that is not in the
+    figure.
+    """
 
     def __init__(self, name: str, title: str, panels: Sequence[Panel]):
         self.source, self.name, self.title, self.panels = SOURCE, name, title, tuple(panels)
@@ -158,7 +168,7 @@ def _part(name: str, method: str, label: str, options: PanelOptions) -> Training
     return TrainingPart(METHODS[method][0], f"{found.dataset} {label}", name, found, Store(options.results))
 
 
-def _curves(axes: Axes, lines: Sequence[Line]) -> None:
+def _curves(axes: "Axes", lines: Sequence[Line]) -> None:
     places = list(dict.fromkeys(line.label for line in lines))
     for line in lines:
         label, color = METHODS[line.method]
@@ -170,7 +180,7 @@ def _curves(axes: Axes, lines: Sequence[Line]) -> None:
     axes.set_xlabel("epoch")
 
 
-def _bars(axes: Axes, lines: Sequence[Line]) -> None:
+def _bars(axes: "Axes", lines: Sequence[Line]) -> None:
     places = list(dict.fromkeys(line.label for line in lines))
     methods = list(dict.fromkeys(line.method for line in lines))
     for line in lines:

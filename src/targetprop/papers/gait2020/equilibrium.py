@@ -1,15 +1,14 @@
-"""Appendix A: the targets of GAIT-prop as the shift of an equilibrium, for two layers and for more."""
+"""Appendix A: the targets of GAIT-prop as a shift of an equilibrium, for two and more layers."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.axes import Axes
 
 from ...dynamics._base import Displacements
 from ...dynamics.chain import amplification, coupling_of_full_share, largest_coupling, target_shares
@@ -26,6 +25,9 @@ from ...networks.activations import Identity
 from ...networks.layers import Dense
 from ...networks.network import Network, Trace
 from ...training.result import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DEPTHS, NU, WIDTH, BATCH = (2, 3, 5, 8), 0.2, 8, 4
 LIMIT_DEPTHS = (2, 3, 4, 5, 6, 8, 10, 16)
@@ -45,10 +47,23 @@ def random_weights(rng: np.random.Generator, depth: int, width: int) -> np.ndarr
 
 @dataclasses.dataclass(frozen=True)
 class EquilibriumCircuit(Experiment):
-    """The circuit (24) of `depth` layers with random weights, input currents and output currents. Kept are the coefficients
-    of the activity of each layer along its forward pass `y_i` and along the inverted target `t_i`, at rest and on the way
-    there, before the target comes and after; and for each precision and solver the largest relative distance of a layer
-    from the closed form, before and after."""
+    """The circuit of equation (24), with random weights, input currents and output currents.
+
+    Metrics:
+
+    - `at rest`: the coefficients of the activity of each layer along its forward pass `y_i` and
+      along the inverted target `t_i`.
+    - `on the way`: the same on the way to rest, before the target is applied and after.
+    - `distance`: for each solver and precision, the largest relative distance of a layer from the
+      closed form, before and after.
+
+    **Arguments:**
+
+    - `depth`: the number of layers.
+    - `nu`: the coupling.
+    - `width`: the number of units in a layer.
+    - `batch`: the number of samples.
+    """
 
     depth: int
     nu: float
@@ -88,8 +103,10 @@ class EquilibriumCircuit(Experiment):
         return {"distance": distances, **kept}
 
     def _circuit(self, weights: np.ndarray, x: np.ndarray, current: np.ndarray, dtype: Any):
-        """The circuit with layer 1 the identity, so that the input is the current into it; its forward pass; the current
-        into the output layer."""
+        """The circuit, its forward pass, and the current into the output layer.
+
+        Layer 1 is the identity, so that the input is the current into it.
+        """
         layers = [Dense(jnp.asarray(w, dtype), None, Identity()) for w in (np.eye(self.width), *weights)]
         network, method = Network(layers, self.width), ExactInverses()
         trace = network.trace(jnp.asarray(x, dtype))
@@ -125,8 +142,11 @@ def _at_rest(
 
 
 def _on_the_way(circuit: Circuit, trace: Trace, injected: jax.Array, directions: Sequence[Direction]) -> list[list]:
-    """The coefficients at times from 0 to `DURATION`, without a target; and from there, where the circuit is at rest but for
-    rounding, for as long again with one."""
+    """The coefficients on the way to rest.
+
+    First at times from 0 to `DURATION` without a target. Then from rest, for the same time, with a
+    target.
+    """
     free = circuit.free(trace, echo=False)
     rest = circuit.at_rest(trace, _found(Sweeps(1e-10), free))
     found = []
@@ -139,7 +159,7 @@ def _on_the_way(circuit: Circuit, trace: Trace, injected: jax.Array, directions:
 
 
 def _coefficients(rest: Activities, moved: Activities, directions: Sequence[Direction]) -> list[tuple[float, float]]:
-    """Of each layer's activity along its forward pass and along its inverted target, by least squares."""
+    """The coefficients of each layer's activity along its forward pass and its inverted target."""
     found = []
     for u, du, (y, t) in zip(rest, moved, directions, strict=True):
         both = np.stack([y.ravel(), t.ravel()], axis=1)
@@ -150,8 +170,16 @@ def _coefficients(rest: Activities, moved: Activities, directions: Sequence[Dire
 
 @dataclasses.dataclass(frozen=True)
 class CouplingLimit(Experiment):
-    """The coupling at which the largest real part of an eigenvalue of the circuit with random weights is 0, by depth; found
-    by bisection."""
+    """The coupling at which the circuit becomes unstable, for several depths.
+
+    There the largest real part of an eigenvalue is 0. It is found by bisection, with random
+    weights.
+
+    **Arguments:**
+
+    - `depths`: the numbers of layers.
+    - `width`: the number of units in a layer.
+    """
 
     depths: tuple[int, ...]
     width: int
@@ -179,7 +207,9 @@ class CouplingLimit(Experiment):
 
 
 class EquilibriumFigure(Item[Options]):
-    """The two-layer circuit of the paper and deeper ones: at rest, on the way there, and where they stop coming to rest."""
+    """The circuit of the paper, with two layers and with more: at rest, on the way, and its limit
+    of stability.
+    """
 
     source, name = "gait2020", "appendix-a"
     title = "Appendix A: GAIT-prop as equilibrium states of a linear circuit"
@@ -252,7 +282,7 @@ def _draw(circuits: Sequence[list[dict]], limit: Sequence[dict], path: Path) -> 
     figure.savefig(path, dpi=130)
 
 
-def _draw_path(axes: Axes, depth: int, coefficients: list) -> None:
+def _draw_path(axes: "Axes", depth: int, coefficients: list) -> None:
     times = np.concatenate([np.linspace(0, DURATION, POINTS), DURATION + np.linspace(0, DURATION, POINTS)])
     values = np.array(coefficients)
     for i in range(depth):
@@ -270,7 +300,7 @@ def _draw_path(axes: Axes, depth: int, coefficients: list) -> None:
     axes.legend(fontsize=8, loc="upper center", ncols=4)
 
 
-def _draw_shares(axes: Axes, circuits: Sequence[list[dict]]) -> None:
+def _draw_shares(axes: "Axes", circuits: Sequence[list[dict]]) -> None:
     for k, (depth, seeds) in enumerate(zip(DEPTHS, circuits, strict=True)):
         layers, measured = np.arange(1, depth + 1), np.array([metrics["at rest"] for metrics in seeds])[:, :, 1]
         axes.plot(layers, target_shares(depth, NU), color=COLORS[1 + k], linewidth=1, label=f"{depth} layers")
@@ -280,7 +310,7 @@ def _draw_shares(axes: Axes, circuits: Sequence[list[dict]]) -> None:
     axes.legend(fontsize=8)
 
 
-def _draw_limit(axes: Axes, limit: Sequence[dict]) -> None:
+def _draw_limit(axes: "Axes", limit: Sequence[dict]) -> None:
     found = np.array([metrics["limits"] for metrics in limit])
     depths = np.arange(2, max(LIMIT_DEPTHS) + 1)
     axes.plot(depths, [largest_coupling(int(depth)) for depth in depths], color=COLORS[5], label="comes to rest below")

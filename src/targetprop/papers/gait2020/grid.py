@@ -1,4 +1,4 @@
-"""Tables 1 to 3 of appendix B: training accuracy on MNIST over a grid of learning rate and penalty."""
+"""Tables 1 to 3 of appendix B: training accuracy on MNIST by learning rate and penalty."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,16 @@ from ...experiments.figures import canvas
 from ...experiments.item import EpochOptions, Item, Report, plus_minus, report_cell
 from ...experiments.store import Store
 from ...experiments.training_part import TrainingPart, with_epochs
-from ...papers.gait2020 import recipes as gait2020
 from ...training.result import Summary
+from .recipes import RECIPES, published_values
 
 SOURCE = "gait2020"
 
 
 class GridTable(Item[EpochOptions]):
-    """Peak and final training accuracy of a method for every learning rate and strength of the orthogonality penalty."""
+    """Peak and final training accuracy of a method, by learning rate and by strength of the
+    penalty.
+    """
 
     def __init__(self, name: str, method: str, title: str):
         self.source, self.name, self.method, self.title = SOURCE, name, method, title
@@ -25,9 +27,9 @@ class GridTable(Item[EpochOptions]):
 
     def parts(self, options: EpochOptions) -> list[TrainingPart]:
         parts = []
-        for name in gait2020.grid_names(self.method):
+        for name in RECIPES.grid(self.method):
             rate, strength = name.split("/")[-2:]
-            found = with_epochs(gait2020.recipe(name), options.epochs)
+            found = with_epochs(RECIPES.build(name), options.epochs)
             parts.append(TrainingPart(rate, strength, f"{SOURCE}/{name}", found, Store(options.results)))
         return parts
 
@@ -55,7 +57,7 @@ class GridTable(Item[EpochOptions]):
         return Report(cells, titles, rows, (lambda path: self._draw(ours, path)) if done else None, text, options.variant)
 
     def _draw(self, ours: dict[tuple[str, str], float], path: Path) -> None:
-        grid = gait2020.published()["grid"]
+        grid = published_values()["grid"]
         theirs = {key: _published()[self.name]["/".join(key)][1] for key in ours}
         figure = canvas(9, 3.6)
         panels = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""Fig. 1, right: the first updates of TP, ITP and GAIT-prop against those of backpropagation."""
+"""Fig. 1, right: the first updates of TP, ITP and GAIT-prop, beside those of backpropagation."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -32,9 +32,19 @@ WEIGHTS: dict[str, InitializerName] = {"random": "xavier-normal", "orthogonal": 
 
 @dataclasses.dataclass(frozen=True)
 class FirstUpdates(Experiment):
-    """The gradients of the weights of an untrained square network on one minibatch of MNIST: for each rule and layer, their
-    cosine to BP's and their norm beside it, and `shown` entries of the hidden layers, each over the root mean square of
-    its rule's layer."""
+    """The weight gradients of an untrained square network on one minibatch of MNIST.
+
+    Metrics for each rule: the cosine of each layer's gradient to that of BP, the ratio of their
+    norms, and some entries of the hidden layers, divided by the root mean square of the layer.
+
+    **Arguments:**
+
+    - `initializer`: how the weights are drawn.
+    - `depth`: the number of hidden layers.
+    - `batch`: the number of samples.
+    - `gamma`: the strength of the target, for ITP and GAIT-prop.
+    - `shown`: the number of entries.
+    """
 
     initializer: InitializerName
     depth: int
@@ -88,7 +98,9 @@ def _sampled(gradients: Sequence[np.ndarray], entries: Sequence[np.ndarray]) -> 
 
 
 class ScatterFigure(Item[Options]):
-    """Updates of TP, ITP and GAIT-prop against BP's, before training, with random and with orthogonal weights."""
+    """Updates of TP, ITP and GAIT-prop beside those of BP, before training, for two kinds of
+    weights.
+    """
 
     source, name = "gait2020", "fig1-right"
     title = "Fig. 1, right: first updates of TP, ITP and GAIT-prop against BP's"

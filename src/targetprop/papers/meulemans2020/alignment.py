@@ -1,4 +1,6 @@
-"""Fig. 4 and Fig. S3 to S5: angles between the updates of a method and those of backpropagation and Gauss-Newton targets."""
+"""Fig. 4 and Fig. S3 to S5: angles of updates to those of backpropagation and Gauss-Newton
+targets.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,8 +12,8 @@ from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
 from ...experiments.item import Item, Report, TrainingOptions, check_known, plus_minus, report_cell
 from ...experiments.store import Store, StoredSeed
 from ...experiments.training_part import TrainingPart, published_recipe
-from ...papers.meulemans2020 import recipes as meulemans2020
 from ...training.result import Summary
+from .recipes import RECIPES, TASKS
 
 # name, line in the figures
 METHODS: dict[str, tuple[str, str, str]] = {
@@ -30,16 +32,33 @@ MAIN = ("bp", "ddtp-linear", "ddtp-rhl", "dtpdrl", "ddtp-control", "dtp", "dtp-p
 
 
 def methods(place: str, damped: bool) -> tuple[str, ...]:
-    """The methods that have published settings for the angles on a data set, or those of them that have dampings."""
-    known = [method for method in METHODS if f"{place}/{method}/alignment" in meulemans2020.published()]
-    return tuple(m for m in known if not damped or meulemans2020.alignment(f"{place}/{m}/alignment").dampings)
+    """The methods for which the paper has settings for the angles.
+
+    **Arguments:**
+
+    - `place`: the data set.
+    - `damped`: whether only methods with published dampings are meant.
+    """
+    known = [method for method in METHODS if f"{place}/{method}/alignment" in RECIPES.published()]
+    return tuple(m for m in known if not damped or RECIPES.angles(f"{place}/{m}/alignment").dampings)
 
 
 def alignment_part(place: str, method: str, options: TrainingOptions, epochs: int | None) -> TrainingPart:
-    """The runs of a method with the angles sampled: to backpropagation, and to Gauss-Newton targets of every damping of
-    Table S7 and of the published one. The figures read the same runs, and the table with as many `epochs` as they have."""
+    """The training runs of a method in which the angles are measured.
+
+    The angles are those to backpropagation, and to Gauss-Newton targets of every damping of Table
+    S7 and of the published ones. The figures and, for the same number of epochs, the table read
+    the same runs.
+
+    **Arguments:**
+
+    - `place`: the data set.
+    - `method`: the method, one of `METHODS`.
+    - `options`: the options of the item.
+    - `epochs`: a number of epochs that replaces the published one, or `None`.
+    """
     name = f"{place}/{method}/alignment"
-    published = meulemans2020.alignment(name)
+    published = RECIPES.angles(name)
     dampings = tuple(sorted({*DAMPINGS, *(published.dampings or ())}))
     return TrainingPart(
         METHODS[method][0],
@@ -48,12 +67,20 @@ def alignment_part(place: str, method: str, options: TrainingOptions, epochs: in
         published_recipe(f"meulemans2020/{name}", epochs),
         Store(options.results),
         Probe(published.every, (AngleToBackprop(), DampingSearch(dampings))),
-        "diagnostics/angle_bp",
+        ("diagnostics/angle_bp", *(f"diagnostics/angle_gnt/{damping:g}" for damping in dampings)),
     )
 
 
 def angles_to_targets(run: StoredSeed, dampings: Sequence[float]) -> np.ndarray:
-    """The angle of each hidden layer to Gauss-Newton targets of its damping, degrees, shape `(epochs, hidden)`."""
+    """The angles of a run to damped Gauss-Newton targets.
+
+    **Arguments:**
+
+    - `run`: the run.
+    - `dampings`: the damping for each hidden layer.
+
+    **Returns:** degrees, shape `(epochs, hidden)`.
+    """
     return np.array(
         [[record[f"diagnostics/angle_gnt/{d:g}"][i] for i, d in enumerate(dampings)] for record in run.history], float
     )
@@ -65,10 +92,20 @@ def angles_to_backprop(run: StoredSeed) -> np.ndarray:
 
 
 class AlignmentFigure(Item[TrainingOptions]):
-    """The angles of a data set's methods over training, for some hidden layers (all of them unless given), to
-    backpropagation and to Gauss-Newton targets: damped as published for each method and layer, or not at all.
+    """The angles of the methods on a data set over training.
 
-    Raises `ConfigError` for a method that it does not have, or another data set than its own.
+    They are the angles to backpropagation and to Gauss-Newton targets.
+
+    **Arguments:**
+
+    - `name`, `title`: those of the item.
+    - `place`: the data set.
+    - `shown`: the methods.
+    - `layers`: the hidden layers. Empty means all.
+    - `damped`: whether the Gauss-Newton targets have the published damping of each method and
+      layer, or none.
+
+    **Raises:** `ConfigError` from `parts` and `report` for another data set or an unknown method.
     """
 
     def __init__(
@@ -83,7 +120,7 @@ class AlignmentFigure(Item[TrainingOptions]):
         self.source, self.name, self.place, self.damped = "meulemans2020", name, place, damped
         self.title = f"{title}: angles of the updates to those of BP and of {'damped ' if damped else ''}GNT on {place}"
         self.shown = tuple(method for method in methods(place, damped) if method in shown)
-        self.layers = tuple(layers) or tuple(range(1, len(meulemans2020.TASKS[place].sizes) + 1))
+        self.layers = tuple(layers) or tuple(range(1, len(TASKS[place].sizes) + 1))
         self.defaults = TrainingOptions()
 
     def parts(self, options: TrainingOptions) -> list[TrainingPart]:
@@ -116,10 +153,10 @@ class AlignmentFigure(Item[TrainingOptions]):
         return tuple(method for method in self.shown if not options.methods or method in options.methods)
 
     def _curves(self, part: TrainingPart, method: str) -> dict[str, np.ndarray]:
-        """The angles of the shown layers of all finished seeds, shape `(seeds, epochs, layers)`."""
+        """The angles of the layers, for all finished seeds, shape `(seeds, epochs, layers)`."""
         runs, columns = list(part.found().values()), [i - 1 for i in self.layers]
-        published = meulemans2020.alignment(f"{self.place}/{method}/alignment").dampings or ()
-        dampings = published if self.damped else (0.0,) * len(meulemans2020.TASKS[self.place].sizes)
+        published = RECIPES.angles(f"{self.place}/{method}/alignment").dampings or ()
+        dampings = published if self.damped else (0.0,) * len(TASKS[self.place].sizes)
         to_targets = [angles_to_targets(run, dampings)[:, columns] for run in runs]
         return {"bp": np.array([angles_to_backprop(run)[:, columns] for run in runs]), "gnt": np.array(to_targets)}
 

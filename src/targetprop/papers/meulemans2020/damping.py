@@ -1,14 +1,15 @@
-"""Table S7: the damping of Gauss-Newton targets that the updates of each method are closest to."""
+"""Table S7: the damping of the Gauss-Newton targets that are closest to the updates of each
+method.
+"""
 
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.axes import Axes
 
 from ...diagnostics import DAMPINGS, best_dampings
 from ...experiments.figures import COLORS, canvas, legend
@@ -16,9 +17,12 @@ from ...experiments.item import Item, Report, TrainingOptions, check_known, repo
 from ...experiments.store import StoredSeed
 from ...experiments.training_part import TrainingPart
 from ...experiments.verdict import NOT_REPRODUCED, REPRODUCED
-from ...papers.meulemans2020 import recipes as meulemans2020
 from ...training.result import Summary
 from .alignment import METHODS, alignment_part, angles_to_targets, methods
+from .recipes import RECIPES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 EPOCHS = 3  # two of training, and the one that the angles are averaged over
 PLACES = ("fashion-mnist", "mnist", "cifar10", "cifar10-cnn")
@@ -26,8 +30,14 @@ PLACES = ("fashion-mnist", "mnist", "cifar10", "cifar10-cnn")
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The dampings of a method on a data set: the published ones, and the angle in degrees for each damping and layer,
-    shape `(dampings, hidden)`, averaged over `n` seeds; `None` where nothing was run."""
+    """The dampings of a method on a data set.
+
+    - `method`, `place`: the method and the data set.
+    - `published`: the published dampings.
+    - `angles`: the angle in degrees, averaged over seeds, shape `(dampings, hidden)`. `None` if
+      nothing was run.
+    - `n`: the number of seeds.
+    """
 
     method: str
     place: str
@@ -65,10 +75,12 @@ class Choice:
 
 
 class DampingTable(Item[TrainingOptions]):
-    """The choice of the damping for each method and hidden layer, from the angles in the third epoch. The paper prints those
-    of Fashion-MNIST; those of the other data sets are the ones its other figures were made with.
+    """The best damping for each method and hidden layer, from the angles in the third epoch.
 
-    Raises `ConfigError` for a data set or method that it does not have.
+    The paper has the numbers for Fashion-MNIST. Those for the other data sets are the dampings of
+    its other figures.
+
+    **Raises:** `ConfigError` from `parts` and `report` for an unknown data set or method.
     """
 
     source, name = "meulemans2020", "table-s7"
@@ -82,7 +94,7 @@ class DampingTable(Item[TrainingOptions]):
         """What was found for the selected methods and data sets."""
         found = []
         for (place, method), part in zip(_selected(options), self.parts(options), strict=True):
-            published = meulemans2020.alignment(f"{place}/{method}/alignment").dampings or ()
+            published = RECIPES.angles(f"{place}/{method}/alignment").dampings or ()
             runs = [_last_epoch(run, len(published)) for run in part.found().values()]
             found.append(Choice(method, place, published, np.mean(runs, axis=0) if runs else None, len(runs)))
         return found
@@ -152,7 +164,7 @@ def _picture(choices: Sequence[Choice]) -> Callable[[Path], None]:
     return draw
 
 
-def _draw_choice(axes: Axes, choice: Choice, angles: np.ndarray) -> None:
+def _draw_choice(axes: "Axes", choice: Choice, angles: np.ndarray) -> None:
     places = range(len(DAMPINGS))
     for i, theirs in enumerate(choice.published):
         line, color = angles[:, i], COLORS[i]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...data.synthetic import make_teacher
+from ...data import TeacherTask
 from ...diagnostics import null_space_shares
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas, curve, legend
@@ -33,9 +33,16 @@ SAMPLES = 400
 WIDTH, OUTPUTS = 6, 2
 
 
-def toy(rule: Rule, epochs: int) -> Recipe:
-    """A student with two hidden layers of 6 tanh units and 2 linear outputs. Only its feedback learns, for `epochs` passes,
-    one sample at a time."""
+def null_space_recipe(rule: Rule, epochs: int) -> Recipe:
+    """A student with two hidden layers of 6 tanh units and 2 linear outputs.
+
+    Only its feedback learns, one sample at a time.
+
+    **Arguments:**
+
+    - `rule`: the rule that computes the targets.
+    - `epochs`: the number of passes.
+    """
     return Recipe(
         rule,
         dataset="teacher",
@@ -50,8 +57,11 @@ def toy(rule: Rule, epochs: int) -> Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class NullSpace(Experiment):
-    """For each hidden layer, the share of a sample's update that lies in the null space of `dh_L / dvec(W_i)`, averaged over
-    the training samples; before the feedback learns and after each pass."""
+    """The share of the updates that cannot change the output, for each hidden layer.
+
+    This is the part of the update of a sample in the null space of `dh_L / dvec(W_i)`, averaged
+    over the training samples. It is measured before the feedback learns and after each pass.
+    """
 
     recipe: Recipe
     samples: int
@@ -61,7 +71,7 @@ class NullSpace(Experiment):
         return self.recipe.schedule.pretraining
 
     def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
-        data = make_teacher(sizes=(WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1)
+        data = TeacherTask((WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1).dataset()
         ensemble = Ensemble([self.recipe] * len(seeds), seeds, data)
         found = [_measure(ensemble)]
         for at in self.recipe.schedule.passes(trains_feedback=True):
@@ -73,7 +83,7 @@ class NullSpace(Experiment):
         return [{"share": [[round(float(x), 5) for x in layer] for layer in curves]} for curves in np.stack(found, axis=2)]
 
     def seconds(self, seeds: Sequence[int]) -> float:
-        short = dataclasses.replace(self, recipe=toy(self.recipe.rule, 1))
+        short = dataclasses.replace(self, recipe=null_space_recipe(self.recipe.rule, 1))
         return extrapolated(lambda: short.run(seeds, lambda steps: None), self.steps)
 
 
@@ -92,8 +102,16 @@ def _shares(member: Member, x: Array, y: Array) -> Float[Array, " hidden"]:
 
 
 def random_share(size: int, outputs: int) -> float:
-    """The mean of `||P u|| / ||u||` for a random direction `u` among `size`, `P` projecting onto `size - outputs` of them:
-    the root of a Beta variable."""
+    """The mean of `||P u|| / ||u||` for a random direction `u`.
+
+    `P` is the projection onto `size - outputs` dimensions. The square of the share has a Beta
+    distribution.
+
+    **Arguments:**
+
+    - `size`: the number of dimensions.
+    - `outputs`: the number of outputs.
+    """
     free = size - outputs
     return math.exp(
         math.lgamma((free + 1) / 2) + math.lgamma(size / 2) - math.lgamma(free / 2) - math.lgamma((size + 1) / 2)
@@ -101,7 +119,7 @@ def random_share(size: int, outputs: int) -> float:
 
 
 class NullSpaceFigure(Item[EpochOptions]):
-    """The share of the updates in the null space while the feedback learns beside fixed forward weights."""
+    """The share of the updates in the null space while only the feedback learns."""
 
     source, name = "meulemans2020", "fig2"
     title = "Fig. 2: share of the updates that cannot move the output"
@@ -109,8 +127,9 @@ class NullSpaceFigure(Item[EpochOptions]):
 
     def parts(self, options: EpochOptions) -> list[ExperimentPart]:
         folder = options.results / self.source / self.name / options.variant
+        epochs = options.epochs or EPOCHS
         return [
-            ExperimentPart(label, "teacher", NullSpace(toy(rule, options.epochs or EPOCHS), SAMPLES), folder / key)
+            ExperimentPart(label, "teacher", NullSpace(null_space_recipe(rule, epochs), SAMPLES), folder / key)
             for key, (label, rule) in METHODS.items()
         ]
 

@@ -1,18 +1,17 @@
-"""Fig. S2: where an update sends the output."""
+"""Fig. S2: the direction in which an update moves the output."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.axes import Axes
 
-from ...data.synthetic import make_teacher
+from ...data import TeacherTask
 from ...diagnostics import angle, output_change
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
@@ -30,6 +29,9 @@ from ...training.recipe import Recipe
 from ...training.result import Summary
 from ...training.schedule import Schedule
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 RULES: dict[str, tuple[str, Rule]] = {"gnt": ("GNT", GaussNewtonTargets(PseudoInverse())), "bp": ("BP", Backprop())}
 COLOR = {"gnt": COLORS[4], "bp": COLORS[5]}
 EPOCHS = 20
@@ -38,8 +40,16 @@ WIDTH, OUTPUTS = 4, 2
 ARROWS = 24
 
 
-def toy(rule: Rule, epochs: int) -> Recipe:
-    """A student with two hidden layers of 4 tanh units and 2 linear outputs, trained one sample at a time."""
+def output_space_recipe(rule: Rule, epochs: int) -> Recipe:
+    """A student with two hidden layers of 4 tanh units and 2 linear outputs.
+
+    It is trained one sample at a time.
+
+    **Arguments:**
+
+    - `rule`: the rule.
+    - `epochs`: the number of epochs.
+    """
     return Recipe(
         rule,
         dataset="teacher",
@@ -53,10 +63,16 @@ def toy(rule: Rule, epochs: int) -> Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class OutputSpace(Experiment):
-    """For each sample, where the output goes under an infinitesimal step that GNT or BP makes for that sample alone, as an
-    angle to the negative gradient in output space, averaged over the samples; at initialization and after each epoch. Beside
-    it the condition number of `dh_L / dh_1`, the median over the samples. For the first samples also the error `e_L` and
-    the directions themselves, at initialization."""
+    """The directions in which GNT and BP move the output.
+
+    For each sample, an infinitesimal step is made for this sample alone. All metrics are taken at
+    initialization and, but for the last one, after each epoch:
+
+    - `angle`: the angle of the movement to the negative gradient in output space, averaged over
+      the samples.
+    - `condition`: the condition number of `dh_L / dh_1`, the median over the samples.
+    - `arrows`: the error `e_L` and the directions themselves, for the first samples.
+    """
 
     recipe: Recipe
     samples: int
@@ -66,7 +82,7 @@ class OutputSpace(Experiment):
         return self.recipe.schedule.epochs
 
     def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
-        data = make_teacher(sizes=(WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1)
+        data = TeacherTask((WIDTH, *(1000,) * 4, OUTPUTS), train=self.samples, test=1).dataset()
         ensemble = Ensemble([self.recipe] * len(seeds), seeds, data)
         found = [_measure(ensemble)]
         for at in self.recipe.schedule.passes(trains_feedback=False):
@@ -76,19 +92,24 @@ class OutputSpace(Experiment):
         return [_metrics([of[i] for of in found]) for i in range(len(seeds))]
 
     def seconds(self, seeds: Sequence[int]) -> float:
-        short = dataclasses.replace(self, recipe=toy(self.recipe.rule, 1))
+        short = dataclasses.replace(self, recipe=output_space_recipe(self.recipe.rule, 1))
         return extrapolated(lambda: short.run(seeds, lambda steps: None), self.steps)
 
 
-class Found(NamedTuple):
-    """What is measured on a network: the errors and the directions of all samples, and the median condition number."""
+class Measurement(NamedTuple):
+    """What is measured on a network.
+
+    - `error`: the errors of all samples.
+    - `moved`: the directions of all samples, for each rule.
+    - `condition`: the median condition number.
+    """
 
     error: np.ndarray
     moved: dict[str, np.ndarray]
     condition: float
 
 
-def _measure(ensemble: Ensemble) -> list[Found]:
+def _measure(ensemble: Ensemble) -> list[Measurement]:
     members = (ensemble.member(i).state.network for i in range(len(ensemble.alive)))
     x, y = ensemble.data.x, ensemble.data.y
     found = []
@@ -100,14 +121,22 @@ def _measure(ensemble: Ensemble) -> list[Found]:
                 output_jacobians(network.trace(x))[0],
             )
         )
-        found.append(Found(error, moved, float(np.median(np.linalg.cond(jacobian)))))
+        found.append(Measurement(error, moved, float(np.median(np.linalg.cond(jacobian)))))
     return found
 
 
 @eqx.filter_jit
 def directions(network: Network, rule: Rule, x: Array, y: Array) -> Float[Array, "samples n_L"]:
-    """How the output of each sample starts to move when the network takes a step that a rule without feedback parameters
-    makes for this sample alone."""
+    """The direction in which the output of each sample moves under a step for this sample alone.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `rule`: a rule without feedback parameters.
+    - `x`, `y`: the samples.
+
+    **Returns:** the directions, shape `(samples, n_L)`.
+    """
 
     def one(x, y):
         trace = network.trace(x[None])
@@ -118,7 +147,7 @@ def directions(network: Network, rule: Rule, x: Array, y: Array) -> Float[Array,
     return jax.vmap(one)(x, y)
 
 
-def _metrics(found: Sequence[Found]) -> dict[str, Any]:
+def _metrics(found: Sequence[Measurement]) -> dict[str, Any]:
     """What is kept of one seed."""
     angles = {name: _rounded([_mean_angle(at.moved[name], at.error) for at in found]) for name in RULES}
     units = {name: moved / np.linalg.norm(moved, axis=1, keepdims=True) for name, moved in found[0].moved.items()}
@@ -135,7 +164,9 @@ def _rounded(values: Any) -> list:
 
 
 class OutputSpaceFigure(Item[EpochOptions]):
-    """The directions of GNT's and BP's updates in output space, in networks trained by each of the two."""
+    """The directions of the updates of GNT and BP in output space, in networks trained by each of
+    them.
+    """
 
     source, name = "meulemans2020", "fig-s2"
     title = "Fig. S2: where the updates of GNT and of BP send the output"
@@ -143,11 +174,11 @@ class OutputSpaceFigure(Item[EpochOptions]):
 
     def parts(self, options: EpochOptions) -> list[ExperimentPart]:
         folder = options.results / self.source / self.name / options.variant
+        epochs = options.epochs or EPOCHS
+        experiments = {name: OutputSpace(output_space_recipe(rule, epochs), SAMPLES) for name, (_, rule) in RULES.items()}
         return [
-            ExperimentPart(
-                "trained by " + label, "teacher", OutputSpace(toy(rule, options.epochs or EPOCHS), SAMPLES), folder / name
-            )
-            for name, (label, rule) in RULES.items()
+            ExperimentPart(f"trained by {RULES[name][0]}", "teacher", experiment, folder / name)
+            for name, experiment in experiments.items()
         ]
 
     def report(self, options: EpochOptions) -> Report:
@@ -197,7 +228,7 @@ def _picture(found: dict[str, list[dict[str, Any]]]) -> Callable[[Path], None]:
     return draw
 
 
-def _draw_arrows(axes: Axes, arrows: dict[str, list]) -> None:
+def _draw_arrows(axes: "Axes", arrows: dict[str, list]) -> None:
     """Directions at the samples whose error is longer than an arrow."""
     error = np.array(arrows["error"])
     size = 0.16 * np.abs(error).max()

@@ -1,4 +1,4 @@
-"""Fig. 5.6: what leaving out the blocks beside the diagonal does to Gauss-Newton targets of all layers at once."""
+"""Fig. 5.6: the effect of the blocks beside the diagonal on Gauss-Newton targets of all layers."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -20,10 +20,22 @@ BINS = 45
 
 @dataclasses.dataclass(frozen=True)
 class BlockDiagonal(Experiment):
-    """The angle between the Gauss-Newton step of the activities of all hidden layers, `-J^+ e` with `J = [J_1 .. J_{L-1}]`,
-    and that of its block-diagonal approximation, `-J_i^+ e` for each layer (Meulemans 2019, Lemma 4.2), for Gaussian
-    layer Jacobians and a Gaussian error. The samples of a minibatch lie below each other in `J` and in `e`, each with
-    Jacobians of its own. Kept are the mean angle, in degrees, and a histogram."""
+    """The angle between full and block-diagonal Gauss-Newton steps of all hidden activities.
+
+    The full step is `-J^+ e` with `J = [J_1 .. J_{L-1}]`. The block-diagonal one is `-J_i^+ e` for
+    each layer. Layer Jacobians and the error are Gaussian. The samples of a minibatch are stacked
+    in `J` and in `e`, and each has Jacobians of its own. Metrics: the mean angle in degrees, and a
+    histogram.
+
+    **Arguments:**
+
+    - `width`: the number of units in a layer.
+    - `hidden`: the number of hidden layers.
+    - `batch`: the number of samples.
+    - `trials`: the number of trials.
+
+    Source: Meulemans 2019, Lemma 4.2.
+    """
 
     width: int
     hidden: int

@@ -1,10 +1,13 @@
-"""Networks in continuous time beside target propagation and backpropagation (Meulemans 2019, chapter 6): student-teacher
-regression, digits and MNIST.
+"""Recipes for networks in continuous time, for target propagation and for backpropagation.
 
-The thesis trains none of them, so no value here is published. Networks of any widths have the numbers that were tuned on
-digits for each rule; on MNIST the learning rates, too large there, are 1e-3 for all. On the regression all rules share
-theirs, and so they do in square networks, for exact inverses; those keep their weights near orthogonal ones by the penalty
-of GAIT-prop.
+The tasks are student-teacher regression, digits and MNIST (Meulemans 2019, chapter 6). The thesis
+trains none of these networks, so no value here is published.
+
+- Networks of any widths have the numbers that were tuned on digits for each rule. These learning
+  rates are too large for MNIST, where they are 1e-3 for all rules.
+- On the regression all rules have the same numbers.
+- Square networks with exact inverses have the same numbers for all rules too. The penalty of
+  GAIT-prop keeps their weights close to orthogonal ones.
 """
 
 import dataclasses
@@ -35,13 +38,18 @@ TASKS: dict[str, tuple[str, tuple[int, ...], int, int, int]] = {
 }
 
 
-def names() -> tuple[str, ...]:
+def dendrite_configurations() -> tuple[str, ...]:
     """The configurations, as `TASK/METHOD`."""
     return tuple(f"{task}/{method}" for task in TASKS for method in METHODS)
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe of a method on a task, for example `digits/two-phase` or, by exact inverses, `digits/square-two-phase`."""
+def dendrite_recipe(name: str) -> Recipe:
+    """The recipe of a method on a task.
+
+    **Arguments:**
+
+    - `name`: for example `digits/two-phase` or, with exact inverses, `digits/square-two-phase`.
+    """
     task, _, method = name.partition("/")
     dataset, hidden, width, epochs, batch = TASKS[task]
     square, rule = method.startswith(SQUARE), method.removeprefix(SQUARE)
@@ -70,7 +78,7 @@ def _architecture(task: str, hidden: tuple[int, ...], width: int, square: bool) 
 
 
 def _of_leaky_layers(rule: str) -> Rule:
-    """A rule whose mappings have the nonlinearity of the network's layers."""
+    """A rule whose mappings have the same nonlinearity as the layers of the network."""
     rules = {
         "tp": tp(feedback_activation=SLOPE),
         "dtp": dtp(feedback_activation=SLOPE),

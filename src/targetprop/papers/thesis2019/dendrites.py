@@ -1,13 +1,14 @@
-"""Chapter 6 in action: networks in continuous time, which the thesis derives and leaves to future work to simulate, beside
-target propagation and backpropagation."""
+"""Chapter 6: networks in continuous time, beside target propagation and backpropagation.
+
+The thesis derives these networks and leaves their simulation to future work.
+"""
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from ...diagnostics import AngleToBackprop, AngleToTargetPropagation, Probe
 from ...experiments.experiment import ExperimentPart
@@ -17,12 +18,16 @@ from ...experiments.store import Store
 from ...experiments.training_part import TrainingPart, published_recipe, with_epochs
 from ...training.result import Summary
 from .dendrite_recipes import EXACT, LEARNED, SQUARE, TASKS
-from .settling import MIXTURES, NOISE, TIMES, Equilibration
+from .settling import MIXTURES, NOISE, TIMES, TrainedSettling
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SOURCE, ROOT = "thesis2019", "thesis2019/dendrites"
 PROBED, EVERY = "digits", 20  # the task on which signals, noise and angles are measured; steps between two measurements
 LABELS = {"bp": "BP", "tp": "TP", "dtp": "DTP", "tp-exact": "TP, exact"}
 REFERENCES = {"angle_bp": "BP", "angle_tp": "TP", "angle_dtp": "DTP"}
+ANGLES = tuple(f"diagnostics/{reference}" for reference in REFERENCES)
 INTERLEAVED = (0, (3, 3)), (3, (3, 3))  # dashes of two lines that may lie on each other: one shows where the other pauses
 UNITS = {"digits": "test error (%)", "mnist": "test error (%)", "student-teacher": "test loss"}
 
@@ -34,8 +39,12 @@ def _label(method: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """What is there of a model: the runs of every method on every task, and what was measured in its trained networks."""
+class ModelResults:
+    """The results of a model.
+
+    - `curves`: the training runs of every method on every task.
+    - `angles`, `settling`: what was measured in its networks during and after training.
+    """
 
     curves: dict[tuple[str, str], np.ndarray]  # (task, method): test errors, shape (seeds, epochs)
     angles: dict[str, np.ndarray]  # reference: degrees, shape (seeds, epochs, hidden)
@@ -43,8 +52,14 @@ class Found:
 
 
 class DendriteItem(Item[TrainingOptions]):
-    """A model of chapter 6: `learned` methods in networks of any widths, `exact` ones in square networks with exact
-    inverses, of which those named like the item are the model itself."""
+    """A model of chapter 6.
+
+    **Arguments:**
+
+    - `name`, `title`: those of the item. Methods of this name are the model itself.
+    - `learned`: the methods in networks of any widths.
+    - `exact`: the methods in square networks with exact inverses.
+    """
 
     source = SOURCE
 
@@ -66,10 +81,10 @@ class DendriteItem(Item[TrainingOptions]):
         if task != PROBED or method not in self.own:
             return TrainingPart(_label(method), task, name, found, store)
         probe = Probe(EVERY, (AngleToBackprop(), AngleToTargetPropagation()))
-        return TrainingPart(_label(method), task, name, found, store, probe, "diagnostics/angle_bp")
+        return TrainingPart(_label(method), task, name, found, store, probe, ANGLES)
 
     def _settling(self, method: str, options: TrainingOptions) -> ExperimentPart:
-        experiment = Equilibration(with_epochs(published_recipe(f"{ROOT}/{PROBED}/{method}", None), options.epochs))
+        experiment = TrainedSettling(with_epochs(published_recipe(f"{ROOT}/{PROBED}/{method}", None), options.epochs))
         folder = options.results / SOURCE / "settling" / options.variant / method
         return ExperimentPart(f"{_label(method)}, settling", PROBED, experiment, folder)
 
@@ -106,7 +121,7 @@ class DendriteItem(Item[TrainingOptions]):
         check_known(self.name, "method", options.methods, self.methods)
         return options.dataset or tuple(TASKS), options.methods or self.methods
 
-    def _found(self, tasks: Sequence[str], methods: Sequence[str], options: TrainingOptions) -> Found:
+    def _found(self, tasks: Sequence[str], methods: Sequence[str], options: TrainingOptions) -> ModelResults:
         curves, angles = {}, {}
         for task in tasks:
             for method in methods:
@@ -122,10 +137,10 @@ class DendriteItem(Item[TrainingOptions]):
             seeds = list(self._settling(method, options).found().values())
             if seeds:
                 settling[method] = seeds
-        return Found(curves, angles, settling)
+        return ModelResults(curves, angles, settling)
 
     def _measured(self, seeds: Sequence[dict[str, Any]]) -> dict[str, Summary]:
-        """Numbers of the table: signal and reconstruction error of each hidden layer, at the recipe's mixture."""
+        """Signal and reconstruction error of each hidden layer, at the mixture of the recipe."""
         at = _published_mixture(seeds[0])
         found = {}
         for name in ("signal", "reconstruction"):
@@ -134,7 +149,7 @@ class DendriteItem(Item[TrainingOptions]):
                 found[f"{name} of layer {i}"] = Summary(tuple(map(float, layer)))
         return found
 
-    def _draw(self, found: Found, path: Path) -> None:
+    def _draw(self, found: ModelResults, path: Path) -> None:
         figure = canvas(17, 10)
         panels = figure.subplots(2, 4)
         method, seeds = next(iter(found.settling.items()))
@@ -164,7 +179,7 @@ def _mean(seeds: Sequence[dict[str, Any]], name: str) -> np.ndarray:
     return np.array([metrics[name] for metrics in seeds], float).mean(axis=0)
 
 
-def _draw_course(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
+def _draw_course(axes: "Axes", settling: dict[str, list[dict[str, Any]]]) -> None:
     for method, style in zip(settling, ("-", "--"), strict=False):
         for i, layer in enumerate(_mean(settling[method], "taught").T, start=1):
             name = f"layer {i}" + (", exact" if style == "--" else "")
@@ -173,7 +188,7 @@ def _draw_course(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
     _finish(axes)
 
 
-def _draw_signals(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
+def _draw_signals(axes: "Axes", settling: dict[str, list[dict[str, Any]]]) -> None:
     kinds = (("signal", "signal", COLORS[4]), ("reconstruction", "reconstruction error", COLORS[5]))
     for seeds, style in zip(settling.values(), ("-", "--"), strict=False):
         at = _published_mixture(seeds[0])
@@ -189,7 +204,7 @@ def _draw_signals(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None
     _finish(axes)
 
 
-def _draw_scaling(axes: Axes, method: str, seeds: Sequence[dict[str, Any]]) -> None:
+def _draw_scaling(axes: "Axes", method: str, seeds: Sequence[dict[str, Any]]) -> None:
     signal, error = _mean(seeds, "signal"), _mean(seeds, "reconstruction")
     if len(signal) == 1:
         free = _mean(seeds, "free")
@@ -212,7 +227,7 @@ def _draw_scaling(axes: Axes, method: str, seeds: Sequence[dict[str, Any]]) -> N
     _finish(axes)
 
 
-def _draw_noise(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
+def _draw_noise(axes: "Axes", settling: dict[str, list[dict[str, Any]]]) -> None:
     for method, style in zip(settling, ("-", "--"), strict=False):
         for i, layer in enumerate(_mean(settling[method], "noise").T, start=1):
             name = f"layer {i}" + (", exact" if style == "--" else "")
@@ -222,7 +237,7 @@ def _draw_noise(axes: Axes, settling: dict[str, list[dict[str, Any]]]) -> None:
     _finish(axes)
 
 
-def _draw_angles(axes: Axes, angles: dict[str, np.ndarray], label: str) -> None:
+def _draw_angles(axes: "Axes", angles: dict[str, np.ndarray], label: str) -> None:
     for (reference, values), color in zip(angles.items(), (COLORS[0], COLORS[1], COLORS[3]), strict=True):
         mean = values.mean(axis=2)
         curve(axes, np.arange(1, mean.shape[1] + 1), mean, color=color, label=f"to {reference}")
@@ -231,7 +246,7 @@ def _draw_angles(axes: Axes, angles: dict[str, np.ndarray], label: str) -> None:
     _finish(axes)
 
 
-def _draw_learning(axes: Axes, task: str, curves: dict[str, np.ndarray]) -> None:
+def _draw_learning(axes: "Axes", task: str, curves: dict[str, np.ndarray]) -> None:
     plain = list(dict.fromkeys(m.removeprefix(SQUARE) for m in (*LEARNED, *EXACT)))
     for method, values in curves.items():
         base = method.removeprefix(SQUARE)
@@ -242,7 +257,7 @@ def _draw_learning(axes: Axes, task: str, curves: dict[str, np.ndarray]) -> None
     axes.grid(alpha=0.3, which="both", linewidth=0.5)
 
 
-def _finish(axes: Axes) -> None:
+def _finish(axes: "Axes") -> None:
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.legend(fontsize=7, handlelength=4, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 

@@ -1,4 +1,4 @@
-"""Fig. 5.12: when the pseudo-inverse of a path is the product of the pseudo-inverses of its layers (Lemma 4.8)."""
+"""Fig. 5.12: when the pseudo-inverse of a path is the product of pseudo-inverses (Lemma 4.8)."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...data.synthetic import robust_diagonal, robust_gaussian
+from ...data.random_matrices import robust_diagonal, robust_gaussian
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
 from ...experiments.item import Item, Options, Report, report_cell
@@ -19,10 +19,17 @@ NETWORKS = {"equal, 5-5-5": (5, 5, 5), "wide first layer, 7-5-5": (7, 5, 5), "na
 
 @dataclasses.dataclass(frozen=True)
 class Factorization(Experiment):
-    """`||J_1^f e - J_1^† e||`, averaged over a batch of output errors `e`, in random networks of hidden widths and output
-    `widths`: `J_1` is the Jacobian of the output at the first hidden layer, `J_1^f = W_2^† D_2^{-1} .. W_L^† D_L^{-1}`
-    (equation 5.48). Weights are standard normal and slopes too, both robust against inversion as in the thesis. In
-    float64."""
+    """`||J_1^f e - J_1^† e||` in random networks, averaged over a batch of output errors `e`.
+
+    `J_1` is the Jacobian of the output at the first hidden layer, and `J_1^f = W_2^† D_2^{-1} ..
+    W_L^† D_L^{-1}` (equation 5.48). Weights and slopes are standard normal, and safe to invert as
+    in the thesis. In float64.
+
+    **Arguments:**
+
+    - `widths`: the widths of the hidden layers and of the output.
+    - `repetitions`: the number of networks.
+    """
 
     widths: tuple[int, ...]
     repetitions: int = REPETITIONS

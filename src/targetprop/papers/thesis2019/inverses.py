@@ -1,6 +1,6 @@
-"""Fig. 5.9 to 5.11, and what the thesis proposes and does not try: how well feedback learns to invert one layer.
+"""Fig. 5.9 to 5.11, and a learner that the thesis proposes: how well feedback inverts one layer.
 
-A layer `h_2 = s(W h_1)` stays as it is and its feedback `g` learns from noise on `h_1`.
+A layer `h_2 = s(W h_1)` does not change. Its feedback `g` learns from noise on `h_1`.
 """
 
 import abc
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...data.synthetic import robust_gaussian
+from ...data.random_matrices import robust_gaussian
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
 from ...experiments.item import Item, Options, Report, plus_minus, report_cell
@@ -67,10 +67,23 @@ class AutoencoderForm(FeedbackForm):
 
 @dataclasses.dataclass(frozen=True)
 class InverseLearning(Experiment):
-    """Feedback from a layer of `above` units to one of `below` learns for `iterations` steps whose rate falls linearly from
-    `rate` to `last`. `color` is 0 for white noise, or the dimension of the white noise of which a fixed random matrix makes
-    colored noise with units of variance 1 on average. Metrics, at `POINTS` moments after the start: `distance`,
-    `||Q - W^†||_inf`, `error`, the mean norm of `g(f(x)) - x`."""
+    """Feedback from a layer of `above` units to one of `below` units learns from noise.
+
+    Metrics, at `POINTS` moments after the start: `distance`, which is `||Q - W^†||_inf`, and
+    `error`, the mean norm of `g(f(x)) - x`.
+
+    **Arguments:**
+
+    - `below`, `above`: the numbers of units.
+    - `color`: 0 for white noise. Otherwise the noise is colored: a fixed random matrix maps white
+      noise of this dimension to noise that has variance 1 on average.
+    - `batch`: the number of noise samples in a step.
+    - `rate`, `last`: the learning rate falls linearly from `rate` to `last`.
+    - `iterations`: the number of steps.
+    - `form`: the layer, and the form of the feedback.
+    - `learner`: how the feedback learns.
+    - `start`: `Q` starts at `start W^T / sigma_max^2`. 0 means that it starts at random.
+    """
 
     below: int
     above: int
@@ -186,7 +199,9 @@ Panels = dict[str, dict[str, InverseLearning]]
 
 
 class InverseFigure(Item[Options]):
-    """A measure of how well the feedback of one layer has learned, a panel per pair of layers, medians over seeds."""
+    """How well the feedback of one layer has learned, a panel for each pair of layers, medians
+    over seeds.
+    """
 
     def __init__(self, name: str, title: str, metric: str, panels: Panels, text: str, folder: str = ""):
         self.source, self.name, self.title = "thesis2019", name, title

@@ -1,47 +1,57 @@
 """The settings of the student-teacher regression of Meulemans 2019, sections 5.1.3 and 5.2.2.
 
-The values stand in `recipes.json` as published. Here is how they are converted:
+The values are in `recipes.json` as published. They are converted as follows:
 
-- The thesis's output loss is `||h_L - t||^2`, ours half of that, so its output stepsize and BP's gradient are twice ours:
-  the stepsize is `2 * stepsize` for target propagation and 2 for BP.
-- Algorithms A.8 and A.9 leave out the factor 2 of the gradient of the inverse loss, ours has it: half the learning rate.
-- The original TP and DTP are `TP` and `DTP` without noise, with the nonlinearity of the forward layer.
+- The output loss of the thesis is `||h_L - t||^2`, ours is half of it. So its output stepsize and
+  the gradient of BP are twice ours. The stepsize is `2 * stepsize` for target propagation and 2
+  for BP.
+- Algorithms A.8 and A.9 do not have the factor 2 of the gradient of the inverse loss, ours have
+  it. So the learning rate is halved.
+- The original TP and DTP are `tp` and `dtp` without noise, with the nonlinearity of the forward
+  layer.
 
-`randomized/...` is the same with one random layer learning at a time.
+`randomized/...` is the same, with one random layer learning at a time.
 
-In `targetprop train` the networks start at random, as all do; the reproduction of the thesis's figures starts each student
-at its distance from a teacher of its own.
+In `targetprop train` the networks start at random, as all networks do. In the figures of the
+thesis each student starts at a given distance from its own teacher.
 """
 
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
 from ..._packaged import beside, read_json
+from ...experiments.sources import RecipeSource
 from ...feedback.inverses import RobustShermanMorrison
 from ...networks.activations import LeakyReLU
 from ...networks.architectures import MLP
-from ...papers.thesis2019 import dendrite_recipes as dendrites
 from ...rules import Backprop, InverseSlopes, Rule, TargetPropExact, dtp, dtp_ai, tp, tp_ai
 from ...training.masks import OneRandomLayer
 from ...training.optimizers import DecayingSGD
 from ...training.recipe import Recipe
 from ...training.schedule import Schedule
+from .dendrite_recipes import dendrite_configurations, dendrite_recipe
 
 RANDOMIZED, DENDRITES = "randomized/", "dendrites"
 
 
 @functools.cache
-def published() -> Mapping[str, Any]:
+def published_settings() -> Mapping[str, Any]:
     """The published values: `shared`, `tasks` by name, `recipes` by `TASK/METHOD`."""
     return read_json(beside(__name__, "recipes.json"))
 
 
 @dataclasses.dataclass(frozen=True)
 class RegressionTask:
-    """A student-teacher task: widths from the input to the output, minibatches in an epoch, samples of the test set, the
-    negative slope of the nonlinearity, and the student's distance from the teacher at the start."""
+    """A student-teacher task.
+
+    - `sizes`: widths from the input to the output.
+    - `batches`: the number of minibatches in an epoch.
+    - `test`: the number of test samples.
+    - `negative_slope`: that of the leaky ReLU.
+    - `distance`: the distance of the student from the teacher at the start.
+    """
 
     sizes: tuple[int, ...]
     batches: int
@@ -50,30 +60,39 @@ class RegressionTask:
     distance: float
 
 
-def task(name: str) -> RegressionTask:
-    """A task by name: `equal`, `contracting`, `deep`, or `exact`, that of the exact inverses."""
-    row, shared = published()["tasks"][name], published()["shared"]
+def regression_task(name: str) -> RegressionTask:
+    """A task by name: `equal`, `contracting`, `deep`, or `exact`, which is for exact inverses."""
+    row, shared = published_settings()["tasks"][name], published_settings()["shared"]
     return RegressionTask(tuple(row["sizes"]), row["batches"], shared["test"], shared["negative_slope"], shared["distance"])
 
 
-def names() -> tuple[str, ...]:
-    """The configurations that can be run."""
-    plain = [name for name in published()["recipes"] if RANDOMIZED not in name]
-    random = [
-        f"{place}/{RANDOMIZED}{method}" for place, method in (n.split("/") for n in plain) if not method.startswith("bp")
-    ]
-    return (*plain, *random, *(f"{DENDRITES}/{name}" for name in dendrites.names()))
+@final
+class ThesisRecipes(RecipeSource):
+    """The regressions as `TASK/METHOD`, randomized ones as `TASK/randomized/METHOD`.
+
+    The networks in continuous time of chapter 6 are named `dendrites/TASK/METHOD`.
+    """
+
+    def configurations(self) -> tuple[str, ...]:
+        plain = [name for name in published_settings()["recipes"] if RANDOMIZED not in name]
+        pairs = [name.split("/") for name in plain]
+        random = [f"{place}/{RANDOMIZED}{method}" for place, method in pairs if not method.startswith("bp")]
+        return (*plain, *random, *(f"{DENDRITES}/{name}" for name in dendrite_configurations()))
+
+    def build(self, name: str) -> Recipe:
+        self.check_name(name)
+        place, _, method = name.partition("/")
+        return dendrite_recipe(method) if place == DENDRITES else _regression_recipe(place, method)
 
 
-def recipe(name: str) -> Recipe:
-    """The recipe of a method on a task, for example `equal/dtp-ai`, `equal/randomized/dtp-ai` or, of chapter 6,
-    `dendrites/digits/two-phase`."""
-    place, _, method = name.partition("/")
-    if place == DENDRITES:
-        return dendrites.recipe(method)
+RECIPES = ThesisRecipes()
+
+
+def _regression_recipe(place: str, method: str) -> Recipe:
     base = method.removeprefix(RANDOMIZED)
-    rows, shared, schedule = (published()[part] for part in ("recipes", "shared", "tasks"))
-    row, schedule, sizes = rows.get(name) or rows[f"{place}/{base}"], schedule[place], task(place).sizes
+    rows, shared, schedule = (published_settings()[part] for part in ("recipes", "shared", "tasks"))
+    row = rows.get(f"{place}/{method}") or rows[f"{place}/{base}"]
+    schedule, sizes = schedule[place], regression_task(place).sizes
     rule = _rule(base, shared)
     steps = schedule["epochs"] * schedule["batches"]
     return Recipe(

@@ -1,22 +1,21 @@
-"""Figs 5.7, 5.8 and 5.13 to 5.19: student-teacher regression by target propagation with exact or learned inverses.
+"""Figs 5.7, 5.8 and 5.13 to 5.19: student-teacher regression with exact or learned inverses.
 
-Every seed has a teacher, a student and samples of its own; all seeds of a method are one program.
+Every seed has its own teacher, student and samples. All seeds of a method are one program.
 """
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.axes import Axes
 
 from ..._linear_algebra import pseudo_inverse
-from ...data.synthetic import make_student_teacher
+from ...data import StudentTeacherTask
 from ...diagnostics.decomposition import decompose, sizes
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas, covered, legend, log_scale
@@ -27,7 +26,6 @@ from ...losses import MeanSquaredError, SquaredError
 from ...networks.activations import Identity, LeakyReLU
 from ...networks.layers import Dense
 from ...networks.network import Network, Trace
-from ...papers.thesis2019 import recipes as thesis2019
 from ...rules import Backprop, Minibatch
 from ...rules.contract import output_update
 from ...training.program import over_members, run_steps
@@ -35,7 +33,10 @@ from ...training.recipe import Recipe
 from ...training.result import Summary
 from ...training.state import Data, Hyperparameters, Member, Split, Task, initial_state
 from ...training.values import get_value, set_values
-from .recipes import RegressionTask
+from .recipes import RANDOMIZED, RECIPES, RegressionTask, published_settings, regression_task
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
 MEASURED = 32  # test samples of which signals and angles are taken
@@ -60,9 +61,18 @@ LABELS = {
 
 @dataclasses.dataclass(frozen=True)
 class Regression(Experiment):
-    """A recipe on a task. Metrics, before training and after each epoch: `train_loss` and `test_loss`, the mean of
-    `||h_L - t||^2` (equation 5.50), and for a rule with feedback, on a test batch and for the first hidden layer,
-    `approximation`, the mean norm of (5.59), and the mean cosines of the target update to (5.57), (5.60) and (5.61)."""
+    """A recipe on a task.
+
+    Metrics, before training and after each epoch:
+
+    - `train_loss`, `test_loss`: the mean of `||h_L - t||^2` (equation 5.50).
+    - `approximation`: the mean norm of (5.59).
+    - `to_signal`, `to_gauss_newton`, `to_backprop`: the mean cosines of the target update to
+      (5.57), (5.60) and (5.61).
+
+    All but the losses are there only for rules with feedback. They are taken on a test batch for
+    the first hidden layer.
+    """
 
     recipe: Recipe
     task: RegressionTask
@@ -90,14 +100,14 @@ class Regression(Experiment):
 
     def _begin(self, seed: int) -> tuple[Member, Data]:
         recipe, task = self.recipe, self.task
-        drawn = make_student_teacher(
+        drawn = StudentTeacherTask(
             sizes=task.sizes,
             train=task.batches * recipe.batch_size,
             test=task.test,
             seed=seed,
             negative_slope=task.negative_slope,
             distance=task.distance,
-        )
+        ).draw()
         data = Data(*(jnp.asarray(getattr(drawn.data, name)) for name in ("train_x", "train_y", "test_x", "test_y")))
         hidden = [LeakyReLU(task.negative_slope)] * (len(task.sizes) - 2)
         weights = [jnp.asarray(w, jnp.float32) for w in drawn.weights]
@@ -124,7 +134,16 @@ class Regression(Experiment):
 
 
 def at_inverses(network: Network, feedback: Any) -> Any:
-    """The feedback with every mapping `s(Q h)` at `Q = W^†`, as the thesis starts; the other forms do so by themselves."""
+    """Feedback that starts at the inverses, as in the thesis.
+
+    Every mapping `s(Q h)` gets `Q = W^†`. Mappings of other forms start there anyway, and are not
+    changed.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `feedback`: its feedback parameters.
+    """
     if not (isinstance(feedback, tuple) and all(isinstance(g, DenseFeedback) for g in feedback)):
         return feedback
     inverses = [pseudo_inverse(layer.weight) for layer in network.layers[1:] if isinstance(layer, Dense)]
@@ -158,8 +177,20 @@ def _measure(member: Member, data: Data) -> dict[str, Array]:
 
 
 def factored_gauss_newton(network: Network, trace: Trace, output_update: Array) -> Float[Array, "batch n_1"]:
-    """`W_2^† D_2^{-1} .. W_L^† D_L^{-1} dh_L`, the Gauss-Newton learning signal of the first hidden layer (equation
-    5.60)."""
+    """The Gauss-Newton learning signal of the first hidden layer.
+
+    It is `W_2^† D_2^{-1} .. W_L^† D_L^{-1} dh_L`.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `trace`: its forward pass.
+    - `output_update`: `dh_L`, shape `(batch, n_L)`.
+
+    **Returns:** the signal, shape `(batch, n_1)`.
+
+    Source: Meulemans 2019, equation 5.60.
+    """
     signal = output_update
     for layer, point in zip(network.layers[:0:-1], trace.points[:0:-1], strict=True):
         assert isinstance(layer, Dense)
@@ -176,8 +207,10 @@ ITERATED_RATE = 0.02
 
 
 def _recipe(task: str, method: str) -> Recipe:
-    """The recipe of a method, or that with the other learner in place of the gradient."""
-    found = thesis2019.recipe(f"{task}/{method.removesuffix(ITERATED)}")
+    """The recipe of a method, with the gradient or, for names that end in `ITERATED`, the other
+    learner.
+    """
+    found = RECIPES.build(f"{task}/{method.removesuffix(ITERATED)}")
     if not method.endswith(ITERATED):
         return found
     learner = BenIsraelCohen(get_value(found, "rule.learner.noise"))
@@ -187,12 +220,12 @@ def _recipe(task: str, method: str) -> Recipe:
 def _label(method: str) -> str:
     if method.endswith(ITERATED):
         return f"{_label(method.removesuffix(ITERATED))}, Ben-Israel-Cohen"
-    label = LABELS[method.removeprefix(thesis2019.RANDOMIZED)][0]
-    return f"R-{label}" if method.startswith(thesis2019.RANDOMIZED) else label
+    label = LABELS[method.removeprefix(RANDOMIZED)][0]
+    return f"R-{label}" if method.startswith(RANDOMIZED) else label
 
 
 class RegressionFigure(Item[EpochOptions]):
-    """Metrics of some methods on a task over training, a panel per metric."""
+    """Metrics of some methods on a task over training, a panel for each metric."""
 
     source = "thesis2019"
 
@@ -212,7 +245,7 @@ class RegressionFigure(Item[EpochOptions]):
         found = _recipe(self.task, method)
         if options.epochs is not None:
             found = found.replace(schedule=dataclasses.replace(found.schedule, epochs=options.epochs))
-        return Regression(found, thesis2019.task(self.task))
+        return Regression(found, regression_task(self.task))
 
     def report(self, options: EpochOptions) -> Report:
         parts = self.parts(options)
@@ -229,7 +262,7 @@ class RegressionFigure(Item[EpochOptions]):
                 name = (LOSSES | SIGNALS)[metric]
                 ends = (_shown(first), _shown(last), median)
                 rows.append((_label(method), name, *ends, str(len(kept)), str(len(seeds) - len(kept))))
-        epochs = options.epochs or thesis2019.published()["tasks"][self.task]["epochs"]
+        epochs = options.epochs or published_settings()["tasks"][self.task]["epochs"]
         text = (
             f"After {epochs} epochs; mean ± SD over the seeds that did not diverge, each with a teacher of its own. Losses "
             "are means of `||h_L - t||^2`; norms and cosines are means over a batch of test samples, for the first hidden "
@@ -261,9 +294,11 @@ class RegressionFigure(Item[EpochOptions]):
 
         return draw
 
-    def _course(self, axes: Axes, method: str, values: np.ndarray) -> None:
-        """Median and quartiles of `values`, of shape `(seeds, epochs)`: means of losses are those of the worst seed."""
-        plain = method.removeprefix(thesis2019.RANDOMIZED)
+    def _course(self, axes: "Axes", method: str, values: np.ndarray) -> None:
+        """Median and quartiles of `values`, shape `(seeds, epochs)`. A mean would be that of the
+        worst seed.
+        """
+        plain = method.removeprefix(RANDOMIZED)
         color = COLORS[5] if plain.endswith(ITERATED) else LABELS[plain][1]
         style = "--" if plain != method and plain in self.methods else "-"
         low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
@@ -283,9 +318,9 @@ def _stable(metrics: dict[str, Any]) -> bool:
 
 
 TARGETS = ("tp-ai", "dtp-ai", "original-tp", "original-dtp")
-RANDOM = tuple(thesis2019.RANDOMIZED + method for method in TARGETS)
+RANDOM = tuple(RANDOMIZED + method for method in TARGETS)
 CONTROLS = ("bp", "bp-fixed")
-EXACT = ("tp-ei", thesis2019.RANDOMIZED + "tp-ei", thesis2019.RANDOMIZED + "mtp-ei")
+EXACT = ("tp-ei", RANDOMIZED + "tp-ei", RANDOMIZED + "mtp-ei")
 FIGURES = (
     RegressionFigure("fig-5.7", "Fig. 5.7: regression with exact inverses", "exact", (*EXACT, *CONTROLS), tuple(LOSSES)),
     RegressionFigure(

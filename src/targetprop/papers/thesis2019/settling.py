@@ -1,5 +1,8 @@
-"""What happens in a trained network in continuous time on its way to rest: how its layers settle, how large signal and
-reconstruction errors are in each of them, and what noise does to the direction of learning."""
+"""How a trained network in continuous time comes to rest.
+
+Three things are measured: how fast its layers settle, how large signal and reconstruction errors
+are in each of them, and what noise does to the direction of learning.
+"""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -37,11 +40,18 @@ NOISE = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # standard deviations, relative to
 
 
 @dataclasses.dataclass(frozen=True)
-class Equilibration(Experiment):
-    """Train a recipe, then measure on test samples. Metrics: `free` and `taught`, how far each layer still is from its rest
-    at `TIMES`, relative to how far it was, the median over samples, shape `(times, L)`; `signal` and `reconstruction`, the
-    norms of what teaches each hidden layer, unscaled, for each of `MIXTURES`, shape `(mixtures, hidden)`; `noise`, degrees
-    between each hidden layer's parameter update under `NOISE` and backpropagation's, shape `(levels, hidden)`."""
+class TrainedSettling(Experiment):
+    """Train a recipe, then measure its networks on test samples.
+
+    Metrics:
+
+    - `free`, `taught`: how far each layer is from rest at `TIMES`, relative to the start, without
+      and with a target. The median over samples, shape `(times, L)`.
+    - `signal`, `reconstruction`: the norms of what each hidden layer learns from, not scaled, for
+      each of `MIXTURES`. Shape `(mixtures, hidden)`.
+    - `noise`: the angle in degrees between the parameter updates of each hidden layer with `NOISE`
+      and those of backpropagation. Shape `(levels, hidden)`.
+    """
 
     recipe: Recipe
 
@@ -66,7 +76,7 @@ class Equilibration(Experiment):
 
 
 class Subject(NamedTuple):
-    """A trained network with a minibatch: its forward pass and the output update there."""
+    """A trained network with a minibatch, its forward pass and its output update."""
 
     network: Network
     feedback: Any
@@ -110,7 +120,9 @@ def _measure_mixture(rule: Dendrites, subject: Subject, reference: Network) -> d
 
 
 def _sizes(rule: Dendrites, subject: Subject) -> tuple[Array, Array]:
-    """The norms of what each hidden layer learns from, without a teacher and what the teacher adds, before scaling."""
+    """The norms of what each hidden layer learns from: what the target adds, and what is there
+    without it.
+    """
     network, feedback, forward, dh = subject
     batch = Minibatch(rule.equilibrium(network, feedback, forward), dh)
     taught = rule.taught(network, feedback, batch)
@@ -146,8 +158,10 @@ def _measure_channels(rule: Rule, subject: Subject, reference: Network) -> dict[
 
 
 def _unsettled(motion: Dynamics, rest: Displacements) -> Float[Array, "times parts"]:
-    """How far each part is from `rest` at `TIMES`, relative to its way there: the median over samples; `nan` for parts that
-    stay."""
+    """How far each part is from `rest` at `TIMES`, relative to the start, the median over samples.
+
+    It is `nan` for parts that do not move.
+    """
     course = trajectory(motion, jnp.asarray(TIMES, rest[0].dtype))
     way = norms(rest)
     left = jnp.stack([norms(tuple(x[k] - end for x, end in zip(course, rest, strict=True))) for k in range(len(TIMES))])
@@ -155,7 +169,10 @@ def _unsettled(motion: Dynamics, rest: Displacements) -> Float[Array, "times par
 
 
 def _noise(key: Array, level: Any, like: Displacements) -> Displacements:
-    """What differs between two phases, each with independent noise of standard deviation `level` times the layer's."""
+    """The difference of the noise in two phases.
+
+    In each, the noise of a layer has the standard deviation `level`, relative to its activity.
+    """
 
     def one(i, h):
         draw = jax.random.normal(jax.random.fold_in(key, i), h.shape, h.dtype)

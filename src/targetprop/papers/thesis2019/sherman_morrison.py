@@ -1,4 +1,4 @@
-"""Fig. 5.5: how close to singular a weight comes, and what the robust update does about it."""
+"""Fig. 5.5: how close to singular a weight matrix becomes, and the effect of the robust update."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -23,10 +23,20 @@ COLUMN = "random steps of rank 1"
 
 @dataclasses.dataclass(frozen=True)
 class Singularity(Experiment):
-    """`|1 + v^T W^{-1} u|` and the smallest singular value of `W + u v^T`, plain and robust, for Gaussian `u` and `v` and
-    Gaussian `W`, the product of whose smallest and largest singular value is above `condition`. Kept are the Pearson
-    correlations of the two, and of their logarithms, where the first is below `threshold`; the smallest values; and the
-    first trials themselves."""
+    """`|1 + v^T W^{-1} u|` and the smallest singular value of `W + u v^T`, plain and robust.
+
+    `u`, `v` and `W` are Gaussian. Metrics: the Pearson correlation of the two numbers, and that of
+    their logarithms, where the first is below `threshold`. Also the smallest singular values, and
+    the first trials.
+
+    **Arguments:**
+
+    - `size`: the size of the matrices.
+    - `trials`: the number of trials.
+    - `threshold`: the threshold of the robust update.
+    - `condition`: `W` is drawn until the product of its smallest and its largest singular value is
+      above this number.
+    """
 
     size: int
     trials: int
@@ -82,7 +92,9 @@ def _smallest(matrices: np.ndarray) -> np.ndarray:
 
 
 class SingularityFigure(Item[Options]):
-    """The denominator of Sherman and Morrison's formula against the smallest singular value of the new weight."""
+    """The denominator of the Sherman-Morrison formula, and the smallest singular value after the
+    step.
+    """
 
     source, name = "thesis2019", "fig-5.5"
     title = "Fig. 5.5: the denominator of a step tells how close to singular it leads"

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from ...dynamics.circuit import Gains
 from ...dynamics.stability import exact_spectrum, tolerated_error
@@ -15,34 +14,39 @@ from ...experiments.item import Item, Options, Report, plus_minus, report_cell
 from ...training.result import Summary
 from .stability_experiments import (
     SETTLED,
+    TARGETS,
     TIMES,
-    TOLD,
     WEIGHTS,
-    ApproximateInverses,
     ComputedSpectra,
     Growth,
     RandomCases,
-    SettlingTime,
+    SettlingTimes,
+    ToleratedErrors,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CASES = RandomCases(100_000)
 COMPUTED = ComputedSpectra(40, depths=(8, 16, 32, 48, 64), width=5, mu=0.45)
 GROWTH = {name: Growth(300, name, depths=(2, 4, 8), width=5, mu=0.1) for name in WEIGHTS}
 MUS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.48, 0.5)
-APPROXIMATE = {name: ApproximateInverses(40, name, depths=(2, 4, 8), mus=MUS, width=5) for name in WEIGHTS}
+APPROXIMATE = {name: ToleratedErrors(40, name, depths=(2, 4, 8), mus=MUS, width=5) for name in WEIGHTS}
 GAPS = (0.45, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 SETTLING = {
-    name: SettlingTime(3, depths=(2, 8, 32), mus=(*(round(0.5 - gap, 4) for gap in GAPS), 0.5), width=2, echo=echo)
-    for name, echo in TOLD.items()
+    name: SettlingTimes(3, depths=(2, 8, 32), mus=(*(round(0.5 - gap, 4) for gap in GAPS), 0.5), width=2, echo=echo)
+    for name, echo in TARGETS.items()
 }
 RANDOM_CASES = {"fixed": "random cases, fixed target", "following": "random cases, target follows the output"}
 NAMED = {"orthogonal": "orthogonal weights", "Gaussian": "Gaussian weights"}
 
-Found = dict[str, dict[str, Any]]
+ByExperiment = dict[str, dict[str, Any]]
 
 
 class StabilityFigure(Item[Options]):
-    """The thesis's random cases; then growth on the way to rest, approximate inverses, and `mu` up to its limit."""
+    """The random cases of the thesis, growth on the way to rest, approximate inverses, and the
+    limit of `mu`.
+    """
 
     source, name = "thesis2019", "stability"
     title = "Section 6.7: stability of the fixed points"
@@ -81,7 +85,7 @@ class StabilityFigure(Item[Options]):
 
 
 def _numbers(found: dict[str, list[dict]]) -> list[tuple[str, str, float | None, float | None, list]]:
-    """Row, column, what the thesis says, what theory says, and ours by seed."""
+    """For each line: row, column, the number of the thesis, that of theory, and ours by seed."""
     lines = []
     for target, row in RANDOM_CASES.items():
         cases = [metrics["cases"][target] for metrics in found["cases"]]
@@ -121,7 +125,7 @@ def _numbers(found: dict[str, list[dict]]) -> list[tuple[str, str, float | None,
 
 
 def _ends(depths: Sequence[int]) -> list[tuple[int, int]]:
-    """The shallowest and the deepest, with their places."""
+    """The smallest and the largest depth, with their indices."""
     return [(depths[0], 0), (depths[-1], -1)]
 
 
@@ -148,7 +152,7 @@ def _draw(found: dict[str, list[dict]], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def _abscissae(axes: Axes, sample: dict[str, list]) -> None:
+def _abscissae(axes: "Axes", sample: dict[str, list]) -> None:
     mus, depths, found = (np.array(sample[name]) for name in ("mu", "depth", "abscissa"))
     line = np.linspace(0, 0.5, 201)
     for depth, color in zip(range(CASES.depths[0], CASES.depths[1] + 1), COLORS[1:], strict=False):
@@ -165,7 +169,7 @@ def _abscissae(axes: Axes, sample: dict[str, list]) -> None:
     axes.set(title="The thesis's cases: dots; theory: lines", xlabel=r"$\mu$", ylabel="largest real part of an eigenvalue")
 
 
-def _sample_growth(axes: Axes, sample: dict[str, list]) -> None:
+def _sample_growth(axes: "Axes", sample: dict[str, list]) -> None:
     condition, numerical, growth = (np.array(sample[name]) for name in ("condition", "numerical", "growth"))
     for chosen, color, label in (
         (numerical >= 0, COLORS[5], "not negative definite"),
@@ -180,7 +184,7 @@ def _sample_growth(axes: Axes, sample: dict[str, list]) -> None:
     axes.set(xlabel=r"condition of the paths $J_i \cdots J_2$", ylabel=r"$\max_t \|\exp(t \bar J)\|$", ylim=(0.5, None))
 
 
-def _growth(axes: Axes, first: Found) -> None:
+def _growth(axes: "Axes", first: ByExperiment) -> None:
     for at, depth in enumerate(GROWTH["Gaussian"].depths):
         color = COLORS[1 + at]
         low, median, high = np.array(first["growth-gaussian"]["depths"][at]["norms"])
@@ -193,7 +197,7 @@ def _growth(axes: Axes, first: Found) -> None:
     axes.set(xlabel=r"time / $\tau$", ylabel=r"$\|\exp(t \bar J)\|$, median, 10 to 90 %")
 
 
-def _spectrum(axes: Axes, entry: dict[str, Any]) -> None:
+def _spectrum(axes: "Axes", entry: dict[str, Any]) -> None:
     depth, mu = COMPUTED.depths[-1], COMPUTED.mu
     axes.scatter(entry["real"], entry["imaginary"], s=8, color=COLORS[5], linewidths=0, label="as computed in float64")
     exact = exact_spectrum(depth, Gains.mixing(mu))
@@ -203,7 +207,7 @@ def _spectrum(axes: Axes, entry: dict[str, Any]) -> None:
     axes.set_ylim(top=1.4 * max(entry["imaginary"]))
 
 
-def _errors(axes: Axes, first: Found) -> None:
+def _errors(axes: "Axes", first: ByExperiment) -> None:
     line = np.linspace(MUS[0], 0.5, 201)
     for at, depth in enumerate(APPROXIMATE["Gaussian"].depths):
         color, gains = COLORS[1 + at], [Gains.mixing(mu) for mu in line]
@@ -216,7 +220,7 @@ def _errors(axes: Axes, first: Found) -> None:
     axes.set(xlabel=r"$\mu$", ylabel=r"$\|G - J^{-1}\| / \|J^{-1}\|$")
 
 
-def _settling(axes: Axes, first: Found) -> None:
+def _settling(axes: "Axes", first: ByExperiment) -> None:
     gaps, following = [0.5 - mu for mu in SETTLING["fixed"].mus[:-1]], first["settling-following"]["settling"]
     for at, depth in enumerate(SETTLING["fixed"].depths):
         color, entries = COLORS[1 + at], first["settling-fixed"]["settling"][at][:-1]
@@ -229,7 +233,7 @@ def _settling(axes: Axes, first: Found) -> None:
     axes.invert_xaxis()
 
 
-def _key(axes: Axes, styles: dict[str, str]) -> None:
-    """What the styles mean, in the legend, without a color."""
+def _key(axes: "Axes", styles: dict[str, str]) -> None:
+    """Explain the styles in the legend, without a color."""
     for label, style in styles.items():
         axes.plot([], [], style, color=COLORS[7], markersize=4, label=label)

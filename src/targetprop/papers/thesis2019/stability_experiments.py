@@ -1,4 +1,4 @@
-"""Random circuits with segregated dendrites: do they come to rest, and how (section 6.7)."""
+"""Random circuits with segregated dendrites: whether and how they come to rest (section 6.7)."""
 
 import abc
 import dataclasses
@@ -29,7 +29,7 @@ Advance = Callable[[int], None]
 
 @dataclasses.dataclass(frozen=True)
 class Draws(Experiment):
-    """So many random draws per seed. In float64."""
+    """An experiment with `draws` random draws for each seed, in float64."""
 
     draws: int
 
@@ -46,7 +46,7 @@ class Draws(Experiment):
 
 
 class ByDepth(Draws):
-    """So many random draws per seed and depth."""
+    """An experiment with `draws` random draws for each seed and depth."""
 
     depths: tuple[int, ...]
 
@@ -67,12 +67,26 @@ class ByDepth(Draws):
 
 
 def gaussian(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Blocks of `shape` with independent entries; of variance 1 / width, so that they keep the size of an activity."""
+    """Blocks of the given shape with independent Gaussian entries.
+
+    Their variance is 1 / width, so that they keep the size of an activity.
+
+    **Arguments:**
+
+    - `rng`: the random generator.
+    - `shape`: the shape of all blocks together.
+    """
     return rng.standard_normal(shape) / np.sqrt(shape[-1])
 
 
 def orthogonal(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Random orthogonal blocks of `shape`."""
+    """Random orthogonal blocks of the given shape.
+
+    **Arguments:**
+
+    - `rng`: the random generator.
+    - `shape`: the shape of all blocks together.
+    """
     return np.linalg.qr(rng.standard_normal(shape))[0]
 
 
@@ -81,10 +95,20 @@ WEIGHTS = {"orthogonal": orthogonal, "Gaussian": gaussian}
 
 @dataclasses.dataclass(frozen=True)
 class RandomCases(Draws):
-    """The Jacobian with Gaussian blocks, each with its own standard deviation from `1 / spread` to `spread`, `mu` uniform
-    in (0, 0.5), width and depth uniform: under a fixed target and under one that follows the output. Kept are how many are
-    stable, how many are not negative definite, the distance of the computed eigenvalues to those of the theory, and for
-    the first `sample` cases their abscissae, condition and growth."""
+    """The Jacobian with random Gaussian blocks, for a fixed target and for one that follows the
+    output.
+
+    `mu` is uniform in (0, 0.5), width and depth are uniform. Metrics: how many cases are stable,
+    how many are not negative definite, and the distance of the computed eigenvalues to those of
+    the theory. For the first `sample` cases also their abscissae, condition and growth.
+
+    **Arguments:**
+
+    - `draws`: the number of cases.
+    - `widths`, `depths`: the smallest and the largest width and depth.
+    - `spread`: each block has its own standard deviation, from `1 / spread` to `spread`.
+    - `sample`: the number of cases that are stored one by one.
+    """
 
     widths: tuple[int, int] = (1, 6)
     depths: tuple[int, int] = (2, 6)
@@ -98,7 +122,9 @@ class RandomCases(Draws):
     def metrics(self, rng, advance):
         sizes = np.stack([rng.integers(*ends, self.draws, endpoint=True) for ends in (self.widths, self.depths)], axis=1)
         found = {name: np.full(self.draws, np.nan) for name in ("mu", "condition", "growth")}
-        told = {name: {key: np.empty(self.draws) for key in ("abscissa", "numerical", "distance")} for name in TOLD}
+        with_target = {
+            name: {key: np.empty(self.draws) for key in ("abscissa", "numerical", "distance")} for name in TARGETS
+        }
         for chunk in _chunks(sizes):
             width, depth = sizes[chunk[0]].tolist()
             mu = rng.uniform(0, 0.5, len(chunk))
@@ -106,28 +132,28 @@ class RandomCases(Draws):
             blocks = deviations * rng.standard_normal((depth - 1, len(chunk), width, width))
             feedback, gains = np.linalg.inv(blocks), Gains.mixing(mu[:, None, None])
             found["mu"][chunk], found["condition"][chunk] = mu, path_condition(blocks)
-            for name, echo in TOLD.items():
+            for name, echo in TARGETS.items():
                 matrices = circuit_jacobian(blocks, feedback, gains, echo)
                 eigenvalues = np.sort_complex(np.linalg.eigvals(matrices))[:, ::-1]
                 exact = [np.repeat(exact_spectrum(depth, Gains.mixing(one), echo), width) for one in mu]
-                told[name]["abscissa"][chunk] = eigenvalues.real.max(axis=1)
-                told[name]["numerical"][chunk] = numerical_abscissa(matrices)
-                told[name]["distance"][chunk] = np.abs(eigenvalues - exact).max(axis=1)
+                with_target[name]["abscissa"][chunk] = eigenvalues.real.max(axis=1)
+                with_target[name]["numerical"][chunk] = numerical_abscissa(matrices)
+                with_target[name]["distance"][chunk] = np.abs(eigenvalues - exact).max(axis=1)
                 shown = chunk < self.sample
                 if shown.any() and not echo:
                     found["growth"][chunk[shown]] = transient_growth(matrices[shown], TIMES)
             advance(len(chunk))
-        fixed = told["fixed"]
+        fixed = with_target["fixed"]
         columns = found | {"depth": sizes[:, 1], "abscissa": fixed["abscissa"], "numerical": fixed["numerical"]}
         sample = {name: _rounded(values[: self.sample]) for name, values in columns.items()}
-        return {"cases": {name: _summary(**values) for name, values in told.items()}, "sample": sample}
+        return {"cases": {name: _summary(**values) for name, values in with_target.items()}, "sample": sample}
 
 
-TOLD = {"fixed": False, "following": True}
+TARGETS = {"fixed": False, "following": True}
 
 
 def _chunks(sizes: np.ndarray) -> list[np.ndarray]:
-    """The indices of cases of one size, a bounded number at a time."""
+    """The indices of cases of one size, a limited number at a time."""
     groups = [np.flatnonzero(np.all(sizes == size, axis=1)) for size in np.unique(sizes, axis=0)]
     return [group[i : i + CHUNK] for group in groups for i in range(0, len(group), CHUNK)]
 
@@ -147,8 +173,11 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 @dataclasses.dataclass(frozen=True)
 class ComputedSpectra(ByDepth):
-    """Eigenvalues as they are computed in float64, with exact inverses of Gaussian blocks, by depth: the share that looks
-    unstable, the median distance of the largest real part to that of the theory, and all eigenvalues of the first draw."""
+    """Eigenvalues as computed in float64, with exact inverses of Gaussian blocks, by depth.
+
+    Metrics: the share of draws that look unstable, the median distance of the largest real part to
+    that of the theory, and all eigenvalues of the first draw.
+    """
 
     depths: tuple[int, ...]
     width: int
@@ -169,8 +198,10 @@ class ComputedSpectra(ByDepth):
 
 @dataclasses.dataclass(frozen=True)
 class Growth(ByDepth):
-    """`||exp(t J)||` with exact inverses of random blocks, by depth: quantiles over the draws at `TIMES`, and the share of
-    draws in which something grows."""
+    """`||exp(t J)||` with exact inverses of random blocks, by depth.
+
+    Metrics: quantiles over the draws at `TIMES`, and the share of draws in which something grows.
+    """
 
     weights: str
     depths: tuple[int, ...]
@@ -190,9 +221,13 @@ class Growth(ByDepth):
 
 
 @dataclasses.dataclass(frozen=True)
-class ApproximateInverses(Draws):
-    """Feedback `G = J^{-1} + error ||J^{-1}|| E` with random `E` of norm 1: the smallest of `ERRORS` at which a draw is not
-    stable, quantiles over the draws, by depth and `mu`; `None` where a draw is stable at all of them."""
+class ToleratedErrors(Draws):
+    """The error of the feedback at which a circuit becomes unstable, by depth and `mu`.
+
+    The feedback is `G = J^{-1} + error ||J^{-1}|| E` with a random `E` of norm 1. Metrics:
+    quantiles over the draws of the smallest of `ERRORS` at which a draw is not stable. `None` if
+    it is stable at all of them.
+    """
 
     weights: str
     depths: tuple[int, ...]
@@ -221,9 +256,13 @@ class ApproximateInverses(Draws):
 
 
 @dataclasses.dataclass(frozen=True)
-class SettlingTime(Draws):
-    """The time until no displacement is larger than `SETTLED` of what it was, with exact inverses of orthogonal blocks, and
-    the slowest time constant of the computed spectrum, by depth and `mu`; the largest over the draws."""
+class SettlingTimes(Draws):
+    """The time to rest with exact inverses of orthogonal blocks, by depth and `mu`.
+
+    It is the time until no displacement is larger than `SETTLED`, relative to its start. The
+    slowest time constant of the computed spectrum is beside it. Both are the largest over the
+    draws.
+    """
 
     depths: tuple[int, ...]
     mus: tuple[float, ...]

@@ -1,16 +1,15 @@
-"""Figs 5.2 to 5.4: two weights on their way to a teacher's, by Gauss-Newton, target propagation and backpropagation."""
+"""Figs 5.2 to 5.4: the path of two weights to those of a teacher, by three methods."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
-from matplotlib.axes import Axes
 
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
@@ -24,6 +23,9 @@ from ...rules import Backprop, InverseSlopes, Rule, TargetPropExact
 from ...rules.by_numbers import minibatch_step
 from ...training.result import Summary
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 START, TEACHER = (1.6, 2.0), (-1.2, -0.4)
 OUTPUT_WEIGHTS = ((1.3, 0.4), (-0.3, 0.6))
 STEPS = 60
@@ -33,9 +35,15 @@ GAUSS_NEWTON = "Gauss-Newton"
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """How the hidden weights learn: a rule with its output stepsize, the published one, and its minibatches, in which the
-    input may be normalized to mean 0 and variance 1. No rule is the Gauss-Newton step. `published` are its steps to the
-    optimum."""
+    """How the hidden weights learn.
+
+    - `name`: the name of the method.
+    - `rule`: the rule. `None` is the Gauss-Newton step.
+    - `stepsize`: the published output stepsize of the rule.
+    - `batch`: the number of samples in a minibatch.
+    - `published`: the published number of steps to the optimum, or `None`.
+    - `normalized`: whether the input of a minibatch is normalized to mean 0 and variance 1.
+    """
 
     name: str
     rule: Rule | None
@@ -45,14 +53,29 @@ class Method:
     normalized: bool = False
 
 
-def toy(weights: Float[Array, " 2"], activation: Activation) -> Network:
-    """One input, two hidden units with the given weights, and two linear outputs with fixed ones (thesis, Fig. 5.1)."""
+def toy_network(weights: Float[Array, " 2"], activation: Activation) -> Network:
+    """A network with one input, two hidden units and two linear outputs with fixed weights.
+
+    **Arguments:**
+
+    - `weights`: the hidden weights.
+    - `activation`: the nonlinearity of the hidden units.
+
+    Source: Meulemans 2019, Fig. 5.1.
+    """
     output = jnp.asarray(OUTPUT_WEIGHTS, weights.dtype)
     return Network([Dense(weights[:, None], None, activation), Dense(output, None, Identity())], 1)
 
 
 def step(method: Method, network: Network, x: Float[Array, "batch 1"], y: Float[Array, "batch 2"]) -> Float[Array, " 2"]:
-    """The step of the hidden weights on a minibatch, with a learning rate of 1."""
+    """The step of the hidden weights on a minibatch, with a learning rate of 1.
+
+    **Arguments:**
+
+    - `method`: how they learn.
+    - `network`: the network, of `toy_network`.
+    - `x`, `y`: inputs and targets of the minibatch.
+    """
     if method.rule is None:
         found = gauss_newton_update(network, x, network(x) - y, PseudoInverse())
         return _hidden(found)
@@ -69,7 +92,9 @@ def _hidden(tree: Network) -> Float[Array, " 2"]:
 
 @dataclasses.dataclass(frozen=True)
 class Walk(Experiment):
-    """The hidden weights step by step; inputs are Gaussian with variance 1, anew in each step."""
+    """The path of the hidden weights, step by step. Inputs are standard normal, drawn anew in each
+    step.
+    """
 
     method: Method
     activation: Activation
@@ -80,12 +105,12 @@ class Walk(Experiment):
 
     def run(self, seeds: Sequence[int], advance: Callable[[int], None]) -> list[dict[str, Any]]:
         with jax.enable_x64(True):
-            teacher = toy(jnp.array(TEACHER), self.activation)
+            teacher = toy_network(jnp.array(TEACHER), self.activation)
 
             def one(weights, key):
                 x = jax.random.normal(key, (self.method.batch, 1))
                 x = (x - jnp.mean(x)) / jnp.std(x) if self.method.normalized else x
-                moved = weights + step(self.method, toy(weights, self.activation), x, teacher(x))
+                moved = weights + step(self.method, toy_network(weights, self.activation), x, teacher(x))
                 return moved, moved
 
             def walk(seed):
@@ -108,7 +133,9 @@ def _metrics(path: np.ndarray) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class ToyFigure(Item[Options]):
-    """Paths of the hidden weights over the contours of the loss, and the number of steps to the optimum."""
+    """Paths of the hidden weights over the contours of the loss, and the number of steps to the
+    optimum.
+    """
 
     name: str
     title: str
@@ -164,7 +191,7 @@ class ToyFigure(Item[Options]):
         figure.suptitle(self.caption)
         figure.savefig(path, dpi=150)
 
-    def _contours(self, axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
+    def _contours(self, axes: "Axes", low: np.ndarray, high: np.ndarray) -> None:
         xs, ys = (np.linspace(*ends, 121) for ends in zip(low, high, strict=True))
         grid = np.stack(np.meshgrid(xs, ys), axis=-1)
         hidden = 0.0
@@ -172,10 +199,6 @@ class ToyFigure(Item[Options]):
             moved, aim = (np.asarray(self.activation(jnp.asarray(sign * w))) for w in (grid, np.array(TEACHER)))
             hidden = hidden + 0.25 * np.sum(((moved - aim) @ np.array(OUTPUT_WEIGHTS).T) ** 2, axis=-1)
         axes.contour(xs, ys, np.sqrt(hidden), levels=14, colors="#9BB7D4", linewidths=0.7)
-
-
-def _file_name(name: str) -> str:
-    return name.lower().replace(",", "").replace(" ", "-")
 
 
 LINEAR = ToyFigure(

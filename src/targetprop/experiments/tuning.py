@@ -1,4 +1,4 @@
-"""Hyperparameter search: the same budget for every rule, judged by validation error alone."""
+"""Hyperparameter search: the same budget for every rule, judged by the validation error only."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ FAILED = math.inf
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """An interval, searched on a logarithmic scale."""
+    """An interval from `low` to `high`, which is searched on a logarithmic scale."""
 
     low: float
     high: float
@@ -46,7 +46,15 @@ SPACE: Mapping[str, Range] = {
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """The best values found, their mean validation error over the seeds, and the error of every trial in order."""
+    """What a search found.
+
+    - `rule`, `dataset`: the names of the rule and of the data set.
+    - `trials`, `seeds`, `epochs`: the number of settings, the seeds of each, and their epochs.
+    - `space`: the intervals that were searched, by dotted field name.
+    - `best`: the best values, by dotted field name.
+    - `validation_error`: the mean validation error of the best values over the seeds.
+    - `errors`: the validation error of every trial, in order.
+    """
 
     rule: str
     dataset: str
@@ -81,14 +89,30 @@ def search(
     out: Path | str | None = None,
     progress: bool = True,
 ) -> SearchResult:
-    """Search the numbers of `recipe` with the tree of Parzen estimators (Bergstra et al. 2011) on validation error.
+    """Tune the numbers of a recipe on the validation error.
 
-    **Arguments:** `trials`, how many settings; `together`, how many run as one program between two proposals; `seeds`, over
-    which a setting's best validation error is averaged; `space`, the intervals, of which those count that the recipe has
-    a field for; `out`, a folder where finished trials are kept until the end, so that the same call goes on after an
-    interruption. A setting that diverges on any seed is worse than all others. Fixed sampler seed: the same call proposes
-    the same settings. Raises `KeyboardInterrupt` when interrupted, and `ConfigError` for a recipe without validation
-    samples, and where every setting diverges.
+    The settings are proposed by the tree-structured Parzen estimator (TPE). Its seed is fixed, so
+    the same call proposes the same settings. A setting that diverges for any seed is worse than
+    all others.
+
+    **Arguments:**
+
+    - `recipe`: what is trained.
+    - `trials`: the number of settings.
+    - `together`: how many settings run as one program between two proposals.
+    - `seeds`: the seeds over which the best validation error of a setting is averaged.
+    - `space`: intervals by dotted field name. Those that the recipe has no field for are ignored.
+    - `data`: a data set in memory, used instead of the one that the recipe names.
+    - `out`: a folder for the finished trials, or `None`. After an interruption the same call
+      continues from there.
+    - `progress`: whether a bar is shown on standard error.
+
+    **Returns:** the best values.
+
+    **Raises:** `ConfigError` for a recipe without validation samples, or if every setting
+    diverges. `KeyboardInterrupt` if interrupted.
+
+    Source: Bergstra et al. 2011.
     """
     import optuna
 
@@ -136,8 +160,12 @@ def search(
 
 
 class _Done:
-    """The errors of finished groups of trials, a line each below the settings of the search. As the same search proposes the
-    same settings, they say how far it has come; those of another search are dropped."""
+    """The file of the finished groups of trials.
+
+    Its first line holds the settings of the search, each further line the errors of one group. The
+    same search proposes the same settings, so the errors are enough to continue. A file of another
+    search is replaced.
+    """
 
     def __init__(self, path: Path | None, settings: Any):
         self._path, self._groups = path, []
@@ -152,25 +180,28 @@ class _Done:
             path.write_text(header + "\n")
 
     def take(self) -> list[float] | None:
-        """The errors of the next group, if it was run."""
+        """The errors of the next group, or `None` if it was not run."""
         return self._groups.pop(0) if self._groups else None
 
     def keep(self, errors: list[float]) -> list[float]:
-        """Write down the errors of a group, and pass them on."""
+        """Write the errors of a group. Returns them."""
         if self._path is not None:
             with open(self._path, "a") as file:
                 file.write(json.dumps(finite_or_none(errors)) + "\n")
         return errors
 
     def forget(self) -> None:
-        """The search is over."""
+        """Remove the file at the end of the search."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
 
 def _matters(recipe: Recipe, name: str) -> bool:
-    """Fixed feedback has no optimizer, and the step of a rule without feedback only rescales its learning rate. A rule whose
-    weight decay is off by default is searched without it."""
+    """Whether a number is worth searching.
+
+    Fixed feedback has no optimizer, and there the step size only rescales the learning rate. A
+    number that is 0 by default stays 0.
+    """
     learns = recipe.rule.learns_feedback
     return get_value(recipe, name) != 0 and (learns or name not in ("stepsize", "feedback_optimizer.learning_rate"))
 

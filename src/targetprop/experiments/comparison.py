@@ -1,4 +1,4 @@
-"""The main job: several rules, the same initial weights, the same minibatches, one table and one figure."""
+"""Comparison of rules: same initial weights, same minibatches, one table and one figure."""
 
 import dataclasses
 import json
@@ -8,22 +8,28 @@ from pathlib import Path
 
 from ..data import Dataset, load
 from ..errors import ConfigError
-from ..experiments.catalog import recipe
 from ..rules import Rule
 from ..training.arguments import Seeds
 from ..training.provenance import environment
 from ..training.recipe import Recipe
 from ..training.result import FINISHED, Result, finite_or_none
 from ..training.run import train
+from .catalog import recipe
+from .figures import learning_curves
 
 
 class ComparisonError(ConfigError):
-    """Rules that cannot be compared as asked; the message says what to change."""
+    """The rules cannot be compared. The message says what to change."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The results of several rules on one data set, in the order they were asked for."""
+    """The results of several rules on one data set.
+
+    - `dataset`: the name of the data set.
+    - `unit`: the unit of the test error.
+    - `results`: the result of each rule, in the order in which they were given.
+    """
 
     dataset: str
     unit: str
@@ -31,22 +37,24 @@ class Comparison:
 
     @property
     def finished(self) -> bool:
-        """Whether every seed of every rule came to its end."""
+        """Whether every seed of every rule finished."""
         return all(result.finished for result in self.results)
 
     def ratio_to_bp(self, result: Result) -> float:
-        """Time of an epoch relative to BP's in the same comparison; `nan` without BP."""
+        """The time of an epoch relative to backpropagation. `nan` if that is not in the
+        comparison.
+        """
         times = {other.rule.split("/")[-1]: other.seconds_per_epoch for other in self.results}
         return result.seconds_per_epoch / times.get("bp", math.nan)
 
     @property
     def exceptions(self) -> list[str]:
-        """A line for every seed that did not come to its end."""
+        """A line for every seed that did not finish."""
         seeds = ((result.rule, seed) for result in self.results for seed in result.seeds)
         return [f"{rule}, seed {seed.seed}: {seed.status}" for rule, seed in seeds if seed.status != FINISHED]
 
     def to_json(self) -> dict:
-        """The comparison as plain data; errors in percent, or mean squared errors for regression."""
+        """The comparison as plain data. Errors in percent, or mean squared errors for regression."""
         rules = [
             {
                 "rule": result.rule,
@@ -84,9 +92,9 @@ class Comparison:
         return "\n\n".join([table, *self.exceptions])
 
     def save(self, folder: Path) -> tuple[Path, Path, Path]:
-        """Write `comparison.json`, `table.md` and `learning-curves.png`; returns their paths."""
-        from .figures import learning_curves
-
+        """Write `comparison.json`, `table.md` and `learning-curves.png` to a folder. Returns their
+        paths.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         paths = folder / "comparison.json", folder / "table.md", folder / "learning-curves.png"
         document = self.to_json() | {"seeds": [seed.seed for seed in self.results[0].seeds]} | environment()
@@ -97,7 +105,7 @@ class Comparison:
 
 
 def _counted(result: Result) -> str:
-    """How many seeds the means are over."""
+    """The number of seeds in the means."""
     counted, asked = len(result.counted), len(result.seeds)
     return str(asked) if counted == asked else f"{counted} of {asked}"
 
@@ -116,14 +124,27 @@ def compare(
 ) -> Comparison:
     """Train several rules from the same initial weights on the same minibatches, and compare them.
 
-    **Arguments:** `rules`, names, rule objects or recipes, or a mapping of what they are to be called to any of these; a
-    name or a rule takes its default recipe for `dataset`, and an own rule the values tuned for BP; `dataset`, that of the
-    recipes among them unless given, else digits; `epochs`, in place of the recipes' own; `data`, a data set in place of the
-    named one; `out`, a folder for the runs, the table and the figure; `resume`, continue what an earlier call left
-    unfinished there; `overwrite`, replace what is there.
+    An interruption (SIGINT) ends the comparison after the current steps. The results so far are
+    returned.
 
-    An interruption (SIGINT) ends the comparison after the steps under way, with what is there so far. Raises
-    `ComparisonError` where the rules would not start from the same weights, see the same minibatches or learn the same.
+    **Arguments:**
+
+    - `rules`: names, rule objects or recipes, or a mapping from names to any of these. A name or a
+      rule object has its default recipe for `dataset`. A rule that is not built in has the values
+      tuned for backpropagation.
+    - `dataset`: the data set. `None` is that of the recipes, or `digits` if there are none.
+    - `seeds`: the number of seeds, or the seeds.
+    - `epochs`: a number of epochs that replaces those of the recipes, or `None`.
+    - `data`: a data set in memory, used instead of the named one.
+    - `out`: a folder for the runs, the table and the figure, or `None`.
+    - `resume`: whether to continue what an earlier call left unfinished in `out`.
+    - `overwrite`: whether to replace what is in `out`.
+    - `progress`: whether bars are shown on standard error.
+
+    **Returns:** the results of all rules.
+
+    **Raises:** `ComparisonError` if the rules would not start from the same weights, see the same
+    minibatches, or solve the same task.
     """
     if isinstance(rules, str | Rule | Recipe):
         rules = [rules]
@@ -154,8 +175,8 @@ def _named(rules: Sequence[str | Rule | Recipe]) -> dict[str, str | Rule | Recip
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ComparisonError(
-            f"There is more than one {', '.join(twice)}: give them names, compare({{'one': .., 'another': ..}}). "
-            "The class of your own rule can have another name."
+            f"There is more than one {', '.join(twice)}: name them, compare({{'one': .., 'another': ..}}), "
+            "or give your own rule another `name`."
         )
     return dict(zip(names, rules, strict=True))
 
@@ -169,7 +190,7 @@ def _recipe(entry: str | Rule | Recipe, dataset: str) -> Recipe:
 
 
 def _dataset(entries: Sequence[str | Rule | Recipe]) -> str:
-    """The data set of the recipes among the entries; digits where there is none."""
+    """The data set of the recipes among the entries, or digits if there are none."""
     found = [recipe(entry) if isinstance(entry, str) and "/" in entry else entry for entry in entries]
     names = sorted({entry.dataset for entry in found if isinstance(entry, Recipe)})
     if len(names) > 1:
@@ -184,6 +205,6 @@ def _check_comparable(recipes: Mapping[str, Recipe]) -> None:
         odd = [f"{name} has {value}" for name, value in values.items() if value != usual]
         if odd:
             raise ComparisonError(
-                f"The recipes differ in {field}: most have {usual}, {', '.join(odd)}. Give all of them the same {field}, so "
-                "that they start from the same weights, see the same minibatches and learn the same."
+                f"The recipes differ in {field}: most have {usual}, {', '.join(odd)}. Give all of them the same {field}: "
+                "they must start from the same weights, see the same minibatches and solve the same task."
             )
