@@ -9,7 +9,7 @@ import pytest
 import targetprop as tp
 from targetprop.dynamics.gradient_flow import HuberCost
 from targetprop.feedback.inverses import RobustShermanMorrison, Woodbury
-from targetprop.networks.architectures import CNN, SquareMLP, TowerMLP
+from targetprop.networks.architectures import CNN, ShrinkingMLP, SquareMLP
 from targetprop.training.optimizers import DecayingSGD
 from targetprop.training.penalties import OrthogonalityPenalty
 from targetprop.training.run import train
@@ -24,7 +24,7 @@ RECIPE = tp.Recipe(tp.Backprop())
         (tp.Adam, "b1", (2, 1, -0.1)),
         (tp.Adam, "b2", (1.0,)),
         (tp.Adam, "eps", (-1e-8,)),
-        (tp.UncorrectedAdam, "b2", (1.5,)),
+        (tp.AdamWithoutBiasCorrection, "b2", (1.5,)),
         (tp.SGD, "learning_rate", (-1,)),
         (tp.SGD, "momentum", (1.0,)),
         (DecayingSGD, "steps", (0,)),
@@ -39,7 +39,7 @@ RECIPE = tp.Recipe(tp.Backprop())
         (RECIPE.replace, "stepsize", (0, -1, math.nan)),
         (RECIPE.replace, "batch_size", (0, -4)),
         (tp.MLP, "hidden", ((0,), (8, -3))),
-        (TowerMLP, "hidden", ((0,),)),
+        (ShrinkingMLP, "hidden", ((0,),)),
         (SquareMLP, "depth", (-1,)),
         (SquareMLP, "width", (0,)),
         (CNN, "channels", ((0,),)),

@@ -50,7 +50,7 @@ from .feedback.noise import Gaussian, Noise, NoiseDraw, Rademacher
 from .feedback.regularizers import OutputNoise, WeightDecay
 from .losses import Loss, Score, SoftmaxCrossEntropy, SquaredError
 from .networks.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
-from .networks.architectures import CNN, MLP, Architecture, SquareMLP, TowerMLP, UncertainMLP
+from .networks.architectures import CNN, MLP, Architecture, NeuronUncertaintyMLP, ShrinkingMLP, SquareMLP
 from .networks.convolution import ConvPool
 from .networks.initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
 from .networks.invertible import invertible_mlp
@@ -60,6 +60,7 @@ from .rules import (
     ITP,
     RULES,
     Backprop,
+    BurstChannel,
     Credit,
     Difference,
     Example,
@@ -75,7 +76,6 @@ from .rules import (
     SinglePhase,
     TargetPropagation,
     TargetPropExact,
-    TwoChannels,
     TwoPhase,
     assign,
     ddtp_control,
@@ -96,7 +96,7 @@ from .rules import (
 )
 from .training.checkpoint import CheckpointError
 from .training.masks import OneRandomLayer, UpdateMask
-from .training.optimizers import SGD, Adam, Optimizer, PerLayer, UncorrectedAdam
+from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, Optimizer, PerLayer
 from .training.penalties import OrthogonalityPenalty, Penalty
 from .training.recipe import Recipe
 from .training.result import Result, SeedResult, Summary
@@ -113,12 +113,14 @@ __all__ = [
     "Activation",
     "ActivityReconstruction",
     "Adam",
+    "AdamWithoutBiasCorrection",
     "Architecture",
     "AtActivity",
     "AtZero",
     "Automatic",
     "Backprop",
     "BenIsraelCohen",
+    "BurstChannel",
     "CheckpointError",
     "Comparison",
     "ComparisonError",
@@ -163,6 +165,7 @@ __all__ = [
     "Minibatch",
     "Moments",
     "Network",
+    "NeuronUncertaintyMLP",
     "Newton",
     "NoLearning",
     "Noise",
@@ -194,6 +197,7 @@ __all__ = [
     "Score",
     "SearchResult",
     "SeedResult",
+    "ShrinkingMLP",
     "Sigmoid",
     "SinglePhase",
     "SoftmaxCrossEntropy",
@@ -207,13 +211,9 @@ __all__ = [
     "TargetPropExact",
     "TargetPropagation",
     "Tikhonov",
-    "TowerMLP",
     "Trace",
-    "TwoChannels",
     "TwoPhase",
-    "UncertainMLP",
     "Uncertainty",
-    "UncorrectedAdam",
     "UncorrectedReconstruction",
     "UnknownRecipeError",
     "UpdateMask",

@@ -126,7 +126,7 @@ class MeanSquaredError(Score):
         return jnp.mean((h - target) ** 2, axis=-1)
 
 
-class LeadingLoss(Loss):
+class LossOnFirstUnits(Loss):
     """A loss on the first `outputs` units of the output layer. The others are auxiliary output units, whose error is zero
     (Ahmad, van Gerven and Ambrogioni 2020, section 6)."""
 
@@ -146,7 +146,7 @@ class LeadingLoss(Loss):
         return self.loss.prediction(h[:, : self.outputs])
 
 
-class LeadingScore(Score):
+class ScoreOnFirstUnits(Score):
     """A score of the first `outputs` units of the output layer, in the unit of `score`."""
 
     score: Score

@@ -37,7 +37,7 @@ EXPECTED = {
     Mappings: "layerwise direct random-hidden recurrent-random-hidden learned-inverses exact-inverses",
     Noise: "gaussian rademacher",
     OutputMetric: "euclidean loss-curvature",
-    Propagation: "plain difference two-channels",
+    Propagation: "plain difference burst-channel",
     UpdateMask: "one-random-layer",
     Solver: "tikhonov pseudo-inverse",
     Inverse: "automatic lu explicit woodbury robust-sherman-morrison conjugate-gradients",

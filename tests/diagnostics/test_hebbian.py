@@ -7,7 +7,7 @@ import pytest
 
 import targetprop as tp
 from targetprop.diagnostics import TargetResidual, UpdateParts, decompose, hebbian_parts, target_residuals
-from targetprop.diagnostics.complaints import complaints
+from targetprop.diagnostics.warnings import training_warnings
 from targetprop.networks.network import Network
 from targetprop.rules.contract import Minibatch
 
@@ -90,5 +90,5 @@ def test_a_target_that_leads_away_is_told(dense):
             expected = np.linalg.norm(goal - reached, axis=1) / np.linalg.norm(sample.updates[i], axis=1)
             assert_close(residuals[i - 1], expected, 1e-9)
         found = TargetResidual()(sample)["target_residual"]
-        said = complaints({"diagnostics/target_residual": [float(value) for value in found]})
+        said = training_warnings({"diagnostics/target_residual": [float(value) for value in found]})
         assert ("the target of hidden layer 2 leads layer 3 away from its own" in said) == leads_away

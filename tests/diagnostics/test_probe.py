@@ -11,7 +11,7 @@ from targetprop.cli import main
 from targetprop.data import load
 from targetprop.diagnostics import AngleToBackprop, Probe
 from targetprop.diagnostics.averages import Averages
-from targetprop.diagnostics.complaints import complaints
+from targetprop.diagnostics.warnings import training_warnings
 from targetprop.training import run
 from targetprop.training.ensemble import Ensemble
 
@@ -148,9 +148,9 @@ def test_layers_that_stand_still_or_learn_backwards_are_named(caplog):
 
 def test_layers_that_are_not_trained_may_stand_still():
     record = {"diagnostics/movement": [0.0, 1e-3], "diagnostics/angle_bp": [50.0, 89.9]}
-    assert complaints(record, (2, 3)) == []
-    assert complaints(record) == ["hidden layer 1 has stopped moving"]
-    assert complaints({}) == []
+    assert training_warnings(record, (2, 3)) == []
+    assert training_warnings(record) == ["hidden layer 1 has stopped moving"]
+    assert training_warnings({}) == []
 
 
 def test_the_command_writes_diagnostics(tmp_path, capfd):

@@ -124,7 +124,7 @@ def test_a_hard_target_makes_an_output_that_rests_between_prediction_and_target(
 
 def test_networks_of_one_layer_and_of_images():
     one = mlp((4, 3), key=KEY)
-    image = Network([ConvPool.create(1, 2, Tanh(), size=3, key=KEY), mlp((18, 4), key=KEY).layers[0]], (1, 6, 6))
+    image = Network([ConvPool.create((1, 2), Tanh(), size=3, key=KEY), mlp((18, 4), key=KEY).layers[0]], (1, 6, 6))
     for network, x in ((one, jnp.ones((2, 4))), (image, jnp.linspace(0, 1, 72).reshape(2, 1, 6, 6))):
         rule = TwoPhase()
         feedback = rule.init(network, key=KEY)

@@ -42,7 +42,7 @@ class Case(NamedTuple):
 @eqx.filter_jit
 def case(dtype=None) -> Case:
     """The same numbers in any type, but for rounding."""
-    network = mlp(SIZES, Tanh(), output_activation=Identity(), key=KEY, dtype=jnp.float32)
+    network = mlp(SIZES, (Tanh(), Identity()), key=KEY, dtype=jnp.float32)
     biases = [0.5 * (-1.0) ** jnp.arange(size, dtype=jnp.float32) for size in SIZES[1:]]
     network = eqx.tree_at(lambda n: [layer.bias for layer in n.layers], network, biases)
     numbers = np.random.default_rng(1)

@@ -21,7 +21,7 @@ from targetprop.feedback.inverses import (
 )
 from targetprop.networks.activations import Identity, LeakyReLU, ReLU, Tanh
 from targetprop.networks.initializers import orthogonal
-from targetprop.networks.invertible import Leading, inverted_layers, invertible_mlp
+from targetprop.networks.invertible import DenseOnFirstUnits, inverted_layers, invertible_mlp
 from targetprop.networks.layers import Dense
 from targetprop.networks.network import Network, mlp
 
@@ -140,7 +140,7 @@ def test_auxiliary_units_are_not_read():
     network = tower()
     assert network.shapes == ((6,), (7,), (5,), (5,), (2,))
     second = network.layers[1]
-    assert isinstance(second, Leading)
+    assert isinstance(second, DenseOnFirstUnits)
     x, dx = jnp.asarray(numbers(0, 3, 7)), jnp.asarray(numbers(1, 2, 3, 7))
     np.testing.assert_array_equal(second.at(x.at[:, 5:].set(9.0)).h, second.at(x).h)
     moved = second.difference(second.at(x), dx)
@@ -169,11 +169,11 @@ def flatten(x):
 
 def test_a_layer_without_inverse_is_named_with_the_reason():
     key = jax.random.key(0)
-    first = Dense.create(4, 4, Identity(), key=key)
+    first = Dense.create((4, 4), Identity(), key=key)
     for network, complaint in (
         (mlp((4, 4, 3), Identity(), key=key), r"Layer 2 cannot be inverted: its weight is 3 x 4, not square"),
         (Network([first, flatten, first], 4), r"Layer 2 cannot be inverted: flatten is no dense layer"),
-        (mlp((4, 4, 4), output_activation=ReLU(), key=key), r"Layer 2 cannot be inverted: ReLU has no inverse"),
+        (mlp((4, 4, 4), (Tanh(), ReLU()), key=key), r"Layer 2 cannot be inverted: ReLU has no inverse"),
         (mlp((4, 4, 4, 4), key=key), r"Layer 2 cannot be inverted: Tanh takes values in a part of the real line only"),
     ):
         with pytest.raises(ConfigError, match=complaint):

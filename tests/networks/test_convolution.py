@@ -60,7 +60,7 @@ def pooled(s: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("side", [3, 5])
 @pytest.mark.parametrize("rows_columns", [(6, 7), (5, 8)], ids=str)
 def test_a_layer_is_its_definition(float64, side, rows_columns):
-    layer = dataclasses.replace(ConvPool.create(2, 3, tp.Tanh(), size=side, key=KEY), bias=normal(1, 3))
+    layer = dataclasses.replace(ConvPool.create((2, 3), tp.Tanh(), size=side, key=KEY), bias=normal(1, 3))
     x = normal(2, 4, 2, *rows_columns)
     point = layer.at(x)
     a = convolved(np.asarray(layer.weight), np.asarray(x)) + np.asarray(layer.bias)[:, None, None]
@@ -72,7 +72,7 @@ def test_a_layer_is_its_definition(float64, side, rows_columns):
 @pytest.mark.parametrize("leading", [(), (3,), (2, 3)], ids=str)
 @pytest.mark.parametrize("activation", [tp.Tanh(), tp.LeakyReLU(0.2)], ids=["tanh", "leaky-relu"])
 def test_difference_is_the_subtraction(float64, leading, activation):
-    layer = ConvPool.create(2, 3, activation, key=KEY)
+    layer = ConvPool.create((2, 3), activation, key=KEY)
     x, dx = normal(1, 4, 2, 7, 6), normal(2, *leading, 4, 2, 7, 6)
     moved = layer.difference(layer.at(x), dx)
     assert moved.shape == (*leading, 4, 3, 4, 3)
@@ -81,7 +81,7 @@ def test_difference_is_the_subtraction(float64, leading, activation):
 
 
 def test_tiny_displacements_are_not_lost_in_float32():
-    layer = ConvPool.create(2, 3, tp.Tanh(), key=KEY)
+    layer = ConvPool.create((2, 3), tp.Tanh(), key=KEY)
     x, dx = normal(1, 4, 2, 8, 8), 1e-9 * normal(2, 5, 4, 2, 8, 8)
     moved = np.asarray(layer.difference(layer.at(x), dx), np.float64)
     subtracted = np.stack([layer.at(x + one).h for one in dx]) - np.asarray(layer.at(x).h)
@@ -122,7 +122,7 @@ def test_a_training_step_convolves_in_the_order_that_is_quick_in_a_loop(operatio
 
 
 def test_initial_kernels_count_the_receptive_field():
-    weight = np.asarray(ConvPool.create(40, 60, tp.Tanh(), key=KEY).weight, np.float64)
+    weight = np.asarray(ConvPool.create((40, 60), tp.Tanh(), key=KEY).weight, np.float64)
     assert weight.shape == (60, 40, 5, 5)
     expected = math.sqrt(2 / (25 * (40 + 60)))
     assert abs(weight.std() / expected - 1) < 4 / math.sqrt(2 * weight.size)
@@ -131,7 +131,7 @@ def test_initial_kernels_count_the_receptive_field():
 
 def test_kernels_that_cannot_be_centred_are_refused():
     with pytest.raises(ValueError, match="odd"):
-        ConvPool.create(1, 1, tp.Tanh(), size=4, key=KEY)
+        ConvPool.create((1, 1), tp.Tanh(), size=4, key=KEY)
 
 
 def test_the_published_cnn():
@@ -199,7 +199,7 @@ def test_noise_on_pooled_activities_reaches_the_output(float64):
 
 
 def test_a_dense_layer_flattens_images(float64):
-    layer, x, dx = Dense.create(12, 3, tp.Tanh(), key=KEY), normal(1, 4, 2, 3, 2), normal(2, 5, 4, 2, 3, 2)
+    layer, x, dx = Dense.create((12, 3), tp.Tanh(), key=KEY), normal(1, 4, 2, 3, 2), normal(2, 5, 4, 2, 3, 2)
     point = layer.at(x)
     np.testing.assert_allclose(point.h, layer.at(x.reshape(4, 12)).h, rtol=1e-14)
     np.testing.assert_array_equal(point.x, x)

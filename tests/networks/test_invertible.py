@@ -7,7 +7,7 @@ import pytest
 
 import targetprop as tp
 from targetprop.data import Dataset
-from targetprop.losses import ErrorRate, LeadingLoss, LeadingScore, SoftmaxCrossEntropy
+from targetprop.losses import ErrorRate, LossOnFirstUnits, ScoreOnFirstUnits, SoftmaxCrossEntropy
 from targetprop.training.ensemble import Ensemble
 from targetprop.training.schedule import Pass
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def test_auxiliary_outputs_carry_no_loss():
-    loss, numbers = LeadingLoss(SoftmaxCrossEntropy(), 3), np.random.default_rng(0)
+    loss, numbers = LossOnFirstUnits(SoftmaxCrossEntropy(), 3), np.random.default_rng(0)
     h, v = (jnp.asarray(numbers.normal(size=(4, 5)), jnp.float32) for _ in range(2))
     labels = jnp.array([0, 2, 1, 1])
     other = h.at[:, 3:].set(50.0)
     np.testing.assert_array_equal(loss.value(other, labels), SoftmaxCrossEntropy().value(h[:, :3], labels))
     np.testing.assert_array_equal(loss.prediction(other), np.argmax(h[:, :3], axis=1))
-    np.testing.assert_array_equal(LeadingScore(ErrorRate(), 3)(other, labels), ErrorRate()(h[:, :3], labels))
-    assert LeadingScore(ErrorRate(), 3).unit == "%"
+    np.testing.assert_array_equal(ScoreOnFirstUnits(ErrorRate(), 3)(other, labels), ErrorRate()(h[:, :3], labels))
+    assert ScoreOnFirstUnits(ErrorRate(), 3).unit == "%"
     gradient = jax.grad(lambda h: jnp.sum(loss.value(h, labels)))
     np.testing.assert_allclose(loss.error(h, labels), gradient(h), atol=1e-6)
     curvature = jax.jvp(gradient, (h,), (v,))[1]
@@ -37,7 +37,7 @@ def blobs() -> Dataset:
     return Dataset("blobs", x[:160], labels[:160], x[160:], labels[160:], shape=(6,), classes=4, validation=0)
 
 
-@pytest.mark.parametrize("architecture", [tp.SquareMLP(2), tp.TowerMLP((6, 5))], ids=["square", "tower"])
+@pytest.mark.parametrize("architecture", [tp.SquareMLP(2), tp.ShrinkingMLP((6, 5))], ids=["square", "tower"])
 def test_gait_and_bp_learn_alike(architecture):
     """From orthogonal weights and with the penalty, GAIT-prop follows backpropagation."""
     losses = {}

@@ -53,11 +53,11 @@ def odd_dense() -> Network:
     """A network of unlike layers: dense, a module, a plain function and a vmapped layer."""
     linear = Batched(eqx.nn.Linear(8, 7, key=KEY), jnp.tanh)
     layers = [
-        Dense.create(5, 8, Softplus(), key=KEY),
+        Dense.create((5, 8), Softplus(), key=KEY),
         Scale(jnp.linspace(0.5, 2.0, 8)),
         linear,
         jnp.tanh,
-        Dense.create(7, 3, Identity(), bias=False, key=KEY),
+        Dense.create((7, 3), Identity(), bias=False, key=KEY),
     ]
     return Network(layers, 5)
 
@@ -65,7 +65,9 @@ def odd_dense() -> Network:
 def convolutional() -> Network:
     """Images of 2 x 6 x 6 through a strided convolution."""
     conv = Batched(eqx.nn.Conv2d(2, 3, 3, stride=2, key=KEY), jnp.tanh)
-    return Network([conv, flatten, Dense.create(12, 6, Tanh(), key=KEY), Dense.create(6, 3, Identity(), key=KEY)], (2, 6, 6))
+    return Network(
+        [conv, flatten, Dense.create((12, 6), Tanh(), key=KEY), Dense.create((6, 3), Identity(), key=KEY)], (2, 6, 6)
+    )
 
 
 NETWORKS = pytest.mark.parametrize(
@@ -73,7 +75,7 @@ NETWORKS = pytest.mark.parametrize(
     [
         lambda: mlp(SIZES, key=KEY),
         lambda: mlp(SIZES, Sigmoid(), bias=False, key=KEY),
-        lambda: mlp(SIZES, LeakyReLU(), output_activation=Tanh(), key=KEY),
+        lambda: mlp(SIZES, (LeakyReLU(), Tanh()), key=KEY),
         lambda: mlp((5, 3), key=KEY),
         odd_dense,
         convolutional,
@@ -158,7 +160,9 @@ def test_a_dense_layer_is_its_formula():
 
 
 @pytest.mark.parametrize("leading", [(), (4,), (2, 3)], ids=str)
-@pytest.mark.parametrize("layer", [Dense.create(5, 8, Sigmoid(), key=KEY), Batched(eqx.nn.Linear(5, 8, key=KEY), jnp.tanh)])
+@pytest.mark.parametrize(
+    "layer", [Dense.create((5, 8), Sigmoid(), key=KEY), Batched(eqx.nn.Linear(5, 8, key=KEY), jnp.tanh)]
+)
 @pytest.mark.usefixtures("float64")
 def test_difference_on_stacked_displacements(layer, leading):
     layer = double(layer)
@@ -171,7 +175,7 @@ def test_difference_on_stacked_displacements(layer, leading):
 
 
 def test_dense_difference_keeps_tiny_displacements():
-    layer = Dense.create(5, 8, Tanh(), key=KEY)
+    layer = Dense.create((5, 8), Tanh(), key=KEY)
     x, dx = jax.random.normal(jax.random.key(1), (6, 5)), 1e-12 * jax.random.normal(jax.random.key(2), (6, 5))
     point = layer.at(x)
     slope = 1 - np.tanh(np.asarray(point.a, np.float64)) ** 2  # at 1e-12 the expansion is exact to 1e-12
@@ -180,7 +184,7 @@ def test_dense_difference_keeps_tiny_displacements():
 
 
 def test_layers_that_do_not_fit_are_named():
-    first, second = Dense.create(5, 8, Tanh(), key=KEY), Dense.create(7, 3, Tanh(), key=KEY)
+    first, second = Dense.create((5, 8), Tanh(), key=KEY), Dense.create((7, 3), Tanh(), key=KEY)
     with pytest.raises(ValueError, match=r"Layer 2 takes 7 inputs but layer 1 gives .*\(8,\).*of shape \(3, 8\)"):
         Network([first, second], 5)
     with pytest.raises(ValueError, match=r"Layer 1 takes 5 inputs .*\(4,\).*of shape \(8, 4\)"):

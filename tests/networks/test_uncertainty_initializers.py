@@ -81,7 +81,7 @@ def test_a_kink_needs_a_slope():
 
 def test_the_network_of_the_recipes():
     built = [
-        tp.UncertainMLP((300,), variance=form).build((1, 20, 20), 200, key=jax.random.key(0), dtype=jnp.float32)
+        tp.NeuronUncertaintyMLP((300,), variance=form).build((1, 20, 20), 200, key=jax.random.key(0), dtype=jnp.float32)
         for form in ("published", "corrected")
     ]
     for network, expected in zip(built, ((48 / 35, 16 / 11), (12 / 5, 8 / 3)), strict=True):

@@ -9,6 +9,7 @@ import targetprop as tp
 from targetprop.feedback.noise import NoiseDraw
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
 from targetprop.rules.by_numbers import minibatch_step
+from targetprop.rules.contract import Example
 
 SAMPLES = 2
 
@@ -61,7 +62,7 @@ def test_converted_recipe_gives_the_published_adam_steps(float64, name):
     feedback = recipe.rule.init(network, key=jax.random.key(3))
     noise = recipe.rule.learner.noise.on_layers(network.trace(x), jax.random.key(4))
     loss = tp.SoftmaxCrossEntropy()
-    ours = minibatch_step(recipe.rule, network, feedback, loss, x, y, recipe.stepsize, NoiseDraw(noise))
+    ours = minibatch_step(recipe.rule, network, feedback, Example(loss, x, y, recipe.stepsize, noise=NoiseDraw(noise)))
     theirs, theirs_feedback = published_steps(row, network, feedback, x, y, noise, name == "ddtp-linear")
     forward = (layer.weight for layer in ours.gradients.layers)
     for mine, published, adam, rate, epsilon in zip(

@@ -36,7 +36,7 @@ def test_every_configuration_builds_a_network_of_square_layers(name):
 def test_the_parameters_in_bold_are_those_of_the_figures(method, rate, strength):
     recipe = tp.recipe(f"gait2020/kmnist/{method}")
     assert recipe.dataset == "kmnist"
-    assert recipe.optimizer == tp.UncorrectedAdam(rate, 0.9, 0.99, 1e-8)
+    assert recipe.optimizer == tp.AdamWithoutBiasCorrection(rate, 0.9, 0.99, 1e-8)
     assert recipe.penalty == (None if strength is None else tp.OrthogonalityPenalty(strength))
     assert recipe.architecture.initializer == ("xavier-normal" if strength is None else "orthogonal")
     if method == "gait":

@@ -11,6 +11,7 @@ import pytest
 import targetprop as tp
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
 from targetprop.rules.by_numbers import minibatch_step
+from targetprop.rules.contract import Example
 
 NAMES = [
     "mnist/dtpdrl",
@@ -106,7 +107,7 @@ def test_converted_recipe_gives_the_published_adam_steps(name):
     y = jax.random.randint(jax.random.key(2), (meulemans2020.BATCH,), 0, 10)
     feedback = rule.init(network, key=jax.random.key(3))
     noise = rule.draw(network.trace(x), jax.random.key(4))
-    ours = minibatch_step(rule, network, feedback, tp.SoftmaxCrossEntropy(), x, y, recipe.stepsize, noise)
+    ours = minibatch_step(rule, network, feedback, Example(tp.SoftmaxCrossEntropy(), x, y, recipe.stepsize, noise=noise))
     maps = getattr(ours.feedback.gradients, "maps", ours.feedback.gradients)
     theirs, theirs_feedback = published_step(rule, row, network, feedback, x, y, noise.layers)
     pairs = [

@@ -16,7 +16,7 @@ from targetprop.networks.layers import Fixed, evaluate, parameters, split_parame
 from targetprop.networks.network import Network, mlp
 from targetprop.rules import Backprop, ddtp_control, ddtp_linear, ddtp_rhl, ddtp_rhl_rec, dtp, tp
 from targetprop.rules.by_numbers import minibatch_step
-from targetprop.rules.contract import Minibatch, output_update
+from targetprop.rules.contract import Example, Minibatch, output_update
 from targetprop.rules.updates import local_gradients, trainable_parameters
 from targetprop.training.optimizers import SGD, Adam
 from targetprop.training.program import step
@@ -276,7 +276,7 @@ def test_a_step_with_the_noise_of_a_key_is_the_step_with_that_key(rule):
     feedback = rule.init(network, key=KEY)
     trace = network.trace(x)
     noise = rule.draw(trace, jax.random.fold_in(KEY, 2))
-    given = minibatch_step(rule, network, feedback, LOSS, x, Y, 0.1, noise)
+    given = minibatch_step(rule, network, feedback, Example(LOSS, x, Y, 0.1, noise=noise))
     drawn = rule.feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, key=jax.random.fold_in(KEY, 2)))
     for one, other in zip(jax.tree.leaves(given.feedback), jax.tree.leaves(drawn), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -288,13 +288,13 @@ def test_a_step_with_the_noise_of_a_key_is_the_step_with_that_key(rule):
 @pytest.mark.usefixtures("float64")
 def test_a_step_of_backpropagation_is_the_gradient_of_the_loss():
     network, x = setting()
-    got = minibatch_step(Backprop(), network, None, LOSS, x, Y)
+    got = minibatch_step(Backprop(), network, None, Example(LOSS, x, Y))
     expected = eqx.filter_grad(lambda network: jnp.mean(LOSS.value(network(x), Y)))(network)
     assert got.feedback is None
     for one, other in zip(jax.tree.leaves(got.gradients), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-14)
     with pytest.raises(TypeError, match="leave out `noise`"):
-        minibatch_step(Backprop(), network, None, LOSS, x, Y, noise=NoiseDraw([]))
+        minibatch_step(Backprop(), network, None, Example(LOSS, x, Y, noise=NoiseDraw([])))
 
 
 def test_noise_that_does_not_fit_is_refused_with_the_right_shapes():
@@ -309,6 +309,6 @@ def test_noise_that_does_not_fit_is_refused_with_the_right_shapes():
         (noise._replace(probe=None), ConfigError, "a displacement of the output"),
     ):
         with pytest.raises(error, match=words):
-            minibatch_step(rule, network, feedback, LOSS, x, Y, 0.1, wrong)
+            minibatch_step(rule, network, feedback, Example(LOSS, x, Y, 0.1, noise=wrong))
     with pytest.raises(ConfigError, match=r"start from rule\.init"):
-        minibatch_step(rule, network, None, LOSS, x, Y, 0.1, noise)
+        minibatch_step(rule, network, None, Example(LOSS, x, Y, 0.1, noise=noise))

@@ -22,7 +22,7 @@ from targetprop.networks.layers import Dense, evaluate, parameters
 from targetprop.networks.network import Network, mlp
 from targetprop.rules import GaussNewtonTargets, GeneralizedGaussNewtonTargets, ddtp_ggn
 from targetprop.rules.by_numbers import minibatch_step
-from targetprop.rules.contract import Minibatch
+from targetprop.rules.contract import Example, Minibatch
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -66,8 +66,8 @@ def image_network() -> tuple[Network, jax.Array]:
     key = jax.random.key(0)
     conv = Convolution(eqx.nn.Conv2d(1, 2, 3, stride=2, dtype=jnp.float64, key=key))
     dense = (
-        Dense.create(8, 6, Tanh(), key=key, dtype=jnp.float64),
-        Dense.create(6, 4, Identity(), key=key, dtype=jnp.float64),
+        Dense.create((8, 6), Tanh(), key=key, dtype=jnp.float64),
+        Dense.create((6, 4), Identity(), key=key, dtype=jnp.float64),
     )
     network = Network([conv, lambda x: x.reshape(x.shape[0], -1), *dense], (1, 5, 5))
     return network, jax.random.normal(jax.random.key(1), (4, 1, 5, 5), jnp.float64)
@@ -293,5 +293,5 @@ def test_noise_may_be_written_out():
     drawn = rule.draw(trace, jax.random.key(4))
     copy = NoiseDraw([np.array(noise) for noise in drawn.layers])
     loss, labels = SoftmaxCrossEntropy(), jnp.zeros(len(x), int)
-    one, other = (minibatch_step(rule, network, feedback, loss, x, labels, noise=noise) for noise in (drawn, copy))
+    one, other = (minibatch_step(rule, network, feedback, Example(loss, x, labels, noise=noise)) for noise in (drawn, copy))
     np.testing.assert_array_equal(one.feedback.losses, other.feedback.losses)

@@ -13,7 +13,7 @@ from targetprop.networks.network import Network, mlp
 from targetprop.networks.normalization import EPSILON, BatchNormalized
 from targetprop.rules import InverseSlopes
 from targetprop.rules.by_numbers import minibatch_step
-from targetprop.rules.contract import Minibatch
+from targetprop.rules.contract import Example, Minibatch
 from targetprop.training.optimizers import Adam
 from targetprop.training.program import step
 from targetprop.training.state import Hyperparameters, Task, initial_state
@@ -35,7 +35,7 @@ def test_one_layer_moves_at_a_time_and_each_has_its_turn(network, x):
     numbers = Hyperparameters(tp.dtp(), 1.0, Adam(0.1), Adam(0.1))
     task, y, moved = Task(SquaredError(), MeanSquaredError(), 6, update_mask=tp.OneRandomLayer()), jnp.ones((6, 2)), []
     state = initial_state(network, numbers, jnp.uint32(0))
-    jitted = jax.jit(lambda state, key: step(task, numbers, state, x, y, key, joint=True))
+    jitted = jax.jit(lambda state, key: step(task, numbers, state, (x, y), key, joint=True))
     for i in range(20):
         after = jitted(state, jax.random.key(i))
         pairs = list(zip(state.network.layers, after.network.layers, strict=True))
@@ -65,7 +65,7 @@ def test_target_updates_are_those_of_the_rule_inside(network, x):
 def test_the_modified_update_has_the_inverse_slopes(network, x):
     """Meulemans 2019, Algorithm A.1: the mean over the batch of -D_k^{-1} dh_k h_{k-1}^T."""
     y = jnp.ones((6, 2))
-    found = minibatch_step(InverseSlopes(tp.Backprop()), network, None, SquaredError(), x, y)
+    found = minibatch_step(InverseSlopes(tp.Backprop()), network, None, Example(SquaredError(), x, y))
     trace = network.trace(x)
     updates = tp.Backprop().target_updates(network, None, Minibatch(trace, y - trace.output))
     for gradient, point, dh in zip(found.gradients.layers, trace.points, updates, strict=True):
@@ -79,15 +79,15 @@ def test_layers_whose_slope_vanishes_or_is_unknown_are_refused(x):
     trace_of = {"x": x, "target": jnp.ones((6, 3))}
     dead = mlp((4, 5, 3), tp.ReLU(), key=jax.random.key(0), dtype=jnp.float64)
     with pytest.raises(NotInvertibleError):
-        minibatch_step(InverseSlopes(tp.Backprop()), dead, None, SquaredError(), **trace_of)
+        minibatch_step(InverseSlopes(tp.Backprop()), dead, None, Example(SquaredError(), **trace_of))
     unknown = Network([jnp.tanh, *mlp((4, 3), key=jax.random.key(0), dtype=jnp.float64).layers], 4)
     with pytest.raises(tp.ConfigError, match="dense layers"):
-        minibatch_step(InverseSlopes(tp.Backprop()), unknown, None, SquaredError(), **trace_of)
+        minibatch_step(InverseSlopes(tp.Backprop()), unknown, None, Example(SquaredError(), **trace_of))
 
 
 @pytest.fixture
 def layer():
-    return BatchNormalized(Dense.create(4, 3, tp.Tanh(), key=jax.random.key(4), dtype=jnp.float64))
+    return BatchNormalized(Dense.create((4, 3), tp.Tanh(), key=jax.random.key(4), dtype=jnp.float64))
 
 
 def test_each_unit_is_normalized_over_the_minibatch(layer, x):

@@ -56,7 +56,7 @@ class Case(NamedTuple):
 
 def square(activation=None):
     """A network of square layers, its exact inverses as plain functions of the activity, and a batch."""
-    network = mlp(SQUARE, activation or ArcSinh(), output_activation=activation or ArcSinh(), key=KEY)
+    network = mlp(SQUARE, (activation or ArcSinh(), activation or ArcSinh()), key=KEY)
     maps = tuple(_inverse(layer) for layer in network.layers[1:])
     return Case(network, maps, *_batch(SQUARE))
 
@@ -67,7 +67,7 @@ def _inverse(layer):
 
 def trained(activation=None, feedback_activation=None):
     """A network of any widths with random feedback, far from an inverse, and a batch."""
-    network = mlp(ANY, activation or Tanh(), output_activation=activation or Identity(), key=KEY)
+    network = mlp(ANY, (activation or Tanh(), activation or Identity()), key=KEY)
     maps = Layerwise(feedback_activation or Tanh()).init(network, key=jax.random.key(6))
     return Case(network, maps, *_batch(ANY))
 
@@ -92,7 +92,7 @@ def settled(case, rule, dh):
     """Activities `h_0 .. h_L` at rest, free and with a target."""
     feedback = rule.init(case.network, key=KEY) if isinstance(rule.mappings, ExactInverses) else case.maps
     rest = rule.equilibrium(case.network, feedback, case.network.trace(case.x))
-    return rest, rule.taught(case.network, feedback, Minibatch(rest, dh))
+    return rest, rule.with_target(case.network, feedback, Minibatch(rest, dh))
 
 
 def exact_rule(mu, kind=SinglePhase, solver=EXACT):

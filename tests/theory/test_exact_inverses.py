@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from targetprop.errors import ConfigError
 from targetprop.feedback.inverses import LUSolve
-from targetprop.losses import LeadingLoss, SoftmaxCrossEntropy, SquaredError
+from targetprop.losses import LossOnFirstUnits, SoftmaxCrossEntropy, SquaredError
 from targetprop.networks.activations import Activation, Identity, LeakyReLU, Softplus, Tanh
 from targetprop.networks.initializers import orthogonal
 from targetprop.networks.invertible import invertible_mlp
@@ -159,7 +159,7 @@ def test_the_limit_is_bp_for_bounded_activations_and_other_losses_too(activation
     """The target of the output is `h_L - dl/dh_L` for any loss; auxiliary outputs and auxiliary units get no signal."""
     network = invertible_mlp((7, 6, 6, 4, 4), activation, initializer=orthogonal(), key=jax.random.key(0), dtype=jnp.float64)
     x, labels = jnp.asarray(np.random.default_rng(1).normal(size=(5, 7))), jnp.array([0, 2, 1, 0, 1])
-    loss = LeadingLoss(SoftmaxCrossEntropy(), 3)
+    loss = LossOnFirstUnits(SoftmaxCrossEntropy(), 3)
     _, own, gradients = ask(GAITProp(None, **EXACT), network, x, labels, loss=loss)
     _, bp, _ = ask(Backprop(), network, x, labels, loss=loss)
     for ours, theirs in zip(own, bp, strict=True):

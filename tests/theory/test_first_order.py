@@ -78,7 +78,7 @@ def order(updates: np.ndarray, expansion: np.ndarray) -> float:
 @pytest.mark.parametrize("rule", [tp(), dtp()], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("activation", [Tanh(), Sigmoid(), Softplus()], ids=lambda activation: type(activation).__name__)
 def test_lemma_1_exact_inverses_propagate_through_inverse_jacobians(rule, activation):
-    network = with_biases(mlp((4, 4, 4, 4), activation, output_activation=activation, key=jax.random.key(3)))
+    network = with_biases(mlp((4, 4, 4, 4), (activation, activation), key=jax.random.key(3)))
     feedback = tuple(ExactInverse.of(layer) for layer in network.layers[1:])
     x, y = data(network)
     y = network(x) + 0.2 * y  # targets near the outputs, so that no hidden target leaves the image of the activation

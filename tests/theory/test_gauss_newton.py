@@ -16,7 +16,7 @@ from targetprop.networks.layers import Dense, Layer, Point, evaluate
 from targetprop.networks.network import Network, mlp
 from targetprop.rules import Backprop, GaussNewtonTargets, GeneralizedGaussNewtonTargets, ddtp_ggn, ddtp_linear, tp
 from targetprop.rules.by_numbers import minibatch_step
-from targetprop.rules.contract import Minibatch
+from targetprop.rules.contract import Example, Minibatch
 from targetprop.rules.updates import local_gradients
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -47,7 +47,7 @@ def tail(network: Network, start: int, h):
 
 def weight_updates(rule, network, loss, x, y) -> list[np.ndarray]:
     """What gradient descent of rate 1 on the local losses adds to the weights."""
-    gradients = minibatch_step(rule, network, None, loss, x, y).gradients
+    gradients = minibatch_step(rule, network, None, Example(loss, x, y)).gradients
     return [-np.asarray(layer.weight) for layer in gradients.layers]
 
 
@@ -85,7 +85,7 @@ def test_theorem_2_targets_of_an_invertible_network_are_a_gauss_newton_step():
     h = network.trace(x).h
     errors = []
     for stepsize in (1e-2, 1e-3):
-        step = minibatch_step(tp(), network, feedback, SquaredError(), x, y, stepsize)
+        step = minibatch_step(tp(), network, feedback, Example(SquaredError(), x, y, stepsize))
         for i in (1, 2):
             jacobian = np.asarray(jax.jacfwd(lambda a, i=i: tail(network, i, a))(h[i][0]))
             gauss_newton = -np.linalg.solve(jacobian.T @ jacobian, jacobian.T @ (h[-1][0] - y[0]))
@@ -109,7 +109,7 @@ def unit_noise(width: int, outputs: int, sigma: float, layers: int) -> NoiseDraw
 def test_theorem_4_damped_pseudo_inverse_minimises_the_loss_of_a_nonlinear_network_as_sigma_vanishes():
     """One sample, so that a linear mapping can have the optimal Jacobian; the gradient there is of order sigma."""
     damping = 0.1
-    network = mlp((5, 6, 6, 3), Tanh(), output_activation=Tanh(), key=KEY)
+    network = mlp((5, 6, 6, 3), (Tanh(), Tanh()), key=KEY)
     x = jnp.tile(jax.random.normal(jax.random.key(1), (1, 5)), (6, 1))
     trace = network.trace(x)
     jacobians = [np.asarray(jax.jacfwd(lambda a, i=i: tail(network, i, a))(trace.h[i][0])) for i in (1, 2)]
@@ -208,7 +208,7 @@ def test_corollary_s6_2_updates_are_positive_multiples_of_gauss_newton_steps():
 def test_proposition_s7_gradient_descent_has_the_least_norm_that_lowers_the_loss():
     network, loss = mlp((4, 5, 4, 3), key=KEY), SquaredError()
     x, y = jax.random.normal(jax.random.key(1), (6, 4)), jax.random.normal(jax.random.key(2), (6, 3))
-    gradients = minibatch_step(Backprop(), network, None, loss, x, y).gradients
+    gradients = minibatch_step(Backprop(), network, None, Example(loss, x, y)).gradients
     slope = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(gradients)])
     c = 1e-3
     kkt = np.block([[2 * np.eye(slope.size), slope[:, None]], [slope[None], np.zeros((1, 1))]])

@@ -17,7 +17,7 @@ from targetprop.networks.layers import split_parameters
 from targetprop.networks.network import mlp
 from targetprop.rules import Backprop, GradientTargets
 from targetprop.rules.by_numbers import minibatch_step
-from targetprop.rules.contract import Minibatch
+from targetprop.rules.contract import Example, Minibatch
 
 SIZES = (5, 7, 6, 4, 3)
 DEPTH = len(SIZES) - 1
@@ -27,7 +27,7 @@ step = eqx.filter_jit(minibatch_step)
 
 
 def network(activation, sizes=SIZES, dtype=jnp.float64, **options):
-    return mlp(sizes, activation, output_activation=activation, key=jax.random.key(3), dtype=dtype, **options)
+    return mlp(sizes, (activation, activation), key=jax.random.key(3), dtype=dtype, **options)
 
 
 def batch(sizes=SIZES, dtype=jnp.float64):
@@ -49,7 +49,11 @@ def test_one_step_from_the_activity_is_backpropagation_scaled_by_tau(activation)
     net, (x, y) = network(activation), batch()
     rule = GradientTargets(AtActivity(), Euler(TAU, 1))
     for i, (dh, bp) in enumerate(
-        zip(step(rule, net, None, LOSS, x, y).updates, step(Backprop(), net, None, LOSS, x, y).updates, strict=True),
+        zip(
+            step(rule, net, None, Example(LOSS, x, y)).updates,
+            step(Backprop(), net, None, Example(LOSS, x, y)).updates,
+            strict=True,
+        ),
         start=1,
     ):
         assert_close(dh, TAU ** (DEPTH - i) * bp)
@@ -60,7 +64,7 @@ def test_appendix_d_one_step_from_zero_descends_costs_and_squared_activities(act
     """Equation (51), with tau: `dw_l = -∂/∂w_l (tau^{q-l} C_q + sum_{i=l}^{q-1} tau^{i-l} ||y_i||^2 / 2)` for every layer
     `q` with a known target, the output (`q = L`) and any below it; (14) is `q = l + 1`."""
     net, (x, y) = network(activation), batch()
-    found = step(GradientTargets(AtZero(), Euler(TAU, 1)), net, None, LOSS, x, y)
+    found = step(GradientTargets(AtZero(), Euler(TAU, 1)), net, None, Example(LOSS, x, y))
     h = net.trace(x).h
     trained, kept = split_parameters(net)
 
@@ -90,7 +94,7 @@ def test_several_euler_steps_are_those_of_the_algorithm():
     integrators = PerLayerIntegrator(tuple(Euler(tau, count) for tau, count in zip(taus, steps, strict=True)))
     h = [np.asarray(value) for value in net.trace(x).h]
     for start in (AtActivity(), AtZero()):
-        found = step(GradientTargets(start, integrators), net, None, LOSS, x, y).updates
+        found = step(GradientTargets(start, integrators), net, None, Example(LOSS, x, y)).updates
         above = np.asarray(y)
         for i in (3, 2, 1):
             weight = np.asarray(net.layers[i].weight)
@@ -111,9 +115,9 @@ LIMIT = SteadyState(1e-8, solver=diffrax.Tsit5())
 def test_the_limit_in_a_linear_layer_is_the_pseudo_inverse(sizes):
     net, (x, y) = network(Identity(), sizes), batch(sizes)
     h, weight = net.trace(x).h, np.asarray(net.layers[1].weight)
-    from_activity = step(GradientTargets(AtActivity(), LIMIT), net, None, LOSS, x, y).updates
+    from_activity = step(GradientTargets(AtActivity(), LIMIT), net, None, Example(LOSS, x, y)).updates
     assert_close(from_activity[0], np.asarray(y - h[2]) @ np.linalg.pinv(weight).T, 1e-6)
-    from_zero = step(GradientTargets(AtZero(), LIMIT), net, None, LOSS, x, y).updates
+    from_zero = step(GradientTargets(AtZero(), LIMIT), net, None, Example(LOSS, x, y)).updates
     assert_close(h[1] + from_zero[0], np.asarray(y) @ np.linalg.pinv(weight).T, 1e-6)
 
 
@@ -121,7 +125,7 @@ def test_the_limit_in_an_invertible_network_is_the_inverse():
     sizes = (4, 4, 4, 4)
     net = network(LeakyReLU(0.5), sizes, initializer=orthogonal())
     x, y = batch(sizes)
-    h, dh = net.trace(x).h, step(GradientTargets(AtActivity(), LIMIT), net, None, LOSS, x, y).updates
+    h, dh = net.trace(x).h, step(GradientTargets(AtActivity(), LIMIT), net, None, Example(LOSS, x, y)).updates
     for i in (2, 1):
         weight, above = np.asarray(net.layers[i].weight), h[i + 1] + dh[i]
         assert_close(h[i] + dh[i - 1], np.linalg.solve(weight, np.where(above > 0, above, above / 0.5).T).T, 1e-6)
@@ -130,8 +134,8 @@ def test_the_limit_in_an_invertible_network_is_the_inverse():
 def test_euler_steps_approach_the_limit():
     sizes = (4, 3, 4)
     net, (x, y) = network(Tanh(), sizes), batch(sizes)
-    limit = step(GradientTargets(AtActivity(), LIMIT), net, None, LOSS, x, y).updates[0]
-    reached = step(GradientTargets(AtActivity(), Euler(0.5, 2000)), net, None, LOSS, x, y).updates[0]
+    limit = step(GradientTargets(AtActivity(), LIMIT), net, None, Example(LOSS, x, y)).updates[0]
+    reached = step(GradientTargets(AtActivity(), Euler(0.5, 2000)), net, None, Example(LOSS, x, y)).updates[0]
     assert_close(reached, limit, 1e-6)
 
 
@@ -143,7 +147,7 @@ def test_float32_follows_a_small_error_as_float64_does():
         x, y = batch(dtype=jnp.float32)
         stepsize = jnp.asarray(1e-6, dtype)
         rule = GradientTargets(AtActivity(), Euler(0.5, 20))
-        results.append(step(rule, net, None, LOSS, x.astype(dtype), y.astype(dtype), stepsize).updates)
+        results.append(step(rule, net, None, Example(LOSS, x.astype(dtype), y.astype(dtype), stepsize)).updates)
     for one, other in zip(*results, strict=True):
         assert one.dtype == jnp.float32
         assert_close(one, other, 1e-5)
@@ -152,7 +156,7 @@ def test_float32_follows_a_small_error_as_float64_does():
 def test_the_limit_in_float32():
     sizes = (4, 6, 3)
     net, (x, y) = network(Identity(), sizes, jnp.float32), batch(sizes, jnp.float32)
-    dh = step(GradientTargets(AtActivity(), SteadyState()), net, None, LOSS, x, y, jnp.float32(1e-6)).updates
+    dh = step(GradientTargets(AtActivity(), SteadyState()), net, None, Example(LOSS, x, y, jnp.float32(1e-6))).updates
     assert dh[0].dtype == jnp.float32
     assert_close(dh[0], np.asarray(dh[1]) @ np.linalg.pinv(np.asarray(net.layers[1].weight)).T, 1e-2)
 
@@ -175,7 +179,7 @@ def test_a_cost_gives_the_flow_and_the_local_update(cost):
     """Equations (3) and (5), differentiated by JAX. The output layer has the squared distance to its target."""
     net, (x, y) = network(Tanh(), (5, 4, 4, 3)), batch((5, 4, 4, 3))
     rule = GradientTargets(AtActivity(), Euler(TAU, 1), cost)
-    h, found = net.trace(x).h, step(rule, net, None, LOSS, x, y)
+    h, found = net.trace(x).h, step(rule, net, None, Example(LOSS, x, y))
     dh = rule.target_updates(net, None, Minibatch(net.trace(x), y - h[-1]))
     assert_close(dh[1], -TAU * jax.grad(lambda h2: jnp.sum((y - net.layers[2].at(h2).h) ** 2) / 2)(h[2]))
 
@@ -219,7 +223,7 @@ def test_a_step_size_beyond_stability_is_named_with_its_layer():
     assert complaints(net, rule(1.1, 0.9), x, y)[0].startswith("the target of layer 1 raises the cost of layer 2")
     assert complaints(net, rule(1.1, 1.1), x, y)[0].startswith("the target of layer 2 raises the cost of layer 3")
     with pytest.raises(UserError, match=r"of layer 1, 2 are not finite: the target of layer 2 is not finite.* smaller tau"):
-        minibatch_step(rule(1e3, 1e3), net, None, LOSS, x, y)
+        minibatch_step(rule(1e3, 1e3), net, None, Example(LOSS, x, y))
 
 
 def test_a_flow_that_does_not_come_to_rest_is_named_with_its_layer():
@@ -227,7 +231,7 @@ def test_a_flow_that_does_not_come_to_rest_is_named_with_its_layer():
     net, (x, y) = network(Tanh(), sizes), batch(sizes)
     rule = GradientTargets(AtActivity(), PerLayerIntegrator((Euler(), SteadyState(1e-6, 5, diffrax.Tsit5()))))
     with pytest.raises(UserError, match="finite: the flow of the target of layer 2 is not at rest after 5 steps in 2 of 2"):
-        minibatch_step(rule, net, None, LOSS, x, y)
+        minibatch_step(rule, net, None, Example(LOSS, x, y))
 
 
 def test_settings_that_make_no_sense():
@@ -235,4 +239,4 @@ def test_settings_that_make_no_sense():
         Euler(1.0, 0)
     net, (x, y) = network(Tanh()), batch()
     with pytest.raises(ConfigError, match="hidden layer 3"):
-        minibatch_step(GradientTargets(AtActivity(), PerLayerIntegrator((Euler(), Euler()))), net, None, LOSS, x, y)
+        minibatch_step(GradientTargets(AtActivity(), PerLayerIntegrator((Euler(), Euler()))), net, None, Example(LOSS, x, y))

@@ -57,7 +57,7 @@ def case(dtype=None, backward: Mappings = FEEDBACK) -> Case:
     units stay away from the kink, and as exact as the type allows."""
     trained = backward is FEEDBACK
     sizes, activation = (SIZES, Tanh()) if trained else ((4, 3, 3, 3), LeakyReLU(0.5))
-    network = mlp(sizes, activation, output_activation=Identity() if trained else activation, key=KEY, dtype=jnp.float32)
+    network = mlp(sizes, (activation, Identity() if trained else activation), key=KEY, dtype=jnp.float32)
     biases = [(0.5 if trained else 3.0) * (-1.0) ** jnp.arange(size, dtype=jnp.float32) for size in sizes[1:]]
     network = eqx.tree_at(lambda n: [layer.bias for layer in n.layers], network, biases)
     numbers = np.random.default_rng(1)
@@ -251,8 +251,8 @@ def test_other_layers_and_mappings_are_refused():
         motion = Circuit(network, maps, Gains.mixing(MU), 0.0).free(trace)
         return learn_in_a_single_phase(motion, LEARNER, Rates(0.1, 0.1), jnp.ones(1)).course
 
-    image = Network([ConvPool.create(1, 2, Tanh(), size=3, key=KEY), mlp((18, 4), key=KEY).layers[0]], (1, 6, 6))
-    square = mlp((3, 3, 3), LeakyReLU(0.5), output_activation=LeakyReLU(0.5), key=KEY)
+    image = Network([ConvPool.create((1, 2), Tanh(), size=3, key=KEY), mlp((18, 4), key=KEY).layers[0]], (1, 6, 6))
+    square = mlp((3, 3, 3), (LeakyReLU(0.5), LeakyReLU(0.5)), key=KEY)
     with pytest.raises(ConfigError, match="layer 1 is a ConvPool: use a dense one"):
         eqx.filter_eval_shape(go, image, jnp.ones((2, 1, 6, 6)), Layerwise())
     with pytest.raises(ConfigError, match="to layer 1 is of type InvertedLayer: use Layerwise or LearnedInverses"):

@@ -47,7 +47,7 @@ def test_lemma_4_2_the_diagonal_blocks_give_pseudo_inverses(sizes):
 
 def test_theorem_4_3_exact_inverses_give_these_steps_for_a_small_stepsize():
     """Away from a kink leaky ReLU is linear: the steps are then the very same."""
-    network = mlp((3, 4, 4, 4), LeakyReLU(0.35), output_activation=Identity(), key=KEY, dtype=jnp.float64)
+    network = mlp((3, 4, 4, 4), (LeakyReLU(0.35), Identity()), key=KEY, dtype=jnp.float64)
     x = jax.random.normal(jax.random.key(2), (5, 3))
     trace, rule = network.trace(x), TargetPropExact()
     dh = -1e-6 * jnp.ones((5, 4))

@@ -22,7 +22,7 @@ from targetprop.networks.activations import Identity, LeakyReLU, Sigmoid, Tanh
 from targetprop.networks.initializers import orthogonal
 from targetprop.networks.invertible import invertible_mlp
 from targetprop.networks.network import mlp
-from targetprop.rules import TargetPropagation, TargetPropExact, TwoChannels, dtp, multiplexing
+from targetprop.rules import BurstChannel, TargetPropagation, TargetPropExact, dtp, multiplexing
 from targetprop.rules.contract import Minibatch
 
 SIZES = (4, 6, 5, 5, 3)
@@ -328,7 +328,7 @@ def test_with_exact_inverses_it_is_target_propagation():
     for sizes, backwards in (((7, 6, 4, 3), (ExactInverses(),)), ((4, 5, 5, 5), (LearnedInverses(),))):
         net = invertible_mlp(sizes, LeakyReLU(0.3), initializer=orthogonal(), key=KEY)
         x, dh = numbers(3, sizes[0]), 0.1 * numbers(3, sizes[-1], seed=2)
-        rules = [TargetPropExact(), *(TargetPropagation(mappings, TwoChannels(), NoLearning()) for mappings in backwards)]
+        rules = [TargetPropExact(), *(TargetPropagation(mappings, BurstChannel(), NoLearning()) for mappings in backwards)]
         expected, *found = (target_updates(rule, net, rule.init(net, key=KEY), x, dh) for rule in rules)
         for updates in found:
             for one, other in zip(updates, expected, strict=True):
@@ -363,6 +363,6 @@ def test_each_mapping_learns_to_match_event_rates_by_itself():
 
 def test_exact_inverses_learn_nothing():
     net = invertible_mlp((4, 5, 5, 5), LeakyReLU(0.3), key=KEY)
-    rule = TargetPropagation(ExactInverses(), TwoChannels(), NoLearning())
+    rule = TargetPropagation(ExactInverses(), BurstChannel(), NoLearning())
     trace = net.trace(numbers(3, 4))
     assert rule.feedback_step(net, rule.init(net, key=KEY), Minibatch(trace, 0 * trace.output, key=KEY)) is None

@@ -40,7 +40,7 @@ def test_a_step_adds_its_gradient_to_that_of_any_rule(float64):
     penalty, task = OrthogonalityPenalty(0.7), Task(SoftmaxCrossEntropy(), ErrorRate(), 6, trainable=(1,))
     hyperparameters = Hyperparameters(Backprop(), 1.0, SGD(0.1), SGD(0.1), penalty)
     state = initial_state(network, hyperparameters, jnp.uint32(0), (1,))
-    moved = eqx.filter_jit(program.step)(task, hyperparameters, state, x, y, jax.random.key(1), True).network
+    moved = eqx.filter_jit(program.step)(task, hyperparameters, state, (x, y), jax.random.key(1), True).network
 
     def objective(first):
         whole = eqx.tree_at(lambda net: net.layers[0].weight, network, first)

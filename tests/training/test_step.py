@@ -8,7 +8,7 @@ import targetprop as tp
 from targetprop.losses import MeanSquaredError, SquaredError
 from targetprop.networks.network import mlp
 from targetprop.rules.by_numbers import minibatch_step
-from targetprop.rules.contract import Minibatch
+from targetprop.rules.contract import Example, Minibatch
 from targetprop.rules.updates import local_gradients
 from targetprop.training.optimizers import Adam
 from targetprop.training.program import step
@@ -61,8 +61,7 @@ def after(rule, steps, mask=None):
             Task(SquaredError(), MeanSquaredError(), 5, update_mask=mask),
             numbers,
             state,
-            X,
-            Y,
+            (X, Y),
             jax.random.key(i),
             joint=True,
         )
@@ -92,7 +91,7 @@ def test_local_updates_may_be_taken_at_other_activities():
     theirs = local_gradients(network, trace, lesson.updates)
     for one, other in zip(ours.layers, theirs.layers, strict=True):
         np.testing.assert_allclose(one.weight, -other.weight, rtol=1e-5)
-    found = minibatch_step(Elsewhere(), network, None, SquaredError(), X, Y)
+    found = minibatch_step(Elsewhere(), network, None, Example(SquaredError(), X, Y))
     stepped = after(Elsewhere(), 1)[1]
     for start, gradient, end in zip(network.layers, found.gradients.layers, stepped.network.layers, strict=True):
         np.testing.assert_allclose(jnp.sign(start.weight - end.weight), jnp.sign(gradient.weight))

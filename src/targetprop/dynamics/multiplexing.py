@@ -26,7 +26,7 @@ from jaxtyping import Array, Float
 
 from ..feedback.maps import DenseFeedback
 from ..networks.activations import Activation, Identity
-from ..networks.invertible import Leading
+from ..networks.invertible import DenseOnFirstUnits
 from ..networks.layers import Activity, Dense, Layer, LayerLike, Point, difference, evaluate
 from ..networks.network import Network, Trace
 from ._base import Displacements, Dynamics, norms
@@ -94,7 +94,7 @@ def _compartment(layer: LayerLike, x: Activity, silent: bool) -> Compartment:
     synapses, activation = layer, Identity()
     if isinstance(layer, Dense):
         synapses, activation = dataclasses.replace(layer, activation=Identity()), layer.activation
-    elif isinstance(layer, DenseFeedback | Leading):
+    elif isinstance(layer, DenseFeedback | DenseOnFirstUnits):
         linear = dataclasses.replace(layer.dense, activation=Identity())
         synapses, activation = dataclasses.replace(layer, dense=linear), layer.dense.activation
     point = evaluate(synapses, x)

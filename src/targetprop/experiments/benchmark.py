@@ -16,10 +16,10 @@ from jaxtyping import Array
 
 from ..dynamics.equilibria import Integration
 from ..errors import ConfigError, check_positive
-from ..losses import ErrorRate, LeadingLoss, LeadingScore, SoftmaxCrossEntropy, SquaredError
+from ..losses import ErrorRate, LossOnFirstUnits, ScoreOnFirstUnits, SoftmaxCrossEntropy, SquaredError
 from ..networks.activations import LeakyReLU
 from ..networks.initializers import orthogonal
-from ..networks.invertible import Leading, invertible_mlp
+from ..networks.invertible import DenseOnFirstUnits, invertible_mlp
 from ..networks.layers import Dense
 from ..networks.network import Network, mlp
 from ..rules import GENERAL, RULES, Rule, TwoPhase
@@ -133,7 +133,7 @@ class InvertibleMLP(Setting):
         return invertible_mlp(self.sizes, LeakyReLU(0.1), initializer=orthogonal(), key=jax.random.key(0), dtype=dtype)
 
     def task(self):
-        loss, score = LeadingLoss(SquaredError(), self.classes), LeadingScore(ErrorRate(), self.classes)
+        loss, score = LossOnFirstUnits(SquaredError(), self.classes), ScoreOnFirstUnits(ErrorRate(), self.classes)
         return Task(loss, score, self.batch)
 
     @property
@@ -239,7 +239,7 @@ def _rule_program(name: str, setting: Setting, x: Array, y: Array) -> tuple[Prog
 
         def body(i, dynamic):
             key = jax.random.fold_in(jax.random.key(1), i)
-            after = step(task, hyperparameters, eqx.combine(dynamic, static), x, y, key, joint=True)
+            after = step(task, hyperparameters, eqx.combine(dynamic, static), (x, y), key, joint=True)
             return eqx.filter(after, eqx.is_array)
 
         return eqx.combine(lax.fori_loop(0, steps, body, dynamic), static)
@@ -248,7 +248,7 @@ def _rule_program(name: str, setting: Setting, x: Array, y: Array) -> tuple[Prog
 
 
 def _hand_written(setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
-    denses = [layer.dense if isinstance(layer, Leading) else layer for layer in setting.network(x.dtype).layers]
+    denses = [layer.dense if isinstance(layer, DenseOnFirstUnits) else layer for layer in setting.network(x.dtype).layers]
     weights: Any = [(dense.weight, dense.bias) for dense in denses if isinstance(dense, Dense)]
     activations = [dense.activation for dense in denses if isinstance(dense, Dense)]
     adam, output_loss = optax.adam(RATE), setting.task().loss

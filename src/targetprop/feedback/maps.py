@@ -127,8 +127,7 @@ def feedback_maps(
     return tuple(
         DenseFeedback(
             Dense.create(
-                math.prod(source),
-                math.prod(shape),
+                (math.prod(source), math.prod(shape)),
                 activation,
                 bias=as_layer(layer).has_bias(),
                 key=jax.random.fold_in(key, i),

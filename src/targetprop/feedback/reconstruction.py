@@ -68,7 +68,7 @@ def direct_reconstruction(paths: Sequence[Path], loop: NoiseLoop, sigma: Any, re
         reading = path.reading
         probe = None if loop.probe is None else reading.displacement(loop.probe)
         incoming = reading.displacement(moved)
-        return _own_gradient(_difference_loss)(path.g, reading.activity, incoming, noise, probe, sigma, regularizer)
+        return _own_gradient(_difference_loss)(path.g, reading.activity, (incoming, noise, probe), sigma, regularizer)
 
     return _collect(step(*each) for each in zip(paths, loop.moved, loop.noise, strict=True))
 
@@ -80,7 +80,7 @@ def chained_reconstruction(paths: Sequence[Path], loop: NoiseLoop, sigma: Any, r
     steps = []
     for i in range(len(paths), 0, -1):
         g, above = paths[i - 1].g, paths[i - 1].reading.activity
-        steps.append(_own_gradient(_difference_loss)(g, above, moved[i - 1], noise[i - 1], probe, sigma, regularizer))
+        steps.append(_own_gradient(_difference_loss)(g, above, (moved[i - 1], noise[i - 1], probe), sigma, regularizer))
         if i > 1:
             point = g.at(above)
             moved = g.difference(point, moved[: i - 1])
@@ -88,7 +88,8 @@ def chained_reconstruction(paths: Sequence[Path], loop: NoiseLoop, sigma: Any, r
     return _collect(reversed(steps))
 
 
-def _difference_loss(g, above, incoming, noise, probe, sigma, regularizer):
+def _difference_loss(g, above, displacements, sigma, regularizer):
+    incoming, noise, probe = displacements
     point = g.at(above)
     error = g.difference(point, incoming) - noise
     arrived = None if probe is None else g.difference(point, probe)

@@ -92,7 +92,7 @@ class SquareMLP(Architecture):
 
 
 @dataclasses.dataclass(frozen=True)
-class TowerMLP(Architecture):
+class ShrinkingMLP(Architecture):
     """A dense network of shrinking width whose layers read only as many units of the layer below as they have themselves;
     the others are auxiliary (Ahmad, van Gerven and Ambrogioni 2020, equation 22). The activation is that of the output too.
     `build` raises `ConfigError` where the widths, that of the output included, grow."""
@@ -114,7 +114,11 @@ class TowerMLP(Architecture):
 
 
 def _dense(
-    create: Callable[..., Network], like: MLP | SquareMLP | TowerMLP, sizes: tuple[int, ...], key: PRNGKeyArray, dtype: Any
+    create: Callable[..., Network],
+    like: MLP | SquareMLP | ShrinkingMLP,
+    sizes: tuple[int, ...],
+    key: PRNGKeyArray,
+    dtype: Any,
 ) -> Network:
     """A network of the given widths, input and output included, made by `create` with what `like` says of its layers."""
     initializer = INITIALIZERS[like.initializer]()
@@ -152,14 +156,14 @@ class CNN(Architecture):
         keys = (jax.random.fold_in(key, i) for i in itertools.count(1))
         layers = []
         for c_in, c_out in itertools.pairwise((colors, *self.channels)):
-            conv = ConvPool.create(c_in, c_out, self.activation, size=self.kernel, key=next(keys), dtype=dtype)
+            conv = ConvPool.create((c_in, c_out), self.activation, size=self.kernel, key=next(keys), dtype=dtype)
             layers.append(conv)
             rows, columns = -(-rows // 2), -(-columns // 2)
         pooled = math.prod(((colors, *self.channels)[-1], rows, columns))
         widths = (pooled, *self.hidden, outputs)
         activations = (*(self.activation,) * len(self.hidden), Identity())
         for n_in, n_out, activation in zip(widths, widths[1:], activations, strict=False):
-            layers.append(Dense.create(n_in, n_out, activation, key=next(keys), dtype=dtype))
+            layers.append(Dense.create((n_in, n_out), activation, key=next(keys), dtype=dtype))
         return Network(layers, input_shape)
 
 
@@ -167,7 +171,7 @@ UNCERTAINTY = {"published": published_neuron_uncertainty, "corrected": neuron_un
 
 
 @dataclasses.dataclass(frozen=True)
-class UncertainMLP(Architecture):
+class NeuronUncertaintyMLP(Architecture):
     """A dense network of sigmoids, the output included, initialized by neuron uncertainty for inputs that are uniform on
     [0, 1]; `variance` says whether by the published formula or the corrected one (Farias and Maziero 2018, section 3.2)."""
 
@@ -179,8 +183,7 @@ class UncertainMLP(Architecture):
         initializer = UNCERTAINTY[self.variance]
         return mlp(
             (math.prod(input_shape), *self.hidden, outputs),
-            Sigmoid(),
-            output_activation=Sigmoid(),
+            (Sigmoid(), Sigmoid()),
             bias=self.bias,
             initializer=[initializer(inputs=UNIFORM_INPUTS)] + [initializer()] * len(self.hidden),
             key=key,

@@ -39,8 +39,7 @@ class ConvPool(Layer):
     @classmethod
     def create(
         cls,
-        c_in: int,
-        c_out: int,
+        channels: tuple[int, int],
         activation: Activation,
         *,
         size: int = 5,
@@ -48,12 +47,13 @@ class ConvPool(Layer):
         key: PRNGKeyArray,
         dtype: Any = None,
     ) -> "ConvPool":
-        """A layer with random kernels of `size` x `size` (Xavier normal unless an `initializer` is given) and zero bias.
+        """A layer with random kernels of `size` x `size` (Xavier normal by default) and zero bias. `channels` are those of input
+        and output.
 
         Raises `ConfigError` for an even size, with which a convolution cannot keep rows and columns."""
         if size < 1 or size % 2 == 0:
             raise ConfigError(f"Kernels of size {size} cannot be centered on a pixel: use an odd size.")
-        dtype = jnp.dtype(dtype or jnp.result_type(float))
+        dtype, (c_in, c_out) = jnp.dtype(dtype or jnp.result_type(float)), channels
         weight = (initializer or xavier_normal_kernels())(key, (c_out, c_in, size, size), dtype)
         return cls(weight, jnp.zeros(c_out, dtype), activation)
 

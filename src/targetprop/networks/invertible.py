@@ -24,7 +24,7 @@ from .network import Network
 WIDE_RANGE = 10.0  # an activation onto the real line has finite inverses at plus and minus this
 
 
-class Leading(Layer):
+class DenseOnFirstUnits(Layer):
     """`f(x) = s(W x[:n] + b)`: a dense layer on the first units of the layer below. The others are auxiliary."""
 
     dense: Dense
@@ -75,9 +75,9 @@ def invertible_mlp(
             )
         inputs = below if i == 1 else width
         dense = Dense.create(
-            inputs, width, activation, bias=bias, initializer=initializer, key=jax.random.fold_in(key, i), dtype=dtype
+            (inputs, width), activation, bias=bias, initializer=initializer, key=jax.random.fold_in(key, i), dtype=dtype
         )
-        layers.append(dense if inputs == below else Leading(dense))
+        layers.append(dense if inputs == below else DenseOnFirstUnits(dense))
     return Network(layers, sizes[0])
 
 
@@ -101,7 +101,7 @@ def _inverted(layer: LayerLike, i: int, onto: bool) -> Dense:
     if outputs != inputs:
         raise ConfigError(
             f"Layer {i} cannot be inverted: its weight is {outputs} x {inputs}, not square. Give it {inputs} units, or let "
-            f"it read the first {outputs} units of the layer below (Leading)."
+            f"it read the first {outputs} units of the layer below (DenseOnFirstUnits)."
         )
     check_invertible(dense.activation, i, onto)
     return dense

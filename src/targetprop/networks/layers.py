@@ -95,8 +95,7 @@ class Dense(Layer):
     @classmethod
     def create(
         cls,
-        inputs: int,
-        outputs: int,
+        sizes: tuple[int, int],
         activation: Activation,
         *,
         bias: bool = True,
@@ -104,7 +103,8 @@ class Dense(Layer):
         key: PRNGKeyArray,
         dtype: Any = None,
     ) -> "Dense":
-        """A layer with random weights (Xavier normal unless an `initializer` is given) and zero bias."""
+        """A layer with random weights (Xavier normal by default) and zero bias. `sizes` are the widths of input and output."""
+        inputs, outputs = sizes
         dtype = jnp.dtype(dtype or jnp.result_type(float))
         weight = (initializer or xavier_normal())(key, (outputs, inputs), dtype)
         return cls(weight, jnp.zeros(outputs, dtype) if bias else None, activation)

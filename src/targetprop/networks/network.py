@@ -134,27 +134,34 @@ def _linearize(layer: LayerLike, x: Activity) -> tuple[Point, Callable[[Array], 
 
 def mlp(
     sizes: Sequence[int],
-    activation: Activation | None = None,
+    activation: Activation | tuple[Activation, Activation] | None = None,
     *,
-    output_activation: Activation | None = None,
     bias: bool = True,
     initializer: Initializer | Sequence[Initializer] | None = None,
     key: PRNGKeyArray,
     dtype: Any = None,
 ) -> Network:
-    """A dense network of the given `sizes` (`n_0, n_1, .., n_L`).
+    """A dense network.
 
-    Hidden layers are tanh and the output is linear unless told otherwise; weights are Xavier normal unless there is another
-    `initializer`, or a sequence with one for each layer; biases are zero.
+    **Arguments:**
+
+    - `sizes`: the widths `n_0, n_1, .., n_L`.
+    - `activation`: that of the hidden layers, tanh by default, above which the output is linear; or a pair, that of the
+      hidden layers and that of the output.
+    - `bias`: whether layers have biases, which start at zero.
+    - `initializer`: how the weights start, Xavier normal by default; or a sequence with one for each layer.
+    - `key`: randomness of the weights.
+    - `dtype`: floating-point type, the default one of JAX by default.
+
+    **Returns:** the network.
     """
-    activation, output_activation = activation or Tanh(), output_activation or Identity()
+    hidden, output = activation if isinstance(activation, tuple) else (activation or Tanh(), Identity())
     depth = len(sizes) - 1
     initializers = list(initializer) if isinstance(initializer, Sequence) else [initializer] * depth
     layers = [
         Dense.create(
-            inputs,
-            outputs,
-            output_activation if i == depth else activation,
+            (inputs, outputs),
+            output if i == depth else hidden,
             bias=bias,
             initializer=own,
             key=jax.random.fold_in(key, i),

@@ -26,7 +26,7 @@ from .presets import (
     tp,
     tp_ai,
 )
-from .propagation import Difference, Plain, Propagation, TwoChannels
+from .propagation import BurstChannel, Difference, Plain, Propagation
 from .registry import GENERAL, RULES, NamedRule
 from .target_propagation import TargetPropagation
 from .updates import local_gradients, trainable_parameters
@@ -36,6 +36,7 @@ __all__ = [
     "ITP",
     "RULES",
     "Backprop",
+    "BurstChannel",
     "Credit",
     "Dendrites",
     "Difference",
@@ -58,7 +59,6 @@ __all__ = [
     "SinglePhase",
     "TargetPropExact",
     "TargetPropagation",
-    "TwoChannels",
     "TwoPhase",
     "Updates",
     "assign",

@@ -6,12 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jaxtyping import Array, PRNGKeyArray
 
 from ..errors import ConfigError, UserError
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
-from ..losses import Loss, Target
 from ..networks.network import Network
 from .contract import Credit, Example, Rule, Updates, assign
 from .updates import local_gradients
@@ -26,49 +24,47 @@ class MinibatchStep(NamedTuple):
     feedback: FeedbackStep | None
 
 
-def minibatch_step(
-    rule: Rule,
-    network: Network,
-    feedback: Any,
-    loss: Loss,
-    x: Array,
-    target: Target,
-    stepsize: Any = 1.0,
-    noise: NoiseDraw | None = None,
-    *,
-    key: PRNGKeyArray | None = None,
-) -> MinibatchStep:
-    """What a rule computes on one minibatch from given weights, feedback parameters and noise, just as a training step does:
-    for comparison with another implementation, number by number.
+def minibatch_step(rule: Rule, network: Network, feedback: Any, example: Example) -> MinibatchStep:
+    """What a rule computes on one minibatch from given weights, feedback parameters and noise, just as a training step does.
 
-    **Arguments:** `network` and `feedback`, with any values written into them (`feedback` has the structure of
-    `rule.init(network, key=...)`; `equinox.tree_at` exchanges arrays); `x`, shape `(batch, ...)`, and `target`; `stepsize`,
-    of the output update `-stepsize * e_L` per sample; `noise`, one displacement per hidden layer, standard deviation
-    included, `NoiseDraw([sigma * eps_1, ..])`, and with the regularizer `OutputNoise` one of the output as its `probe`,
-    without which the feedback learns nothing here; `key`, for a rule whose targets depend on chance.
+    It serves to compare two implementations number by number. Local losses are `1/2 ||dh_i||^2`, averaged over the batch.
+    Reconstruction losses are summed over the layer and averaged over the batch.
 
-    Conventions: local losses are `1/2 ||dh_i||^2` averaged over the batch; reconstruction losses sum over the layer and
-    average over the batch. Raises `TypeError` for noise with a rule that does not learn from noise, or noise that is no
-    `NoiseDraw`; `ConfigError` for noise of other shapes than the activities, or where the feedback is missing; `UserError`
-    for concrete numbers of which the rule makes no finite targets.
+    **Arguments:**
+
+    - `rule`: the rule.
+    - `network`, `feedback`: the parameters, with any values written into them. `feedback` has the structure of
+      `rule.init(network, key=..)`; `equinox.tree_at` exchanges arrays.
+    - `example`: loss, inputs, targets and stepsize. Its `noise` has one displacement per hidden layer, standard deviation
+      included, `NoiseDraw([sigma * eps_1, ..])`, and with the regularizer `OutputNoise` one of the output as its `probe`.
+      Without noise the feedback learns nothing here. Its `key` is for a rule whose targets depend on chance.
+
+    **Returns:** target updates, gradients of the network, and what the feedback learns.
+
+    **Raises:** `TypeError` for noise with a rule that does not learn from noise, or noise that is not a `NoiseDraw`;
+    `ConfigError` for noise of other shapes than the activities, or if the feedback is missing; `UserError` for numbers of
+    which the rule makes no finite targets.
     """
     if feedback is None and jax.tree.leaves(eqx.filter_eval_shape(rule.init, network, key=jax.random.key(0))):
         raise ConfigError(f"{rule.name} has feedback parameters: start from rule.init(network, key=...).")
-    example = Example(loss, x, target, stepsize, jax.random.key(0) if key is None else key)
-    if noise is not None:
-        _check_noise(rule, network, feedback, x, noise)
-        example = example._replace(noise=jax.tree.map(jnp.asarray, noise))
+    if example.key is None:
+        example = example._replace(key=jax.random.key(0))
+    if example.noise is not None:
+        _check_noise(rule, network, feedback, example)
+        example = example._replace(noise=jax.tree.map(jnp.asarray, example.noise))
     credit = assign(rule, network, feedback, example)
     _check_finite(rule, network, feedback, credit)
     gradients = local_gradients(network, credit.trace, credit.updates)
-    return MinibatchStep(credit.updates, gradients, None if noise is None else credit.feedback)
+    return MinibatchStep(credit.updates, gradients, None if example.noise is None else credit.feedback)
 
 
-def _check_noise(rule: Rule, network: Network, feedback: Any, x: Array, noise: NoiseDraw) -> None:
+def _check_noise(rule: Rule, network: Network, feedback: Any, example: Example) -> None:
+    noise = example.noise
+
     def needed(x):
         return rule.draw(rule.equilibrium(network, feedback, network.trace(x)), jax.random.key(0))
 
-    expected = jax.eval_shape(needed, x)
+    expected = jax.eval_shape(needed, example.x)
     if expected is None:
         raise TypeError(f"{rule.name} learns nothing from noise: leave out `noise`.")
     if not isinstance(noise, NoiseDraw):

@@ -72,7 +72,7 @@ class Dendrites(Rule):
         return circuit.at_rest(trace, self.solver.find(circuit.free(trace)).displacements)
 
     def target_updates(self, network, feedback, batch):
-        signals = self.signals(self.taught(network, feedback, batch))
+        signals = self.signals(self.with_target(network, feedback, batch))
         return (*scaled_up(signals, self.mu)[:-1], batch.output_update)
 
     def feedback_step(self, network, feedback, batch):
@@ -94,10 +94,10 @@ class Dendrites(Rule):
         forward = network.trace(batch.h[0])
         circuit = self.circuit(network, feedback, forward)
         free = self.solver.find(circuit.free(forward))
-        found = _complaint("free", free, self.solver)
+        found = _advice("free", free, self.solver)
         if not found:
             rest = circuit.at_rest(forward, free.d)
-            found = _complaint(
+            found = _advice(
                 "taught", self.solver.find(circuit.with_target(rest, SoftTarget(batch.output_update))), self.solver
             )
         return found
@@ -107,17 +107,17 @@ class Dendrites(Rule):
         maps = self.mappings.maps(network, feedback, trace)
         return Circuit(network, maps, Gains.mixing(self.mu), self.mappings.inverting)
 
-    def taught(self, network: Network, feedback: Any, batch: Minibatch) -> "Taught":
+    def with_target(self, network: Network, feedback: Any, batch: Minibatch) -> "WithTarget":
         """The network at rest under the teacher."""
         rest = batch.trace
         motion = self.circuit(network, feedback, rest).with_target(rest, SoftTarget(batch.output_update))
-        return Taught(rest, motion, self.solver.find(motion).displacements)
+        return WithTarget(rest, motion, self.solver.find(motion).displacements)
 
     @abc.abstractmethod
-    def signals(self, taught: "Taught") -> Displacements:
+    def signals(self, taught: "WithTarget") -> Displacements:
         """What each layer learns from, before it is scaled."""
 
-    def lesson(self, network: Network, taught: "Taught") -> tuple[Trace, Displacements, Displacements]:
+    def local_updates(self, network: Network, taught: "WithTarget") -> tuple[Trace, Displacements, Displacements]:
         """The activities at which the layers learn under the teacher, as a trace and as `h_1 .. h_L`, and the target updates
         there, with a row for each sample and time."""
 
@@ -129,7 +129,7 @@ class Dendrites(Rule):
         return network.trace_at((x, *h[:-1])), h, scaled_up(signals, self.mu)
 
 
-class Taught(NamedTuple):
+class WithTarget(NamedTuple):
     """A network under a teacher: the trace where it rests without, its motion from there, and the displacements to which
     that has come, at rest unless said otherwise."""
 
@@ -143,7 +143,7 @@ class Taught(NamedTuple):
         return jax.tree.map(jnp.add, self.motion.h, self.d)
 
 
-def _complaint(name, equilibrium, solver):
+def _advice(name, equilibrium, solver):
     lost = ~np.asarray(equilibrium.reached)
     if not lost.any():
         return []
@@ -183,7 +183,7 @@ class SinglePhase(Dendrites):
     source: ClassVar[str] = "Meulemans 2019, eq. 6.17"
 
     def credit(self, network, feedback, batch):
-        trace, h, updates = self.lesson(network, self.taught(network, feedback, batch))
+        trace, h, updates = self.local_updates(network, self.with_target(network, feedback, batch))
         return Credit(batch, trace, updates, self.reconstruction(feedback, h[1:], h[:-1]))
 
     def signals(self, taught):
@@ -215,7 +215,7 @@ class TwoPhase(Dendrites):
     source: ClassVar[str] = "Meulemans 2019, eq. 6.35"
 
     def credit(self, network, feedback, batch):
-        trace, _, updates = self.lesson(network, self.taught(network, feedback, batch))
+        trace, _, updates = self.local_updates(network, self.with_target(network, feedback, batch))
         return Credit(batch, trace, updates, self.feedback_step(network, feedback, batch))
 
     def signals(self, taught):

@@ -74,8 +74,8 @@ def explain(rule: Rule | NamedRule) -> Explanation:
     """
     file = _FILES.joinpath(f"{rule.name}.toml")
     if file.is_file():
-        return _explanation(rule, **tomllib.loads(file.read_text("utf-8")))
-    return _explanation(rule, **(_of_parts(rule) if isinstance(rule, TargetPropagation) else {}))
+        return _explanation(rule, tomllib.loads(file.read_text("utf-8")))
+    return _explanation(rule, _of_parts(rule) if isinstance(rule, TargetPropagation) else {})
 
 
 def _of_parts(rule: TargetPropagation) -> dict[str, Any]:
@@ -89,20 +89,23 @@ def _of_parts(rule: TargetPropagation) -> dict[str, Any]:
     return said
 
 
-def _explanation(rule, *, summary="", equations=(), steps=None, local=(), not_local=(), symbols=None, references=()):
-    own = {"targets": rule.equation} | (steps or {})
+def _explanation(rule: Rule | NamedRule, text: Mapping[str, Any]) -> Explanation:
+    unknown = text.keys() - {field.name for field in dataclasses.fields(Explanation)}
+    if unknown:
+        raise TypeError(f"The explanation of {rule.name} has unknown fields: {', '.join(sorted(unknown))}.")
+    own = {"targets": rule.equation} | text.get("steps", {})
     merged = COMMON_STEPS | own
     return Explanation(
-        summary=" ".join(summary.split()),
+        summary=" ".join(text.get("summary", "").split()),
         equations=(
             Equation("target update", "\n".join(_clauses(rule.equation)), rule.source),
-            *(Equation(e["says"], e["formula"].strip("\n"), e["source"]) for e in equations),
+            *(Equation(e["says"], e["formula"].strip("\n"), e["source"]) for e in text.get("equations", ())),
         ),
         steps={name: merged[name].strip("\n") for name in sorted(merged, key=STEPS.index)},
-        local=(() if "update" in own else (COMMON_LOCAL,)) + tuple(local),
-        not_local=tuple(not_local),
-        symbols=COMMON_SYMBOLS | (symbols or {}),
-        references=tuple(references),
+        local=(() if "update" in own else (COMMON_LOCAL,)) + tuple(text.get("local", ())),
+        not_local=tuple(text.get("not_local", ())),
+        symbols=COMMON_SYMBOLS | text.get("symbols", {}),
+        references=tuple(text.get("references", ())),
     )
 
 

@@ -49,9 +49,9 @@ class GradientTargets(Rule):
         above = batch.output_update
         for i in range(network.depth - 1, 0, -1):
             flow, start = self._flow(network, batch.trace, above, i)
-            complaint = self.integrator.advice(flow, start, i)
-            if complaint is not None:
-                return [complaint]  # the layers below follow this target
+            advice = self.integrator.advice(flow, start, i)
+            if advice is not None:
+                return [advice]  # the layers below follow this target
             above = self.integrator.displacement(flow, start, i)
         return []
 

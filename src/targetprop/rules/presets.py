@@ -19,7 +19,7 @@ from ..feedback.metrics import LossCurvature
 from ..feedback.noise import Gaussian
 from ..feedback.regularizers import NO_DECAY, Decay, Regularizer, WeightDecay
 from ..networks.activations import Activation, Tanh
-from .propagation import Difference, Plain, TwoChannels
+from .propagation import BurstChannel, Difference, Plain
 from .target_propagation import ABOUT, About, TargetPropagation
 
 Parameters = ParamSpec("Parameters")
@@ -323,7 +323,7 @@ def ddtp_ggn(
     return TargetPropagation(Direct(), Difference(), learner, LossCurvature(curvature_damping))
 
 
-@preset("multiplexing", equation=TwoChannels.equation, source="Meulemans 2019, eq. 6.58")
+@preset("multiplexing", equation=BurstChannel.equation, source="Meulemans 2019, eq. 6.58")
 def multiplexing(regularizer: Decay = NO_DECAY, feedback_activation: Activation = TANH) -> TargetPropagation:
     """Learning from the burst probabilities of neurons that multiplex: event rates go up and burst probabilities down, in
     channels that do not mix (Meulemans 2019, section 6.9).
@@ -343,4 +343,4 @@ def multiplexing(regularizer: Decay = NO_DECAY, feedback_activation: Activation 
     - `regularizer`: What keeps the feedback small.
     - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
     """
-    return TargetPropagation(Layerwise(feedback_activation), TwoChannels(), ActivityReconstruction(regularizer))
+    return TargetPropagation(Layerwise(feedback_activation), BurstChannel(), ActivityReconstruction(regularizer))

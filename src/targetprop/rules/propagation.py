@@ -58,11 +58,11 @@ class Difference(Propagation):
         return propagate(paths, output_update)
 
 
-class TwoChannels(Propagation):
+class BurstChannel(Propagation):
     """Burst probabilities `p_i` carry the targets down, in a channel apart from the event rates `h_i`; the mappings are
     evaluated there (Meulemans 2019, equations 6.50 and 6.58, whose `p^f_{i-1}` is a misprint)."""
 
-    word: ClassVar[str] = "two-channels"
+    word: ClassVar[str] = "burst-channel"
 
     equation: ClassVar[str] = "dh_i = g_i(p_{i+1} + dh_{i+1}) - g_i(p_{i+1}), p_i = g_i(p_{i+1}), p_L = h_L"
 

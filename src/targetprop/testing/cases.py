@@ -128,7 +128,7 @@ class Training:
     def _run(self, one: Member, data: Data) -> TrainingState:
         self.traces += 1
         first, start, stop = (jnp.asarray(n) for n in (1, 0, STEPS))
-        return program.run_steps(TASK, one, data, first, jnp.asarray(0), start, stop, True)[0]
+        return program.run_steps(TASK, one, data, program.Span(first, jnp.asarray(0), start, stop), True)[0]
 
 
 def samples() -> Data:
@@ -156,7 +156,7 @@ def image_network() -> Network:
     """A network with a convolution and a plain function as layers."""
     key = jax.random.key(0)
     conv = Convolution(eqx.nn.Conv2d(1, 2, 3, stride=2, key=key))
-    return Network([conv, flatten, Dense.create(8, 3, Identity(), key=key)], (1, 5, 5))
+    return Network([conv, flatten, Dense.create((8, 3), Identity(), key=key)], (1, 5, 5))
 
 
 def same(one: Any, other: Any) -> bool:

@@ -26,7 +26,7 @@ class CheckResult:
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class RuleReport:
     """What the checks found on a rule."""
 
     rule: str
@@ -50,7 +50,7 @@ class RuleCheckError(AssertionError):
     """A rule does not keep the contract; the message is the report."""
 
 
-def check_rule(rule: Rule) -> Report:
+def check_rule(rule: Rule) -> RuleReport:
     """Run the contract suite on a rule, in the manner of scikit-learn's `check_estimator`.
 
     The checks use small dense networks that meet the rule's `requires`, and one with layers that are not dense. They take
@@ -67,7 +67,7 @@ def check_rule(rule: Rule) -> Report:
     if not isinstance(rule, Rule):
         raise TypeError(f"{rule!r} is not a rule: give an object of a class on targetprop.Rule.")
     checks = RuleChecks(rule)
-    report = Report(rule.name, tuple(checks.run(name) for name in RuleChecks.names()))
+    report = RuleReport(rule.name, tuple(checks.run(name) for name in RuleChecks.names()))
     if report.failed:
         raise RuleCheckError(str(report))
     return report

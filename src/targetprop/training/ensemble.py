@@ -13,7 +13,16 @@ import numpy as np
 from ..data import Dataset
 from ..diagnostics import Probe
 from ..errors import ConfigError
-from ..losses import ErrorRate, LeadingLoss, LeadingScore, Loss, MeanSquaredError, Score, SoftmaxCrossEntropy, SquaredError
+from ..losses import (
+    ErrorRate,
+    Loss,
+    LossOnFirstUnits,
+    MeanSquaredError,
+    Score,
+    ScoreOnFirstUnits,
+    SoftmaxCrossEntropy,
+    SquaredError,
+)
 from ..networks.architectures import Architecture
 from ..networks.network import Network
 from ..rules.updates import Layers
@@ -67,24 +76,16 @@ class Ensemble:
                 f"A batch of {recipe.batch_size} is larger than the {samples - validation} training samples: use a smaller "
                 "`batch_size` or a smaller `validation`."
             )
+        sizes = samples, validation
+        plan = _Plan(recipe.architecture, dataset.shape, dataset.outputs, sizes, dtype, recipe.trainable)
         self.members = _stack(
             [
-                _member(
-                    r.architecture,
-                    _numbers(r, dtype),
-                    dataset.shape,
-                    dataset.outputs,
-                    samples,
-                    validation,
-                    dtype,
-                    seed,
-                    recipe.trainable,
-                )
+                _member(dataclasses.replace(plan, architecture=r.architecture), _numbers(r, dtype), seed)
                 for r, seed in zip(recipes, np.asarray(seeds, np.uint32), strict=True)
             ]
         )
         one = self.member(0)
-        loss, score = _on_leading_units(loss, score, one.state.network, dataset)
+        loss, score = _on_first_units(loss, score, one.state.network, dataset)
         self.task = Task(loss, score, recipe.batch_size, recipe.trainable, recipe.update_mask)
         self.trained_maps = count_trained_maps(one.hyperparameters.rule, one.state.network, one.state.feedback)
         self.alive = np.ones(len(seeds), bool)
@@ -137,23 +138,26 @@ class Ensemble:
     def diagnose(self, probe: Probe, at: Pass, step: int) -> dict[str, np.ndarray]:
         """What a probe finds just before a step of a pass; the arrays have the member as leading axis."""
         # one program per member: inside a loop, several batches of small decompositions can lock XLA on a CPU with few cores
-        where = [jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, step)]
+        span = _span(at, step, step + 1)
         members = (self.member(i) for i in range(len(self.alive)))
-        found = [program.diagnose(self.task, probe, member, self.data, *where) for member in members]
+        found = [program.diagnose(self.task, probe, member, self.data, span) for member in members]
         return jax.tree.map(lambda *values: np.stack(values), *found)
 
     def _advice(self, members: Member, at: Pass, step: int, index: int) -> Sequence[str]:
-        where = [jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, step)]
-        return program.advice(self.task, _one(members, index), self.data, *where)
+        return program.advice(self.task, _one(members, index), self.data, _span(at, step, step + 1))
 
     def _advance(self, members: Member, at: Pass, start: int, stop: int):
-        epoch, index, first, last = (jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop))
-        alive = jnp.asarray(self.alive)
-        done = program.advance(self.task, members, alive, self.data, epoch, index, first, last, at.joint)
+        span, alive = _span(at, start, stop), jnp.asarray(self.alive)
+        done = program.advance(self.task, members, alive, self.data, span, at.joint)
         return jax.block_until_ready(done)
 
 
-def _on_leading_units(loss: Loss, score: Score, network: Network, dataset: Dataset) -> tuple[Loss, Score]:
+def _span(at: Pass, start: int, stop: int) -> program.Span:
+    """Some steps of a pass."""
+    return program.Span(*(jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop)))
+
+
+def _on_first_units(loss: Loss, score: Score, network: Network, dataset: Dataset) -> tuple[Loss, Score]:
     """The loss and the score, taken from the first units of the output alone where it has auxiliary ones."""
     width = math.prod(network.shapes[-1])
     if width < dataset.outputs:
@@ -162,7 +166,7 @@ def _on_leading_units(loss: Loss, score: Score, network: Network, dataset: Datas
         )
     if width == dataset.outputs:
         return loss, score
-    return LeadingLoss(loss, dataset.outputs), LeadingScore(score, dataset.outputs)
+    return LossOnFirstUnits(loss, dataset.outputs), ScoreOnFirstUnits(score, dataset.outputs)
 
 
 def validation_size(recipe: Recipe, dataset: Dataset) -> int:
@@ -202,19 +206,22 @@ def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """What is fixed when a member is made: network, samples for training and validation, types, and layers that learn."""
+
+    architecture: Architecture
+    shape: tuple[int, ...]
+    outputs: int
+    sizes: tuple[int, int]
+    dtype: Any
+    trainable: Layers
+
+
 @eqx.filter_jit
-def _member(
-    architecture: Architecture,
-    hyperparameters: Hyperparameters,
-    shape: tuple[int, ...],
-    outputs: int,
-    samples: int,
-    validation: int,
-    dtype: Any,
-    seed: jax.Array,
-    trainable: Layers,
-) -> Member:
-    network = architecture.build(shape, outputs, key=stream(seed, NETWORK), dtype=dtype)
+def _member(plan: _Plan, hyperparameters: Hyperparameters, seed: jax.Array) -> Member:
+    (samples, validation), trainable = plan.sizes, plan.trainable
+    network = plan.architecture.build(plan.shape, plan.outputs, key=stream(seed, NETWORK), dtype=plan.dtype)
     if trainable is not None and not (trainable and set(trainable) <= set(range(1, network.depth + 1))):
         raise ConfigError(f"`trainable` is {trainable}: give one or more of the layers 1 to {network.depth}.")
     order = jax.random.permutation(stream(seed, SPLIT), samples)

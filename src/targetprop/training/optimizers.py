@@ -37,7 +37,7 @@ class Adam(Optimizer):
         return optax.adam(self.learning_rate, b1=self.b1, b2=self.b2, eps=self.eps)
 
 
-class UncorrectedAdam(Optimizer):
+class AdamWithoutBiasCorrection(Optimizer):
     """Adam without bias correction, as the published code of Ahmad, van Gerven and Ambrogioni (2020) has it: the averages
     start at zero and are used as they are, so that the first steps are `(1 - b1^t) / sqrt(1 - b2^t)` times Adam's."""
 

@@ -30,14 +30,13 @@ def step(
     task: Task,
     hyperparameters: Hyperparameters,
     state: TrainingState,
-    x: Array,
-    y: Array,
+    batch: tuple[Array, Array],
     key: PRNGKeyArray,
     joint: bool,
 ) -> TrainingState:
-    """One minibatch. Forward and feedback gradients are taken at the same parameters, then both are updated; with
+    """One minibatch, `(x, y)`. Forward and feedback gradients are taken at the same parameters, then both are updated; with
     `joint=False` the feedback alone is."""
-    rule, network, feedback = hyperparameters.rule, state.network, state.feedback
+    (x, y), rule, network, feedback = batch, hyperparameters.rule, state.network, state.feedback
     example = Example(task.loss, x, y, hyperparameters.stepsize, key)
     totals = state.totals
     if not joint:
@@ -82,6 +81,15 @@ def inputs(network: Network, rows: Float[Array, "batch n_0"]) -> Array:
     return rows.reshape(-1, *network.input_shape)
 
 
+class Span(NamedTuple):
+    """The steps `start` to `stop - 1` of pass `number` of an epoch, as traced integers."""
+
+    epoch: Array
+    number: Array
+    start: Array
+    stop: Array
+
+
 class Checkup(NamedTuple):
     """Whether the parameters of each layer and of each feedback mapping, and the loss, are finite."""
 
@@ -90,33 +98,31 @@ class Checkup(NamedTuple):
     loss: Bool[Array, ""]
 
 
-def run_steps(
-    task: Task, member: Member, data: Data, epoch: Array, index: Array, start: Array, stop: Array, joint: bool
-) -> tuple[TrainingState, Checkup]:
-    """Steps `start` to `stop - 1` of pass `index` of an epoch, for one member. The samples come in an order drawn anew for
+def run_steps(task: Task, member: Member, data: Data, span: Span, joint: bool) -> tuple[TrainingState, Checkup]:
+    """The steps of a span, for one member. The samples come in an order drawn anew for
     each pass; the remainder of the last, incomplete minibatch is left out of that pass."""
     state, hyperparameters = member.state, member.hyperparameters
-    noise_key, order = _pass_key(member, NOISE, epoch, index), _order(member, epoch, index)
-    totals = jax.tree.map(lambda total: jnp.where(start == 0, jnp.zeros_like(total), total), state.totals)
+    noise_key, order = _pass_key(member, NOISE, span), _order(member, span)
+    totals = jax.tree.map(lambda total: jnp.where(span.start == 0, jnp.zeros_like(total), total), state.totals)
     state = eqx.tree_at(lambda s: s.totals, state, totals)
     dynamic, static = eqx.partition(state, eqx.is_array)
 
     def body(i, dynamic):
         state = eqx.combine(dynamic, static)
-        x, y = _minibatch(task, state.network, data, order, i)
-        state = step(task, hyperparameters, state, x, y, jax.random.fold_in(noise_key, i), joint)
+        batch = _minibatch(task, state.network, data, order, i)
+        state = step(task, hyperparameters, state, batch, jax.random.fold_in(noise_key, i), joint)
         return eqx.filter(state, eqx.is_array)
 
-    state = eqx.combine(lax.fori_loop(start, stop, body, dynamic), static)
+    state = eqx.combine(lax.fori_loop(span.start, span.stop, body, dynamic), static)
     return state, checkup(state)
 
 
-def _pass_key(member: Member, purpose: int, epoch: Array, index: Array) -> PRNGKeyArray:
-    return jax.random.fold_in(jax.random.fold_in(stream(member.seed, purpose), epoch), index)
+def _pass_key(member: Member, purpose: int, span: Span) -> PRNGKeyArray:
+    return jax.random.fold_in(jax.random.fold_in(stream(member.seed, purpose), span.epoch), span.number)
 
 
-def _order(member: Member, epoch: Array, index: Array) -> Int[Array, " samples"]:
-    return jax.random.permutation(_pass_key(member, ORDER, epoch, index), member.split.train)
+def _order(member: Member, span: Span) -> Int[Array, " samples"]:
+    return jax.random.permutation(_pass_key(member, ORDER, span), member.split.train)
 
 
 def _minibatch(task: Task, network: Network, data: Data, order: Array, step: Array) -> tuple[Array, Array]:
@@ -165,23 +171,13 @@ def evaluate(task: Task, network: Network, x: Array, y: Array, indices: Int[Arra
 
 
 @eqx.filter_jit
-def advance(
-    task: Task,
-    members: Member,
-    alive: Array,
-    data: Data,
-    epoch: Array,
-    index: Array,
-    start: Array,
-    stop: Array,
-    joint: bool,
-) -> tuple[TrainingState, Checkup]:
+def advance(task: Task, members: Member, alive: Array, data: Data, span: Span, joint: bool) -> tuple[TrainingState, Checkup]:
     """`run_steps` for every living member of an ensemble, as one program; the others stay as they are."""
     static_state = eqx.filter(members.state, eqx.is_array, inverse=True)
 
     def one(member, living):
         def go():
-            state, health = run_steps(task, member, data, epoch, index, start, stop, joint)
+            state, health = run_steps(task, member, data, span, joint)
             return eqx.filter(state, eqx.is_array), health
 
         def rest():
@@ -209,23 +205,21 @@ def assess(task: Task, members: Member, data: Data) -> tuple[Evaluation | None, 
 
 
 @eqx.filter_jit
-def diagnose(
-    task: Task, probe: Probe, member: Member, data: Data, epoch: Array, index: Array, step: Array
-) -> dict[str, Array]:
-    """What a probe finds at one member, on the minibatch of a step that is still to be done."""
+def diagnose(task: Task, probe: Probe, member: Member, data: Data, span: Span) -> dict[str, Array]:
+    """What a probe finds at one member, on the minibatch of the first step of a span, before it is done."""
     network, numbers = member.state.network, member.hyperparameters
-    x, y = _minibatch(task, network, data, _order(member, epoch, index), step)
+    x, y = _minibatch(task, network, data, _order(member, span), span.start)
     example = Example(task.loss, x, y, numbers.stepsize, jax.random.key(0))
     return probe(Sample.take(numbers.rule, network, member.state.feedback, example))
 
 
-def advice(task: Task, member: Member, data: Data, epoch: Array, index: Array, step: Array) -> Sequence[str]:
-    """What the rule says about the minibatch of a step that is still to be done. Not compiled; nothing is computed for a
+def advice(task: Task, member: Member, data: Data, span: Span) -> Sequence[str]:
+    """What the rule says about the minibatch of the first step of a span. Not compiled; nothing is computed for a
     rule whose targets are not found by iteration."""
     rule, network = member.hyperparameters.rule, member.state.network
     if not rule.iterative:
         return ()
-    x, y = _minibatch(task, network, data, _order(member, epoch, index), step)
+    x, y = _minibatch(task, network, data, _order(member, span), span.start)
     example = Example(task.loss, x, y, member.hyperparameters.stepsize, jax.random.key(0))
     return rule.advice(network, member.state.feedback, prepare(rule, network, member.state.feedback, example))
 

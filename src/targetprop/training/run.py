@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from ..data import Dataset, load
 from ..diagnostics import Probe
 from ..diagnostics.averages import Averages
-from ..diagnostics.complaints import complaints, movement
+from ..diagnostics.warnings import movement, training_warnings
 from ..errors import ConfigError
 from ..networks.layers import parameters
 from .arguments import Seeds, check_data, recipe_list, seed_list
@@ -73,20 +74,27 @@ def train(
     if len(set(seeds)) < len(seeds) and (out is not None or isinstance(recipe, Recipe)):
         raise ConfigError(f"The seeds {seeds} are not all different: repeat none, or the same run counts twice.")
     with precision(recipes[0].dtype):
-        return _Loop(recipes, data or load(recipes[0].dataset), seeds, out, resume, overwrite, checkpoint_every, probe).run(
-            progress
-        )
+        output = _Output(None if out is None else Path(out), resume, overwrite, checkpoint_every)
+        return _Loop(recipes, data or load(recipes[0].dataset), seeds, output, probe).run(progress)
+
+
+class _Output(NamedTuple):
+    """Where a run is written, what becomes of a run that is there, and the epochs between checkpoints."""
+
+    folder: Path | None
+    resume: bool
+    overwrite: bool
+    checkpoint_every: int
 
 
 class _Loop:
     """One call of `train`."""
 
-    def __init__(self, recipes, dataset, seeds, out, resume, overwrite, checkpoint_every, probe):
+    def __init__(self, recipes, dataset, seeds, output: _Output, probe):
         self.recipe = recipes[0]
         self.probe, self.measured = probe, Averages()
-        self.folder = None if out is None else Path(out)
-        self.checkpoint = None if out is None else Path(out) / CHECKPOINT
-        self.checkpoint_every = checkpoint_every
+        self.folder, self.checkpoint_every = output.folder, output.checkpoint_every
+        self.checkpoint = None if self.folder is None else self.folder / CHECKPOINT
         self.ensemble = Ensemble(recipes, seeds, dataset)
         self.passes = self.recipe.schedule.passes(self.ensemble.trained_maps > 0)
         self.results = [SeedResult(seed) for seed in seeds]
@@ -96,9 +104,9 @@ class _Loop:
         self.good = self.ensemble.members
         if self.folder is not None and self.checkpoint is not None:
             make_folder(self.folder)
-            if not resume:
-                _clear(self.folder, overwrite)
-            write_config(self.folder, recipes, seeds, dataset, resume)
+            if not output.resume:
+                _clear(self.folder, output.overwrite)
+            write_config(self.folder, recipes, seeds, dataset, output.resume)
             if self.checkpoint.exists():
                 self._resume(self.checkpoint)
         self.loggers = self._open_loggers(seeds)
@@ -159,8 +167,8 @@ class _Loop:
     def _warn(self) -> None:
         """Pass on what the rule has to say about the first minibatch."""
         for index, result in enumerate(self.results):
-            for complaint in self.ensemble.advice(self.passes[0], 0, index):
-                LOGGER.warning("seed %d: %s", result.seed, complaint)
+            for advice in self.ensemble.advice(self.passes[0], 0, index):
+                LOGGER.warning("seed %d: %s", result.seed, advice)
 
     def _run_pass(self, number: int, bar: ProgressBar, interruption: "_Interruption") -> bool:
         """Run one pass from the present position, as far as a member lives; returns whether the run was interrupted."""
@@ -209,7 +217,7 @@ class _Loop:
         return step - step % probe.every + probe.every
 
     def _diagnose(self, before, at: Pass, start: int, stop: int, index: int) -> str:
-        step, health, complaints = self.ensemble.locate(before, at, start, stop, index)
+        step, health, advice = self.ensemble.locate(before, at, start, stop, index)
         layers = [i for i, finite in enumerate(health.layers, start=1) if not finite]
         maps = [i for i, finite in enumerate(health.feedback, start=1) if not finite]
         if layers:
@@ -218,8 +226,8 @@ class _Loop:
             where = "the feedback to layer " + ", ".join(map(str, maps))
         else:
             where = "the loss"
-        advice = "; ".join(complaints) or "try a smaller learning rate"
-        return f"diverged: {where} not finite in epoch {at.epoch}, step {step + 1}; {advice}"
+        said = "; ".join(advice) or "try a smaller learning rate"
+        return f"diverged: {where} not finite in epoch {at.epoch}, step {step + 1}; {said}"
 
     def _log(self, at: Pass, bar: ProgressBar) -> None:
         """Record a pass: all metrics after the joint pass of an epoch, the feedback loss after one of pre-training."""
@@ -235,8 +243,8 @@ class _Loop:
             record |= {name: values[index] for name, values in metrics.items()}
             if self.measured.count:
                 record |= self._diagnostics(index)
-                for complaint in record["warnings"]:
-                    LOGGER.warning("seed %d, epoch %d: %s", result.seed, at.epoch, complaint)
+                for warning in record["warnings"]:
+                    LOGGER.warning("seed %d, epoch %d: %s", result.seed, at.epoch, warning)
             if at.joint:
                 result.history.append(record)
             for logger in self.loggers:
@@ -255,7 +263,7 @@ class _Loop:
             jax.tree.map(lambda leaf: leaf[index], parameters(n)) for n in (before, self.ensemble.members.state.network)
         )
         found = {**self.measured.of(index), "diagnostics/movement": movement(start, now)}
-        return found | {"warnings": complaints(found, self.recipe.trainable)}
+        return found | {"warnings": training_warnings(found, self.recipe.trainable)}
 
     def _assess(self, totals: Totals) -> dict[str, list]:
         """The metrics of an epoch, each a list over members."""

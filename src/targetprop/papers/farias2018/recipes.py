@@ -27,7 +27,7 @@ from ...dynamics.gradient_flow import AtZero
 from ...dynamics.integrators import Euler
 from ...experiments.sources import RecipeSource
 from ...losses import SquaredError
-from ...networks.architectures import UncertainMLP
+from ...networks.architectures import NeuronUncertaintyMLP
 from ...rules import GradientTargets
 from ...training.optimizers import SGD
 from ...training.recipe import Recipe
@@ -57,7 +57,7 @@ class GradientTargetRecipes(RecipeSource):
         return Recipe(
             rule=GradientTargets(AtZero(), Euler(float(row["tau"]), 1)),
             dataset=f"{dataset}:unit",
-            architecture=UncertainMLP(tuple(row["hidden"])),
+            architecture=NeuronUncertaintyMLP(tuple(row["hidden"])),
             loss=SquaredError(),
             optimizer=SGD(factor * row["eta"]),
             schedule=Schedule(row["epochs"]),

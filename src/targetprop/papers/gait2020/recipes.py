@@ -24,9 +24,9 @@ from ..._packaged import beside, read_json
 from ...experiments.sources import RecipeSource
 from ...losses import SquaredError
 from ...networks.activations import Identity, LeakyReLU
-from ...networks.architectures import Architecture, SquareMLP, TowerMLP
+from ...networks.architectures import Architecture, ShrinkingMLP, SquareMLP
 from ...rules import ITP, Backprop, GAITProp, Rule, TargetPropExact
-from ...training.optimizers import UncorrectedAdam
+from ...training.optimizers import AdamWithoutBiasCorrection
 from ...training.penalties import OrthogonalityPenalty
 from ...training.recipe import Recipe
 from ...training.schedule import Schedule
@@ -78,7 +78,7 @@ class GAITPropRecipes(RecipeSource):
             dataset=dataset,
             architecture=_architecture(kind, bool(strength), shared["slope"]),
             loss=SquaredError(),
-            optimizer=UncorrectedAdam(lr, shared["b1"], shared["b2"], shared["epsilon"]),
+            optimizer=AdamWithoutBiasCorrection(lr, shared["b1"], shared["b2"], shared["epsilon"]),
             penalty=OrthogonalityPenalty(strength) if strength else None,
             schedule=Schedule(shared["epochs"]),
             batch_size=shared["batch"],
@@ -94,7 +94,7 @@ def _architecture(kind: list[str], penalized: bool, slope: float) -> Architectur
     activation = Identity() if linear else LeakyReLU(slope)
     initializer = "orthogonal" if penalized or linear else "xavier-normal"
     if kind == ["tower"]:
-        return TowerMLP(tuple(published_values()["tower"]), activation, initializer=initializer)
+        return ShrinkingMLP(tuple(published_values()["tower"]), activation, initializer=initializer)
     depth = int(kind[0].removeprefix("depth-")) if len(kind) == 1 and kind[0].startswith("depth-") else DEPTH
     return SquareMLP(depth, activation, initializer=initializer)
 

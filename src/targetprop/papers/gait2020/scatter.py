@@ -14,11 +14,12 @@ from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
 from ...experiments.item import Item, Options, Report, plus_minus, report_cell
 from ...feedback.inverses import LUSolve
-from ...losses import LeadingLoss, SquaredError
+from ...losses import LossOnFirstUnits, SquaredError
 from ...networks.architectures import InitializerName, SquareMLP
 from ...networks.network import Network
 from ...rules import ITP, Backprop, GAITProp, Rule, TargetPropExact
 from ...rules.by_numbers import minibatch_step
+from ...rules.contract import Example
 from ...training.result import Summary
 
 BATCH, DEPTH, GAMMA, SHOWN = 60, 4, 1e-3, 400
@@ -71,7 +72,7 @@ class FirstUpdates(Experiment):
         y = jnp.asarray(np.asarray(data.train_y)[picked])
         architecture = SquareMLP(self.depth, initializer=self.initializer)
         network = architecture.build(data.shape, data.outputs, key=jax.random.key(seed), dtype=jnp.float32)
-        loss = LeadingLoss(SquaredError(), data.outputs)
+        loss = LossOnFirstUnits(SquaredError(), data.outputs)
         reference = self._gradients(Backprop(), network, loss, x, y)
         found: dict[str, Any] = {}
         entries = [rng.choice(g.size, self.shown // self.depth, replace=False) for g in reference[:-1]]
@@ -88,7 +89,7 @@ class FirstUpdates(Experiment):
 
     def _gradients(self, rule: Rule, network: Network, loss, x, y) -> list[np.ndarray]:
         feedback = rule.init(network, key=jax.random.key(0))
-        gradients = minibatch_step(rule, network, feedback, loss, x, y).gradients
+        gradients = minibatch_step(rule, network, feedback, Example(loss, x, y)).gradients
         return [np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(gradients) if leaf.ndim == 2]
 
 

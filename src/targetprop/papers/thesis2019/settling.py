@@ -98,15 +98,15 @@ def _measure(member: Member, loss: Loss, x: Array, y: Target) -> dict[str, Array
 def _measure_mixture(rule: Dendrites, subject: Subject, reference: Network) -> dict[str, Array]:
     network, feedback, forward, dh = subject
     batch = Minibatch(rule.equilibrium(network, feedback, forward), dh)
-    motion = rule.taught(network, feedback, batch).motion
+    motion = rule.with_target(network, feedback, batch).motion
     mixtures = jnp.asarray(MIXTURES, dh.dtype)
     signals, errors = lax.map(lambda mu: _sizes(eqx.tree_at(lambda r: r.mu, rule, mu), subject), mixtures)
 
     def under_noise(level, key):
         noise = _noise(key, level, motion.h)
         noisy = eqx.tree_at(lambda m: m.imbalance, motion, noise)
-        taught = rule.taught(network, feedback, batch)._replace(motion=noisy, d=rule.solver.find(noisy).displacements)
-        trace, _, updates = rule.lesson(network, taught)
+        taught = rule.with_target(network, feedback, batch)._replace(motion=noisy, d=rule.solver.find(noisy).displacements)
+        trace, _, updates = rule.local_updates(network, taught)
         return layer_angles(local_gradients(network, trace, updates), reference)
 
     free = rule.circuit(network, feedback, forward).free(forward)
@@ -125,7 +125,7 @@ def _sizes(rule: Dendrites, subject: Subject) -> tuple[Array, Array]:
     """
     network, feedback, forward, dh = subject
     batch = Minibatch(rule.equilibrium(network, feedback, forward), dh)
-    taught = rule.taught(network, feedback, batch)
+    taught = rule.with_target(network, feedback, batch)
     error = rule.signals(taught._replace(d=jax.tree.map(jnp.zeros_like, taught.d)))
     added = jax.tree.map(jnp.subtract, rule.signals(taught), error)
     return jnp.median(norms(added)[:-1], axis=1), jnp.median(norms(error)[:-1], axis=1)

@@ -21,6 +21,7 @@ from ...networks.layers import Dense
 from ...networks.network import Network
 from ...rules import Backprop, InverseSlopes, Rule, TargetPropExact
 from ...rules.by_numbers import minibatch_step
+from ...rules.contract import Example
 from ...training.result import Summary
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def step(method: Method, network: Network, x: Float[Array, "batch 1"], y: Float[
         found = gauss_newton_update(network, x, network(x) - y, PseudoInverse())
         return _hidden(found)
     feedback = method.rule.init(network, key=jax.random.key(0))
-    found = minibatch_step(method.rule, network, feedback, SquaredError(), x, y, method.stepsize)
+    found = minibatch_step(method.rule, network, feedback, Example(SquaredError(), x, y, method.stepsize))
     return -_hidden(found.gradients)
 
 

@@ -22,7 +22,7 @@ def movement(before: Network, now: Network) -> list[float]:
     return moved
 
 
-def complaints(record: dict[str, Any], trainable: Layers = None) -> list[str]:
+def training_warnings(record: dict[str, Any], trainable: Layers = None) -> list[str]:
     """In words, which of the trained hidden layers moved by less than a millionth in this epoch
     (`diagnostics/movement`), were at more than 90 degrees to backpropagation (`diagnostics/angle_bp`), or had targets that
     lead away from those above (`diagnostics/target_residual`)."""
