@@ -1,5 +1,6 @@
 """What holds for every rule in the registry; a new rule is tested here by being registered."""
 
+import json
 from typing import ClassVar
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
+from rules import pinned
 from targetprop.feedback.noise import Gaussian
 from targetprop.networks.network import mlp
 from targetprop.rules import GENERAL, RULES
@@ -28,6 +30,16 @@ def checks(request) -> RuleChecks:
 @pytest.mark.parametrize("name", RuleChecks.names())
 def test_every_rule_keeps_the_contract(checks, name):
     getattr(checks, f"check_{name}")()
+
+
+def test_training_gives_the_numbers_of_the_regression_file(checks):
+    """They pin the library across a refactoring; see `pinned.py`."""
+    with jax.enable_x64(True):
+        found = pinned.summary(checks.training.reference)
+    expected = json.loads(pinned.FILE.read_text())[checks.rule.name]
+    assert found.keys() == expected.keys()
+    for name, values in found.items():
+        np.testing.assert_allclose(values, expected[name], rtol=pinned.TOLERANCE, atol=pinned.TOLERANCE)
 
 
 @pytest.mark.parametrize("name", list(RULES))
