@@ -34,14 +34,13 @@ class Loss(eqx.Module):
 
     @abc.abstractmethod
     def prediction(self, h: Output) -> Array:
-        """The prediction of the network: class labels `(batch,)`, or the output itself for
-        regression.
-        """
+        """The prediction: class labels `(batch,)`, or for regression the output itself."""
 
 
 class SquaredError(Loss):
-    """`l = 1/2 ||h_L - target||^2`, so `e_L = h_L - target`. Integer labels become one-hot
-    vectors.
+    """`l = 1/2 ||h_L - target||^2`, so `e_L = h_L - target`.
+
+    Integer labels become one-hot vectors.
     """
 
     word: ClassVar[str] = "squared-error"

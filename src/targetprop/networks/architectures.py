@@ -188,10 +188,10 @@ UNCERTAINTY = {"published": published_neuron_uncertainty, "corrected": neuron_un
 
 @dataclasses.dataclass(frozen=True)
 class NeuronUncertaintyMLP(Architecture):
-    """A dense network of sigmoids, initialized by neuron uncertainty. The output layer is a
-    sigmoid too.
+    """A dense network of sigmoids, initialized by neuron uncertainty.
 
-    The inputs are assumed uniform on [0, 1] (Farias and Maziero 2018, section 3.2).
+    The output layer is a sigmoid too. The inputs are assumed to be uniform on [0, 1] (Farias and
+    Maziero 2018, section 3.2).
 
     **Arguments:**
 

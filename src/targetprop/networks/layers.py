@@ -58,7 +58,10 @@ class Layer(eqx.Module):
         return nonlinearity.slope(point.a)
 
     def matrix(self) -> Float[Array, "outputs inputs"] | None:
-        """The matrix `W` of `s(W x + b)`, or `None` for a layer of another form. `x` is flattened."""
+        """The matrix `W` of `s(W x + b)`, or `None` for a layer of another form.
+
+        It acts on the flattened input `x`.
+        """
         return None
 
     def inverted_part(self) -> "Dense | None":
@@ -90,8 +93,9 @@ class PlainLayer(Layer):
 
 
 class Dense(Layer):
-    """A dense layer `f(x) = s(W x + b)`. An activity with several axes, such as an image, is
-    flattened.
+    """A dense layer `f(x) = s(W x + b)`.
+
+    An activity with several axes, such as an image, is flattened.
 
     **Arguments:**
 
