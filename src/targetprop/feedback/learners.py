@@ -237,9 +237,7 @@ class LoopLearner(NoisyLearner):
         return NoiseDraw(layers, self.regularizer.probe(trace.output, self.noise, probe_key))
 
     def loop(self, network: Network, trace: Trace, noise: NoiseDraw, root: Root) -> NoiseLoop:
-        """The noise, and the displacements of the output that it causes in the metric of the
-        output.
-        """
+        """The noise, and the displacements of the output that it causes, in the output metric."""
         loop = carry_noise(network, trace, noise)
         return loop._replace(moved=root(loop.moved))
 

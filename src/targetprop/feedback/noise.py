@@ -47,8 +47,7 @@ class Noise(eqx.Module):
         return self.sigma * self.standard(key, shape, dtype)
 
     def on_layers(self, trace: Trace, key: PRNGKeyArray) -> list[Activity]:
-        """`sigma * eps_i` for the hidden layers `i = 1 .. L-1`. Every sample has the noise of
-        every layer.
+        """`sigma * eps_i` for the hidden layers `i = 1 .. L-1`, all of them on every sample.
 
         The layers share one draw per sample, as wide as the widest layer. No loss depends on the
         noise of two layers. So the loss of each layer has the same distribution as with a separate
@@ -127,8 +126,7 @@ def carry_noise(network: Network, trace: Trace, noise: NoiseDraw) -> NoiseLoop:
 
 
 def output_displacements(network: Network, trace: Trace, noise: LayerNoise) -> Float[Array, "hidden batch ..."]:
-    """How the output moves if hidden layer `i` alone is perturbed by `noise[i - 1]`, for every
-    `i`.
+    """How the output moves if one hidden layer `i` is perturbed by `noise[i - 1]`, for every `i`.
 
     The perturbations of all layers below pass through a layer as one batch. So each layer costs
     one matrix product.
