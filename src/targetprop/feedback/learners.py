@@ -196,7 +196,7 @@ class BenIsraelCohen(InverseLearner):
     1, its expectation is the iteration itself, which squares the error in each step. The iteration
     converges if `Q W` starts near enough to a projection. It keeps the row space and the column
     space of its start. So it reaches the pseudo-inverse only if these are the spaces of `W^T`. The
-    losses are those of `InverseLoss`.
+    losses are the same as in `InverseLoss`.
     """
 
     word: ClassVar[str] = "ben-israel-cohen"

@@ -160,9 +160,9 @@ class GAITProp(ExactRule):
     """Gradient-adjusted incremental target propagation (GAIT-prop).
 
     Incremental targets with the share `gamma s'(a)^2` of each unit. With orthogonal weights and
-    `gamma -> 0`, its updates are those of backpropagation (Ahmad et al. 2020, equations 16 to 21,
-    Algorithm 1). Any output loss can be used: the target of the output is `h_L - dl/dh_L`. `gamma`
-    and `inverse` are the same as in `ITP`.
+    `gamma -> 0`, its updates equal the updates of backpropagation (Ahmad et al. 2020, equations 16
+    to 21, Algorithm 1). Any output loss can be used: the target of the output is `h_L - dl/dh_L`.
+    `gamma` and `inverse` are the same as in `ITP`.
     """
 
     gamma: Gamma = 1e-3

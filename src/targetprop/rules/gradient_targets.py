@@ -1,4 +1,4 @@
-"""Gradient targets: the activity follows the gradient flow of the cost of the layer above."""
+"""Gradient targets: targets from a gradient flow of the cost of the layer above."""
 
 from typing import ClassVar
 
@@ -64,8 +64,9 @@ class GradientTargets(Rule):
         return []
 
     def _flow(self, network, trace, above, i):
-        """The flow of hidden layer `i` for the target update `above` of layer `i + 1`, with its
-        start.
+        """The flow of hidden layer `i`, and its start.
+
+        `above` is the target update of layer `i + 1`.
         """
         cost = QuadraticCost() if i == network.depth - 1 else self.cost
         return Flow.through(network.layers[i], trace, i, above, cost), self.start.displacement(trace.h[i])

@@ -1,4 +1,4 @@
-"""How targets travel through feedback mappings: plain, with difference correction, or as bursts."""
+"""How targets travel through feedback mappings: plain, with difference correction, in bursts."""
 
 import abc
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ OutputUpdate = Float[Array, "batch n_L"]
 
 
 class Propagation(eqx.Module):
-    """How the target updates of the hidden layers are computed from the output update."""
+    """How the output update becomes the target updates of the hidden layers."""
 
     equation: ClassVar[str]
     corrected: ClassVar[bool] = True

@@ -53,7 +53,7 @@ class TargetPropagation(Rule):
 
     @property
     def equation(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The formula of the target updates. Without a known name it is composed from the parts."""
+        """The formula of the target updates, composed from the parts for a new combination."""
         if self.name in ABOUT:
             return ABOUT[self.name].equation
         above = "L" if self.mappings.direct else "{i+1}"
