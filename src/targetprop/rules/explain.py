@@ -95,7 +95,7 @@ def _of_parts(rule: TargetPropagation) -> dict[str, Any]:
     text = {"equations": [{"says": "feedback mapping", "formula": mapping, "source": kind}], "steps": {}}
     if loss:
         text["equations"].append({"says": "feedback loss", "formula": loss, "source": learner})
-        text["steps"]["feedback"] = f"gradient of {loss.removeprefix('L_i = ')} by the parameters of g_i"
+        text["steps"]["feedback"] = f"gradient of {loss.removeprefix('L_i = ')} for the parameters of g_i"
     return text
 
 

@@ -156,7 +156,7 @@ class RuleChecks:
             assert off <= FLOAT32, f"{part} in float32 are off by {off:.2g}, relative to float64"
 
     def check_feedback_gradients(self):
-        """Feedback gradients exist if the rule declares them, are finite and fit the parameters."""
+        """Feedback gradients exist if declared. They are finite and fit the parameters."""
         step = self.case.single.step
         assert (step is not None) == self.rule.learns_feedback, "learns_feedback and feedback_step do not agree"
         if step is None:

@@ -29,7 +29,7 @@ class Recipe:
     loss: Annotated[Loss | None, NoneAs("auto")] = None
     """Output loss. auto (None): softmax cross-entropy for labels, squared error for regression."""
     stepsize: float = 1.0
-    """Stepsize of the output target, down the gradient of the loss."""
+    """Size of the step from the output to its target, which descends the loss."""
     optimizer: Optimizer = Adam()
     feedback_optimizer: Optimizer = Adam()
     penalty: Annotated[Penalty | None, NoneAs("none")] = None
