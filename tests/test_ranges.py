@@ -69,7 +69,7 @@ def toy(**changes) -> tp.Dataset:
     [
         ({"rule": tp.TargetPropExact(Woodbury(math.nan))}, r"rule\.inverse\.limit of the recipe is nan"),
         ({"dtype": "float16"}, "float16: use the dtype float32 or float64"),
-        ({"loss": tp.SoftmaxCrossEntropy()}, "Cross-entropy needs labels, and toy has real targets"),
+        ({"loss": tp.SoftmaxCrossEntropy()}, "Cross-entropy needs labels, but toy has real targets"),
     ],
 )
 def test_a_run_that_cannot_be_is_refused_before_it_starts(changes, message):

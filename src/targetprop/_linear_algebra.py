@@ -1,8 +1,9 @@
 """Decompositions of many small matrices.
 
-On a CPU, XLA shares one pool of threads between the operations of a program and the matrices of a batched LAPACK call, and
-such a call blocks its thread until other threads have done the work. Two such calls at a time on two cores wait for
-each other for ever. A call for a single matrix runs in its own thread, so there the matrices are taken one by one.
+On a CPU, XLA shares one pool of threads between the operations of a program and the matrices of a
+batched LAPACK call. Such a call blocks its thread until other threads have done the work. On two
+cores, two such calls at the same time wait for each other forever. A call for a single matrix runs
+in its own thread. So on a CPU the matrices are decomposed one by one.
 """
 
 from collections.abc import Callable
@@ -16,8 +17,10 @@ from jaxtyping import Array, Float
 
 
 def one_by_one(function: Callable, *batched: Any) -> Any:
-    """`function` of each entry along the leading axis of the arrays of some pytrees, results stacked: one at a time on a
-    CPU, all at once on an accelerator."""
+    """Map `function` over the leading axis of some pytrees of arrays, and stack the results.
+
+    The entries are computed one at a time on a CPU, and all at once on an accelerator.
+    """
     if jax.default_backend() == "cpu":
         return lax.map(lambda entries: function(*entries), batched)
     return jax.vmap(function)(*batched)
@@ -25,8 +28,17 @@ def one_by_one(function: Callable, *batched: Any) -> Any:
 
 @jax.jit
 def decomposed(matrices: Float[Array, "batch m n"]) -> tuple[Array, Array, Array]:
-    """`U`, `s`, `V` of `J = U diag(s) V^T` per sample, with `k = min(m, n)` singular values: shapes `(batch, m, k)`,
-    `(batch, k)` and `(batch, n, k)`. A QR factorization takes the long side away first."""
+    """The singular value decomposition `J = U diag(s) V^T` per sample.
+
+    A QR factorization reduces the longer side first.
+
+    **Arguments:**
+
+    - `matrices`: `J`, shape `(batch, m, n)`.
+
+    **Returns:** `U`, `s` and `V`, of shapes `(batch, m, k)`, `(batch, k)` and `(batch, n, k)`,
+    with `k = min(m, n)`.
+    """
 
     def one(matrix):
         q, r = jnp.linalg.qr(matrix.T)  # J^T = Q R
@@ -37,7 +49,10 @@ def decomposed(matrices: Float[Array, "batch m n"]) -> tuple[Array, Array, Array
 
 
 def counted(s: Float[Array, "batch k"], matrices: Float[Array, "batch m n"]) -> Array:
-    """Which singular values are not zero within rounding: those above `max(m, n)` units of the largest."""
+    """Which singular values are not zero within rounding.
+
+    These are the ones above `max(m, n)` machine precisions times the largest.
+    """
     return s > max(matrices.shape[1:]) * jnp.finfo(s.dtype).eps * s[:, :1]
 
 
@@ -55,17 +70,17 @@ def solve(matrices: Float[Array, "batch k k"], v: Float[Array, "batch k"]) -> Fl
 
 @jax.jit
 def eigh(matrices: Float[Array, "batch k k"]) -> tuple[Float[Array, "batch k"], Float[Array, "batch k k"]]:
-    """The eigenvalues, in rising order, and the eigenvectors, as columns, of symmetric matrices."""
+    """The eigenvalues, ascending, and the eigenvectors, as columns, of symmetric matrices."""
     return one_by_one(lambda a: tuple(jnp.linalg.eigh(a)), matrices)
 
 
 def _matrix_by_matrix(function: Callable) -> Callable:
-    """`function` as it is, but under `vmap` on a CPU one call after the other."""
+    """`function`, but under `vmap` on a CPU its calls run one after the other."""
     sequential = jax.custom_batching.custom_vmap(function)
 
     @sequential.def_vmap
     def one_after_the_other(size, batched, *matrices):
-        if not any(batched):  # under forward-mode differentiation, where only a tangent is batched
+        if not any(batched):  # in forward mode, if only a tangent is batched
             found = function(*matrices)
             return found, jax.tree.map(lambda _: False, found)
         moving = [matrix for matrix, moves in zip(matrices, batched, strict=True) if moves]
@@ -103,11 +118,11 @@ def pseudo_inverse(matrix: Float[Array, "m n"]) -> Float[Array, "n m"]:
 
 @_matrix_by_matrix
 def orthonormal_columns(matrix: Float[Array, "n k"]) -> Float[Array, "n min(n,k)"]:
-    """Orthonormal columns whose span holds that of the given ones."""
+    """Orthonormal columns whose span contains the span of the columns of `matrix`."""
     return jnp.linalg.qr(matrix)[0]
 
 
 @_matrix_by_matrix
 def one_decomposed(matrix: Float[Array, "m n"]) -> tuple[Array, Array, Array]:
-    """`U`, `s`, `V^T` of one matrix, `s` in falling order."""
+    """`U`, `s`, `V^T` of one matrix, with `s` descending."""
     return tuple(jnp.linalg.svd(matrix, full_matrices=False))

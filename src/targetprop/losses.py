@@ -1,7 +1,8 @@
-"""Output losses `l(h_L, target)`: value, output error, Hessian-vector product, prediction and score, all per sample.
+"""Losses `l(h_L, target)` and scores of the output, per sample.
 
-The output error `e_L = dl/dh_L` is never divided by the batch size; averaging happens once, in `updates`.
-Targets are integer labels of shape `(batch,)` or real vectors of shape `(batch, n_L)`.
+The output error `e_L = dl/dh_L` is never divided by the batch size. The average over the minibatch
+is taken once, in `updates`. Targets are integer labels of shape `(batch,)` or real vectors of
+shape `(batch, n_L)`.
 """
 
 import abc
@@ -17,7 +18,7 @@ Target = Int[Array, " batch"] | Float[Array, "batch n_L"]
 
 
 class Loss(eqx.Module):
-    """An output loss."""
+    """A loss of the output: value, output error, Hessian-vector product and prediction."""
 
     @abc.abstractmethod
     def value(self, h: Output, target: Target) -> Float[Array, " batch"]:
@@ -33,11 +34,14 @@ class Loss(eqx.Module):
 
     @abc.abstractmethod
     def prediction(self, h: Output) -> Array:
-        """What the network says: class labels `(batch,)`, or the output itself for regression."""
+        """The prediction: class labels `(batch,)`, or for regression the output itself."""
 
 
 class SquaredError(Loss):
-    """`l = 1/2 ||h_L - target||^2`, so that `e_L = h_L - target`. Integer labels are read as one-hot vectors."""
+    """`l = 1/2 ||h_L - target||^2`, so `e_L = h_L - target`.
+
+    Integer labels become one-hot vectors.
+    """
 
     word: ClassVar[str] = "squared-error"
 
@@ -60,10 +64,12 @@ class SquaredError(Loss):
 
 
 class SoftmaxCrossEntropy(Loss):
-    """Softmax and cross-entropy as one loss on a linear output (Meulemans et al. 2020, supplement B.1, equation 161).
+    """Softmax and cross-entropy as one loss on a linear output.
 
-    `e_L = softmax(h_L) - onehot(label)`. The entry of the true class and the loss itself are computed from the
-    probability of the *other* classes, so both keep their relative precision when the network is nearly certain.
+    Meulemans et al. 2020, supplement B.1, equation 161. The output error is
+    `e_L = softmax(h_L) - onehot(label)`. The loss and the error of the true class are computed
+    from the probabilities of the *other* classes. So both keep their relative precision when the
+    network is nearly certain.
     """
 
     word: ClassVar[str] = "cross-entropy"
@@ -81,7 +87,8 @@ class SoftmaxCrossEntropy(Loss):
     def hessian_product(self, h: Output, target: Target, v: Output) -> Output:
         p = jax.nn.softmax(h, axis=-1)
         likeliest = jnp.argmax(h, axis=-1)[:, None]
-        from_likeliest = v - jnp.take_along_axis(v, likeliest, axis=-1)  # H_L is blind to a constant
+        # H_L maps a constant vector to zero.
+        from_likeliest = v - jnp.take_along_axis(v, likeliest, axis=-1)
         return p * (from_likeliest - jnp.sum(p * from_likeliest, axis=-1, keepdims=True))
 
     def prediction(self, h: Output) -> Array:
@@ -92,12 +99,15 @@ class SoftmaxCrossEntropy(Loss):
 
 
 class Score(eqx.Module):
-    """How a test set is scored: a number per sample, the lower the better, whose mean is reported."""
+    """A score of the outputs on a data set: one number per sample, lower is better.
+
+    The mean over the samples is reported.
+    """
 
     @property
     @abc.abstractmethod
     def unit(self) -> str:
-        """What the number is measured in."""
+        """The unit of the score."""
 
     @abc.abstractmethod
     def __call__(self, h: Output, target: Target) -> Float[Array, " batch"]:
@@ -127,8 +137,11 @@ class MeanSquaredError(Score):
 
 
 class LossOnFirstUnits(Loss):
-    """A loss on the first `outputs` units of the output layer. The others are auxiliary output units, whose error is zero
-    (Ahmad, van Gerven and Ambrogioni 2020, section 6)."""
+    """A loss on the first `outputs` units of the output layer.
+
+    The other output units are auxiliary, and their error is zero (Ahmad, van Gerven and Ambrogioni
+    2020, section 6).
+    """
 
     loss: Loss
     outputs: int = eqx.field(static=True)

@@ -91,4 +91,4 @@ def test_a_target_that_leads_away_is_told(dense):
             assert_close(residuals[i - 1], expected, 1e-9)
         found = TargetResidual()(sample)["target_residual"]
         said = training_warnings({"diagnostics/target_residual": [float(value) for value in found]})
-        assert ("the target of hidden layer 2 leads layer 3 away from its own" in said) == leads_away
+        assert ("the target of hidden layer 2 moves layer 3 away from its target" in said) == leads_away

@@ -166,7 +166,12 @@ def test_a_circuit_without_rest_says_where_and_what_to_change():
     network, maps = motion.circuit.network, motion.circuit.maps
     trace = network.trace(jnp.ones((2, 5)))
     (message,) = rule.advice(network, maps, Minibatch(trace, jnp.ones((2, 3))))
-    for part in ("the free network has no rest within 50 steps in 2 of 2 samples", "layer", "use a smaller mu", "Newton()"):
+    for part in (
+        "the free network reaches no equilibrium within 50 steps in 2 of 2 samples",
+        "layer",
+        "use a smaller mu",
+        "Newton()",
+    ):
         assert part in message
     with pytest.raises(ConfigError, match="1 or more"):
         Sweeps(steps=0)

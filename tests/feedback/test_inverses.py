@@ -172,7 +172,7 @@ def test_a_layer_without_inverse_is_named_with_the_reason():
     first = Dense.create((4, 4), Identity(), key=key)
     for network, complaint in (
         (mlp((4, 4, 3), Identity(), key=key), r"Layer 2 cannot be inverted: its weight is 3 x 4, not square"),
-        (Network([first, flatten, first], 4), r"Layer 2 cannot be inverted: flatten is no dense layer"),
+        (Network([first, flatten, first], 4), r"Layer 2 cannot be inverted: flatten is not a dense layer"),
         (mlp((4, 4, 4), (Tanh(), ReLU()), key=key), r"Layer 2 cannot be inverted: ReLU has no inverse"),
         (mlp((4, 4, 4, 4), key=key), r"Layer 2 cannot be inverted: Tanh takes values in a part of the real line only"),
     ):

@@ -74,7 +74,7 @@ def test_known_initializers_are_special_cases():
 
 
 def test_a_kink_needs_a_slope():
-    with pytest.raises(ValueError, match="ReLU has no slope at 0: name one"):
+    with pytest.raises(ValueError, match="ReLU has no slope at 0: give one"):
         neuron_uncertainty(tp.ReLU())
     assert variance(neuron_uncertainty(tp.ReLU(), slope=1.0)) == pytest.approx(1 / 20 / (1 / 4 + 1 / 20), rel=0.007)
 

@@ -136,7 +136,7 @@ def test_a_report_says_which_checks_fail_and_why():
         check_rule(Wrong())
     text = str(caught.value)
     assert "FAILED every_layer_moves" in text
-    assert "a sample is given no target" in text
+    assert "a sample has no target update" in text
     assert "FAILED feedback_gradients" in text
     assert "learns_feedback and feedback_step do not agree" in text
     assert "ok     last_update" in text

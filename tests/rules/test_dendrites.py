@@ -21,7 +21,7 @@ def test_training_stops_where_there_is_no_rest_and_keeps_the_last_good_state(tmp
     result = train(runaway, seeds=1, out=tmp_path, progress=False)
     status = result.seeds[0].status
     assert status.startswith("diverged")
-    for part in ("network has no rest within 50 steps", "layer", "of its size", "use a smaller mu"):
+    for part in ("network reaches no equilibrium within 50 steps", "layer", "of its size", "use a smaller mu"):
         assert part in status
     with np.load(tmp_path / "checkpoint.npz") as saved:
         arrays = [saved[name] for name in saved.files if name != "header"]

@@ -27,7 +27,10 @@ def test_seeds_are_plain_integers(given, seeds):
 
 @pytest.mark.parametrize("given", [[-1], [2**32], [1.5], 1.5, "no", None])
 def test_other_seeds_are_refused(given):
-    with pytest.raises(tp.ConfigError, match=r"no seed .*: choose seeds from 0 to 4294967295|are no whole numbers: give"):
+    with pytest.raises(
+        tp.ConfigError,
+        match=r"is not a seed: use whole numbers from 0 to 4294967295|`seeds` is .*: give the number of seeds",
+    ):
         seed_list(given)
 
 
@@ -42,9 +45,9 @@ def test_seeds_of_numpy_are_written_with_the_run(bp, toy, tmp_path):
     [
         ("bp", "write tp.recipe('bp')"),
         (tp.dtp(), "write tp.recipe(rule)"),
-        (tp.dtp, "is no recipe: give a Recipe"),
-        (3, "3 is no recipe"),
-        (["bp"], "'bp' is no recipe"),
+        (tp.dtp, "is not a recipe: give a Recipe"),
+        (3, "3 is not a recipe"),
+        (["bp"], "'bp' is not a recipe"),
     ],
 )
 def test_what_is_no_recipe_is_answered_with_how_to_make_one(recipe, message):
@@ -81,7 +84,7 @@ def test_a_class_in_place_of_a_rule_is_answered_with_how_to_make_one():
         tp.recipe(tp.dtpdrl)
     with pytest.raises(TypeError, match=re.escape("write dtpdrl()")):
         tp.compare(["bp", tp.dtpdrl])
-    with pytest.raises(TypeError, match="'dtp' is no rule: give an object"):
+    with pytest.raises(TypeError, match="'dtp' is not a rule: give an object"):
         tp.Recipe("dtp")
 
 

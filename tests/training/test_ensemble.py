@@ -222,7 +222,7 @@ def test_sizes_that_do_not_fit_are_refused(bp, toy, changes, message):
     ],
 )
 def test_recipes_trained_together_may_differ_in_numbers_alone(bp, toy, changes, name):
-    with pytest.raises(ValueError, match=f"may differ in numbers alone, not in {name}: train them apart"):
+    with pytest.raises(ValueError, match=f"may only differ in numbers, not in {name}: train them separately"):
         Ensemble([bp, bp.replace(**changes)], [0, 1], toy)
 
 

@@ -1,4 +1,4 @@
-"""Diagnostics: what updates and targets look like beside those of backpropagation and of Gauss-Newton optimization."""
+"""Diagnostics: compare updates and targets with backpropagation and Gauss-Newton optimization."""
 
 from .angles import angle, backprop_gradients, gauss_newton_target_gradients, layer_angles, target_angles
 from .damping import DAMPINGS, best_dampings, damped_targets, damping_angles

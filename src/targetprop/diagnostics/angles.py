@@ -1,4 +1,4 @@
-"""Angles in degrees, between updates and what they are compared with."""
+"""Angles between updates and their references, in degrees."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,11 @@ from ..rules.updates import local_gradients
 
 
 def angle(u: Float[Array, "... n"], v: Float[Array, "... n"]) -> Float[Array, "..."]:
-    """The angle between `u` and `v` along the last axis, in degrees, to full precision also near 0 and 180 degrees; `nan`
-    where one of them is zero. `2 atan2(||u' - v'||, ||u' + v'||)` with `u'`, `v'` of length one (Kahan 2006)."""
+    """The angle between `u` and `v` along the last axis, in degrees.
+
+    `2 atan2(||u' - v'||, ||u' + v'||)` with `u'`, `v'` of length one (Kahan 2006). It has full
+    precision near 0 and 180 degrees too. It is `nan` if `u` or `v` is zero.
+    """
     u, v = _direction(u), _direction(v)
     between = 2 * jnp.arctan2(jnp.linalg.norm(u - v, axis=-1), jnp.linalg.norm(u + v, axis=-1))
     return jnp.degrees(between)
@@ -33,14 +36,18 @@ def flat(tree) -> Float[Array, " parameters"]:
 def layer_angles(gradients: Network, reference: Network) -> Float[Array, " hidden"]:
     """The angle between two parameter updates of each hidden layer, weight and bias together.
 
-    Both have the structure of `parameters(network)`. Meulemans et al. 2020, Fig. 4."""
+    Both have the structure of `parameters(network)`. Meulemans et al. 2020, Fig. 4.
+    """
     pairs = zip(gradients.layers[:-1], reference.layers[:-1], strict=True)
     return jnp.stack([angle(flat(one), flat(other)) for one, other in pairs])
 
 
 def target_angles(updates: Sequence[Array], reference: Sequence[Array]) -> Float[Array, "hidden batch"]:
-    """The angle between two target updates of each hidden layer and sample (Meulemans 2019, section 5.2: `ĥ_i - h_i`
-    against the learning signals (5.60) of Gauss-Newton and (5.61) of backpropagation)."""
+    """The angle between two target updates of each hidden layer and sample.
+
+    Meulemans 2019, section 5.2: `ĥ_i - h_i` against the learning signals (5.60) of Gauss-Newton
+    and (5.61) of backpropagation.
+    """
     pairs = zip(updates[:-1], reference[:-1], strict=True)
     return jnp.stack([angle(_rows(one), _rows(other)) for one, other in pairs])
 
@@ -50,14 +57,19 @@ def _rows(update: Array) -> Float[Array, "batch n"]:
 
 
 def backprop_gradients(network: Network, trace: Trace, output_update: Float[Array, "batch n_L"]) -> Network:
-    """The gradient of the loss times the stepsize of `output_update`, in the structure of `parameters(network)`."""
+    """The gradient of the loss times the stepsize of `output_update`.
+
+    It has the structure of `parameters(network)`.
+    """
     return local_gradients(network, trace, Backprop().target_updates(network, None, Minibatch(trace, output_update)))
 
 
 def gauss_newton_target_gradients(
     network: Network, trace: Trace, output_update: Float[Array, "batch n_L"], solver: Solver
 ) -> Network:
-    """What Gauss-Newton targets would make of the parameters (Meulemans et al. 2020, Condition 2; Condition S3 where the
-    solver damps), in the structure of `parameters(network)`."""
+    """The parameter gradients of Gauss-Newton targets, in the structure of `parameters(network)`.
+
+    Meulemans et al. 2020, Condition 2. With a damped solver, Condition S3.
+    """
     rule = GaussNewtonTargets(solver)
     return local_gradients(network, trace, rule.target_updates(network, None, Minibatch(trace, output_update)))

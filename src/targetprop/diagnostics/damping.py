@@ -1,4 +1,7 @@
-"""Which damping of Gauss-Newton targets an update is closest to (Meulemans et al. 2020, Condition S3 and Table S7)."""
+"""The damping of Gauss-Newton targets to which an update is closest.
+
+Meulemans et al. 2020, Condition S3 and Table S7.
+"""
 
 from collections.abc import Sequence
 
@@ -17,7 +20,18 @@ DAMPINGS = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 def damped_targets(
     jacobian: Jacobian, v: Float[Array, "batch m"], dampings: Sequence[float]
 ) -> Float[Array, "dampings batch n"]:
-    """`J^T (J J^T + damping I)^{-1} v` for several dampings from one decomposition; `J^† v` for a damping of 0."""
+    """`J^T (J J^T + damping I)^{-1} v` for several dampings, from one decomposition.
+
+    For a damping of 0 it is `J^† v`.
+
+    **Arguments:**
+
+    - `jacobian`: `J`, shape `(batch, m, n)`.
+    - `v`: shape `(batch, m)`.
+    - `dampings`: the dampings.
+
+    **Returns:** an array of shape `(dampings, batch, n)`.
+    """
     u, s, right = decomposed(jacobian)
     rotated = jnp.einsum("bmk,bm->bk", u, v)
     kept = counted(s, jacobian)
@@ -32,9 +46,16 @@ def damping_angles(
     output_update: Float[Array, "batch n_L"],
     dampings: Sequence[float] = DAMPINGS,
 ) -> Float[Array, "dampings hidden"]:
-    """The angle in degrees between each hidden layer's parameter update and that of Gauss-Newton targets, for each damping.
+    """The angle of the parameter update of each hidden layer to that of Gauss-Newton targets.
 
-    **Arguments:** `gradients`, in the structure of `parameters(network)`; `output_update`, `dh_L` per sample.
+    **Arguments:**
+
+    - `trace`: the forward pass.
+    - `gradients`: the gradients, in the structure of `parameters(network)`.
+    - `output_update`: `dh_L` per sample, shape `(batch, n_L)`.
+    - `dampings`: the dampings of the Gauss-Newton targets.
+
+    **Returns:** angles in degrees, shape `(dampings, hidden)`.
     """
     batch = trace.output.shape[0]
     columns = []

@@ -1,4 +1,7 @@
-"""What a target update is made of: learning signal, reconstruction error and Taylor error (Meulemans 2019, section 5.2)."""
+"""The parts of a target update: learning signal, reconstruction error and Taylor error.
+
+Meulemans 2019, section 5.2.
+"""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -12,10 +15,15 @@ from ..rules import Dendrites, InverseSlopes, Minibatch, Rule, TargetPropagation
 
 
 class Decomposition(NamedTuple):
-    """`dh_i = signal + reconstruction + taylor`, each a tuple over the hidden layers of arrays shaped like the activity.
+    """`dh_i = signal + reconstruction + taylor`.
 
-    `signal` is linear in the output update (5.57), `reconstruction` is there without any output update (5.58), and `taylor`
-    is the rest (5.59).
+    Each part is a tuple over the hidden layers, of arrays with the shape of the activity.
+
+    **Arguments:**
+
+    - `signal`: the part that is linear in the output update (5.57).
+    - `reconstruction`: the part without any output update (5.58).
+    - `taylor`: the rest (5.59).
     """
 
     signal: Updates
@@ -24,14 +32,23 @@ class Decomposition(NamedTuple):
 
 
 def decompose(rule: Rule, network: Network, feedback: Any, batch: Minibatch) -> Decomposition:
-    """The parts of a rule's target updates (Meulemans 2019, equations 5.57 to 5.59).
+    """The parts of the target updates of a rule (Meulemans 2019, equations 5.57 to 5.59).
 
-    Where the reconstruction error is left in (`Plain`), the chain of layer-wise mappings is expanded at the clean activities,
-    as in the thesis: `signal_i = J_{g_i} signal_{i+1}` and
-    `reconstruction_i = g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`. `Dendrites` have the same signal, at the activities
-    of the free network, and what they learn there without a teacher as reconstruction error, scaled as their updates are.
-    The others are expanded at `dh_L = 0`; `reconstruction` is zero for rules that give no update without an output update,
-    and the Hebbian part for gradient targets that start at zero. A rule with inverse slopes has the other rule's parts.
+    - `TargetPropagation` with `Plain`: the layer-wise mappings are expanded at the activities of
+      the forward pass, as in the thesis. `signal_i = J_{g_i} signal_{i+1}` and `reconstruction_i =
+      g_i(h_{i+1}) - h_i + J_{g_i} reconstruction_{i+1}`.
+    - `Dendrites`: the same signal, at the activities of the free network. The reconstruction error
+      is the target update without a target, with the scale of the target updates.
+    - Other rules: expanded at `dh_L = 0`. `reconstruction` is zero if the rule gives no update
+      without an output update. For gradient targets that start at zero it is the Hebbian part.
+    - `InverseSlopes`: the parts of the other rule.
+
+    **Arguments:**
+
+    - `rule`, `network`, `feedback`: the rule and its parameters.
+    - `batch`: the minibatch.
+
+    **Returns:** the parts.
     """
     if isinstance(rule, InverseSlopes):
         return decompose(rule.rule, network, feedback, batch)
@@ -69,7 +86,7 @@ def _expand_chain(maps, batch):
 
 
 def sizes(updates: Updates) -> Float[Array, "hidden batch"]:
-    """The Euclidean norm of each layer's part, per sample."""
+    """The Euclidean norm of the array of each layer, per sample."""
     return jnp.stack([jnp.linalg.norm(_rows(dh), axis=-1) for dh in updates])
 
 

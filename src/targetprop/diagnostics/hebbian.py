@@ -1,4 +1,7 @@
-"""What the local update of a gradient target is made of (Farias and Maziero 2018, equations 12 to 16 and Appendix D)."""
+"""The parts of the local update of a gradient target.
+
+Farias and Maziero 2018, equations 12 to 16 and Appendix D.
+"""
 
 from typing import NamedTuple
 
@@ -12,11 +15,17 @@ from .decomposition import sizes
 
 
 class HebbianParts(NamedTuple):
-    """`dh_i = backprop + hebbian + carried + rest`, each a tuple over the hidden layers of arrays shaped like the activity.
+    """`dh_i = backprop + hebbian + carried + rest`.
 
-    `backprop` comes from the output alone; `hebbian` is the layer's own `-h_i`, the second term of (14); `carried` are
-    those of the layers above, sent down with the errors, the other terms of the sum in (51); `rest` is what several steps
-    add to one.
+    Each part is a tuple over the hidden layers, of arrays with the shape of the activity.
+
+    **Arguments:**
+
+    - `backprop`: the part that comes from the output alone.
+    - `hebbian`: `-h_i` of the layer itself, the second term of (14).
+    - `carried`: the Hebbian parts of the layers above, propagated down with the errors. These are
+      the other terms of the sum in (51).
+    - `rest`: the difference between several steps and one step.
     """
 
     backprop: Updates
@@ -26,12 +35,27 @@ class HebbianParts(NamedTuple):
 
 
 def hebbian_parts(rule: GradientTargets, network: Network, batch: Minibatch) -> HebbianParts:
-    """The parts of the target updates of a rule that follows each flow for a time `t_i = tau T`.
+    """The parts of the target updates of a rule with flows of finite time.
 
-    `backprop_i = t_i J_{i+1}^T backprop_{i+1}` down from `dh_L`; `hebbian_i = y_i(0) - h_i`, which is 0 if the flow starts
-    at the activity; `carried_i = t_i J_{i+1}^T (hebbian_{i+1} + carried_{i+1})`. With one Euler step nothing is left, and
-    the sum is minus the gradient of (51) with `t^{q-l}` and `t^{i-l}` before its terms. Raises `ConfigError` for a rule that
-    follows its flows to the end: there is no such sum for the target of infinite time.
+    Each flow is integrated for a time `t_i = tau T`.
+
+        backprop_i = t_i J_{i+1}^T backprop_{i+1}, from dh_L down
+        hebbian_i = y_i(0) - h_i, which is 0 if the flow starts at the activity
+        carried_i = t_i J_{i+1}^T (hebbian_{i+1} + carried_{i+1})
+
+    With one Euler step the rest is zero. The sum is then minus the gradient of (51), with
+    `t^{q-l}` and `t^{i-l}` before its terms.
+
+    **Arguments:**
+
+    - `rule`: the rule.
+    - `network`: the network.
+    - `batch`: the minibatch.
+
+    **Returns:** the parts.
+
+    **Raises:** `ConfigError` if the rule integrates its flows to infinite time. There is no such
+    sum then.
     """
     trace, output_update = batch.trace, batch.output_update
     nothing = jnp.zeros_like(output_update)
@@ -48,10 +72,10 @@ def hebbian_parts(rule: GradientTargets, network: Network, batch: Minibatch) -> 
 
 
 def target_residuals(network: Network, trace: Trace, updates: Updates) -> Float[Array, "hidden batch"]:
-    """How far layer `i + 1` is from its target when layer `i` is on its own, relative to how far it was:
-    `||dh_{i+1} - (f_{i+1}(h_i + dh_i) - f_{i+1}(h_i))|| / ||dh_{i+1}||` for the hidden layers `i`.
+    """The distance of layer `i + 1` from its target if layer `i` reaches its own, as a share.
 
-    The paper has it that targets are closer to the optimum than activities (section 3.1): below 1 they are.
+    `||dh_{i+1} - (f_{i+1}(h_i + dh_i) - f_{i+1}(h_i))|| / ||dh_{i+1}||` for the hidden layers `i`.
+    Below 1, targets are closer to the optimum than activities, as the paper claims (section 3.1).
     """
     layers = zip(network.layers[1:], trace.points[1:], updates[:-1], updates[1:], strict=True)
     left = tuple(above - difference(layer, point, dh) for layer, point, dh, above in layers)

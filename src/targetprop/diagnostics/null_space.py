@@ -1,4 +1,7 @@
-"""The share of an update that cannot move the output (Meulemans et al. 2020, Fig. 2 and Corollary S6.1)."""
+"""The share of an update that cannot move the output.
+
+Meulemans et al. 2020, Fig. 2 and Corollary S6.1.
+"""
 
 from collections.abc import Sequence
 
@@ -16,10 +19,18 @@ from .angles import flat
 
 
 def null_space_shares(network: Network, trace: Trace, updates: Sequence[Array]) -> Float[Array, "hidden batch"]:
-    """`||P u|| / ||u||` for each hidden layer and sample, with `u` the update that a sample by itself makes of the layer's
-    parameters `W_i`, and `P` the projection onto the null space of that sample's `dh_L / dvec(W_i)`.
+    """`||P u|| / ||u||` for each hidden layer and sample.
 
-    **Arguments:** `updates`, the target updates `dh_1 .. dh_L`. `nan` where an update is zero.
+    `u` is the update of the parameters `W_i` of the layer from this sample alone. `P` is the
+    projection onto the null space of `dh_L / dvec(W_i)` of this sample.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `trace`: the forward pass.
+    - `updates`: the target updates `dh_1 .. dh_L`.
+
+    **Returns:** the shares, shape `(hidden, batch)`. A share is `nan` if the update is zero.
     """
     jacobians = output_jacobians(trace)
     shares = []
@@ -42,8 +53,11 @@ def outside(jacobian: Jacobian, u: Float[Array, "batch n"]) -> Float[Array, " ba
 
 
 def _dense_share(layer: LayerLike, trace: Trace, jacobian: Jacobian, dh: Array, i: int) -> Float[Array, " batch"]:
-    """With `D` the slopes, the update is `(D dh) x^T` and the rows of the Jacobian are `(D J^T)_k x^T`, bias included as an
-    input of one: `x` leaves the ratio."""
+    """The share of a dense layer.
+
+    With `D` the slopes, the update is `(D dh) x^T` and the rows of the Jacobian are
+    `(D J^T)_k x^T`. The bias counts as an input of one. So `x` cancels in the ratio.
+    """
     slope = as_layer(layer).slope(trace.points[i - 1])
     return outside(jacobian * slope[:, None], slope * dh)
 

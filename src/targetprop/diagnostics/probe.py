@@ -1,4 +1,4 @@
-"""What is measured on a minibatch during training: a probe and the diagnostics that it may hold."""
+"""Measurements on minibatches during training: the probe and its diagnostics."""
 
 import abc
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,22 @@ from .spectra import feedback_jacobians
 
 
 class Sample(NamedTuple):
-    """A rule at work on one minibatch, as a training step would find it; all layers have their updates, trained or not. Where
-    a rule learns from several rows per sample, `gradients` are those of all rows, and `updates` are the target updates apart
-    from it. `batch` is the minibatch where the network rests, `forward` the same in the forward pass: another only for
-    networks in continuous time."""
+    """What a rule computes on one minibatch, as in a training step.
+
+    All layers have updates, even if they are not trained.
+
+    **Arguments:**
+
+    - `rule`, `network`, `feedback`: the rule and its parameters.
+    - `x`: the inputs.
+    - `error`: the output error `e_L`.
+    - `batch`: the minibatch, with the equilibrium of the network.
+    - `updates`: the target updates at this equilibrium.
+    - `gradients`: the gradients of the parameters. If a rule learns from several rows per sample,
+      they are the gradients of all rows.
+    - `forward`: the minibatch with the forward pass. It differs from `batch` only for networks in
+      continuous time.
+    """
 
     rule: Rule
     network: Network
@@ -42,7 +54,7 @@ class Sample(NamedTuple):
 
     @classmethod
     def take(cls, rule: Rule, network: Network, feedback: Any, example: Example) -> "Sample":
-        """What the rule makes of the minibatch of an example."""
+        """The sample of a rule on the minibatch of an example."""
         forward = prepare(Backprop(), network, None, example)
         credit = assign(rule, network, feedback, example)
         batch = credit.batch
@@ -54,16 +66,18 @@ class Sample(NamedTuple):
 
 
 class Diagnostic(eqx.Module):
-    """Something to measure on a minibatch."""
+    """A measurement on a minibatch."""
 
     @abc.abstractmethod
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
-        """Named values: one number, or one for each hidden layer."""
+        """Named values: a number, or one number for each hidden layer."""
 
 
 class AngleToBackprop(Diagnostic):
-    """`angle_bp`: degrees between each hidden layer's parameter update and backpropagation's (Meulemans et al. 2020,
-    Fig. 4a)."""
+    """`angle_bp`: degrees between the parameter update of each hidden layer and backpropagation.
+
+    Meulemans et al. 2020, Fig. 4a.
+    """
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         reference = backprop_gradients(sample.network, sample.forward.trace, sample.forward.output_update)
@@ -71,8 +85,11 @@ class AngleToBackprop(Diagnostic):
 
 
 class AngleToGaussNewtonTargets(Diagnostic):
-    """Degrees between each hidden layer's parameter update and that of Gauss-Newton targets (Meulemans et al. 2020, Fig. 4b;
-    with a damped solver Fig. S3 to S5), under the name `name`."""
+    """Degrees between the parameter update of each hidden layer and that of Gauss-Newton targets.
+
+    Meulemans et al. 2020, Fig. 4b. With a damped solver, Fig. S3 to S5. `name` is the name of the
+    values.
+    """
 
     solver: Solver = PseudoInverse()
     name: str = eqx.field(static=True, default="angle_gnt")
@@ -84,10 +101,12 @@ class AngleToGaussNewtonTargets(Diagnostic):
 
 
 class AngleToTargetPropagation(Diagnostic):
-    """`angle_tp` and `angle_dtp`: degrees between each hidden layer's parameter update and those of target propagation and
-    of difference target propagation with the same feedback mappings, in the forward pass.
+    """`angle_tp` and `angle_dtp`: degrees between the update and the updates of TP and DTP.
 
-    For rules with layer-wise mappings; raises `ConfigError` for another one."""
+    These are parameter updates, with one angle for each hidden layer. TP and DTP use the same
+    feedback mappings, in the forward pass. Raises `ConfigError` for a rule without layer-wise
+    mappings.
+    """
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         trace, dh = sample.forward.trace, sample.forward.output_update
@@ -102,8 +121,11 @@ class AngleToTargetPropagation(Diagnostic):
 
 
 class AngleToGaussNewton(Diagnostic):
-    """`angle_gn`: degrees between each hidden layer's parameter update and the Gauss-Newton step of that layer on the
-    minibatch (Meulemans et al. 2020, equation 117). See `gauss_newton_update` for what it costs."""
+    """`angle_gn`: degrees between the parameter update of each hidden layer and Gauss-Newton.
+
+    The Gauss-Newton step is that of the layer on the minibatch (Meulemans et al. 2020, equation
+    117). See `gauss_newton_update` for its cost.
+    """
 
     solver: Solver = Tikhonov(1.0)
 
@@ -113,7 +135,10 @@ class AngleToGaussNewton(Diagnostic):
 
 
 class DampingSearch(Diagnostic):
-    """`angle_gnt/LAMBDA` for each damping: what `best_dampings` needs (Meulemans et al. 2020, Table S7)."""
+    """`angle_gnt/LAMBDA` for each damping, the input of `best_dampings`.
+
+    Meulemans et al. 2020, Table S7.
+    """
 
     dampings: tuple[float, ...] = eqx.field(static=True, default=DAMPINGS)
 
@@ -123,8 +148,10 @@ class DampingSearch(Diagnostic):
 
 
 class NullSpaceShare(Diagnostic):
-    """`null_space_share`: the share of each sample's update that cannot move the output, averaged over the minibatch
-    (Meulemans et al. 2020, Fig. 2)."""
+    """`null_space_share`: the share of the update of each sample that cannot move the output.
+
+    It is averaged over the minibatch (Meulemans et al. 2020, Fig. 2).
+    """
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         shares = null_space_shares(sample.network, sample.batch.trace, sample.updates)
@@ -132,8 +159,11 @@ class NullSpaceShare(Diagnostic):
 
 
 class TargetDecomposition(Diagnostic):
-    """`learning_signal`, `reconstruction_error`, `taylor_error`: the norms of the parts of the target updates, averaged over
-    the minibatch (Meulemans 2019, equations 5.57 to 5.59)."""
+    """The norms of the parts of the target updates, averaged over the minibatch.
+
+    `learning_signal`, `reconstruction_error` and `taylor_error` (Meulemans 2019, equations 5.57 to
+    5.59).
+    """
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         parts = decompose(sample.rule, sample.network, sample.feedback, sample.batch)
@@ -142,10 +172,11 @@ class TargetDecomposition(Diagnostic):
 
 
 class UpdateParts(Diagnostic):
-    """`update_backprop`, `update_hebbian`, `update_carried`, `update_rest`: the norms of the parts of each hidden layer's
-    parameter update (Farias and Maziero 2018, equations 14 and 51); see `hebbian_parts`.
+    """The norms of the parts of the parameter update of each hidden layer.
 
-    For `GradientTargets` alone; raises `ConfigError` for another rule, and for a flow that is followed to its end.
+    `update_backprop`, `update_hebbian`, `update_carried` and `update_rest` (Farias and Maziero
+    2018, equations 14 and 51). See `hebbian_parts`. Raises `ConfigError` for a rule other than
+    `GradientTargets`, and for a flow that is integrated to infinite time.
     """
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
@@ -163,8 +194,12 @@ class UpdateParts(Diagnostic):
 
 
 class TargetResidual(Diagnostic):
-    """`target_residual`: how far each layer would be from its target if the one below were on its own, relative to how far
-    it is, averaged over the minibatch. Above 1, a target leads away: for gradient targets, `tau` is too large."""
+    """`target_residual`: the share of the distance to its target that remains for each layer.
+
+    The layer below is assumed to be at its own target. The share is averaged over the minibatch.
+    Above 1, the target of the layer below moves the layer away from its own. For gradient targets,
+    `tau` is then too large.
+    """
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         residuals = target_residuals(sample.network, sample.batch.trace, sample.updates)
@@ -172,8 +207,11 @@ class TargetResidual(Diagnostic):
 
 
 class OutputDirection(Diagnostic):
-    """`angle_output`: degrees between the output's movement under the update and the negative output error, averaged over
-    the minibatch (Meulemans et al. 2020, Fig. S2)."""
+    """`angle_output`: degrees between the change of the output and the negative output error.
+
+    The change is that of a small step along the update. The angle is averaged over the minibatch
+    (Meulemans et al. 2020, Fig. S2).
+    """
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         change = output_change(sample.network, sample.x, sample.gradients)
@@ -181,8 +219,11 @@ class OutputDirection(Diagnostic):
 
 
 class SingularValues(Diagnostic):
-    """`forward_singular_max` and `_min`, `feedback_singular_max` and `_min`: the largest and the smallest singular value of
-    the Jacobians of the forward and the feedback path between a layer and the output, averaged over the minibatch."""
+    """`forward_singular_max`, `forward_singular_min`, and the same with `feedback`.
+
+    These are the largest and the smallest singular value of the Jacobians of the forward and the
+    feedback path between a layer and the output, averaged over the minibatch.
+    """
 
     def __call__(self, sample: Sample) -> Mapping[str, Array]:
         paths = {
@@ -224,7 +265,7 @@ DIAGNOSTICS = tuple(NAMED[name] for name in USUAL)
 
 
 def named_diagnostics(names: Sequence[str]) -> tuple[Diagnostic, ...]:
-    """Diagnostics by name. Raises `ConfigError` for an unknown one."""
+    """Diagnostics by name. Raises `ConfigError` for an unknown name."""
     for name in names:
         if name not in NAMED:
             raise ConfigError(f"There is no diagnostic {name!r}; there are {', '.join(NAMED)}.")
@@ -232,15 +273,18 @@ def named_diagnostics(names: Sequence[str]) -> tuple[Diagnostic, ...]:
 
 
 class Probe(eqx.Module):
-    """Diagnostics that are sampled every `every` steps of a joint pass, from its first step on, on the minibatch of that
-    step and before it is learned. The values of an epoch are averaged. A probe changes nothing in the training."""
+    """Diagnostics at every `every`-th step of a joint pass, from its first step on.
+
+    They are computed on the minibatch of the step, before the network learns it. The values of an
+    epoch are averaged. A probe does not change the training.
+    """
 
     every: int = eqx.field(static=True, default=100)
     diagnostics: tuple[Diagnostic, ...] = DIAGNOSTICS
 
     def __check_init__(self):
         if self.every < 1:
-            raise ConfigError(f"Diagnostics every {self.every} steps are not possible: use 1 or more.")
+            raise ConfigError(f"A probe cannot run every {self.every} steps: use 1 or more.")
 
     def __call__(self, sample: Sample) -> dict[str, Array]:
         """The values of all diagnostics, named `diagnostics/NAME`."""

@@ -1,4 +1,4 @@
-"""Singular values of the Jacobians of the forward and of the feedback paths, per sample."""
+"""Singular values of the Jacobians of the forward and the feedback paths, per sample."""
 
 import dataclasses
 from typing import Any
@@ -21,8 +21,11 @@ def forward_singular_values(trace: Trace) -> tuple[Float[Array, "batch k"], ...]
 def feedback_jacobians(
     rule: Rule, network: Network, feedback: Any, batch: Minibatch
 ) -> tuple[Float[Array, "batch n m"], ...]:
-    """The derivative of each hidden layer's target update by the output update, at `dh_L = 0`, with the activities
-    flattened: `J_{g_i}` of the whole feedback path down to layer `i`, whatever the rule."""
+    """The derivative of the target update of each hidden layer with respect to the output update.
+
+    It is `J_{g_i}` of the whole feedback path to layer `i`, at `dh_L = 0`, with flattened
+    activities. It works for every rule.
+    """
     trace, (samples, size) = batch.trace, batch.output.shape
 
     def hidden(dh):

@@ -1,4 +1,4 @@
-"""What should make somebody look: layers that stand still or learn against the gradient."""
+"""Warnings: hidden layers that do not move, or that learn against the gradient."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ STANDSTILL = 1e-6
 
 
 def movement(before: Network, now: Network) -> list[float]:
-    """How far the parameters of each hidden layer have moved, relative to their size: `||now - before|| / ||before||`."""
+    """How far the parameters of each hidden layer have moved: `||now - before|| / ||before||`."""
     moved = []
     for one, other in zip(parameters(before).layers[:-1], parameters(now).layers[:-1], strict=True):
         start, end = (np.asarray(flat(layer), float) for layer in (one, other))
@@ -23,16 +23,20 @@ def movement(before: Network, now: Network) -> list[float]:
 
 
 def training_warnings(record: dict[str, Any], trainable: Layers = None) -> list[str]:
-    """In words, which of the trained hidden layers moved by less than a millionth in this epoch
-    (`diagnostics/movement`), were at more than 90 degrees to backpropagation (`diagnostics/angle_bp`), or had targets that
-    lead away from those above (`diagnostics/target_residual`)."""
+    """Warnings about the trained hidden layers in an epoch, as sentences.
+
+    - The layer moved by less than a millionth (`diagnostics/movement`).
+    - The angle to backpropagation was above 90 degrees (`diagnostics/angle_bp`).
+    - The target of the layer moved the layer above away from its target
+      (`diagnostics/target_residual`).
+    """
     still = [value < STANDSTILL for value in _layers(record, "movement")]
     against = [value > 90 for value in _layers(record, "angle_bp")]
     away = [value > 1 for value in _layers(record, "target_residual")]
     return [
         *(f"hidden layer {i} has stopped moving" for i in _trained(still, trainable)),
         *(f"hidden layer {i} learns at more than 90 degrees to the gradient" for i in _trained(against, trainable)),
-        *(f"the target of hidden layer {i} leads layer {i + 1} away from its own" for i in _trained(away, trainable)),
+        *(f"the target of hidden layer {i} moves layer {i + 1} away from its target" for i in _trained(away, trainable)),
     ]
 
 

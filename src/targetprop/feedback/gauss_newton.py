@@ -1,7 +1,8 @@
-"""Gauss-Newton algebra: Jacobians of the output, damped and exact solvers, curvature, and the step of the parameters.
+"""Gauss-Newton: Jacobians of the output, solvers, curvature, and the update of the parameters.
 
-With `J = U S V^T` of shape `(m, n)`, damping replaces the pseudo-inverse `V S^{-1} U^T` by `J^T (J J^T + lambda I)^{-1}`,
-which multiplies by `s / (s^2 + lambda)`, at most `1 / (2 sqrt(lambda))`.
+Let `J = U S V^T` have the shape `(m, n)`. Damping replaces the pseudo-inverse `V S^{-1} U^T` by
+`J^T (J J^T + lambda I)^{-1}`. This multiplies by `s / (s^2 + lambda)`, which is at most
+`1 / (2 sqrt(lambda))`.
 """
 
 import abc
@@ -23,10 +24,12 @@ Jacobian = Float[Array, "batch m n"]
 
 
 def output_jacobians(trace: Trace) -> tuple[Jacobian, ...]:
-    """`J_i = dh_L / dh_i` of every sample for the hidden layers `i = 1 .. L-1`, each of shape `(batch, n_L, n_i)` with the
-    activities flattened.
+    """`J_i = dh_L / dh_i` per sample for the hidden layers `i = 1 .. L-1`.
 
-    All come from one sweep down the network with a block of `n_L` cotangents per sample.
+    Activities are flattened. All Jacobians come from one backward pass, with a block of `n_L`
+    cotangents per sample.
+
+    **Returns:** one array of shape `(batch, n_L, n_i)` per hidden layer.
     """
     batch = trace.output.shape[0]
     units = jnp.eye(trace.output[0].size, dtype=trace.output.dtype)
@@ -39,17 +42,30 @@ def output_jacobians(trace: Trace) -> tuple[Jacobian, ...]:
 
 
 class Solver(eqx.Module):
-    """How a displacement of the output is turned into the smallest one of a layer that causes it, or nearly."""
+    """Maps a displacement of the output to the smallest displacement of a layer that causes it.
+
+    With damping, the result causes it only approximately.
+    """
 
     @abc.abstractmethod
     def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
-        """The pre-image of `v` under the Jacobian of hidden layer `layer` (1 is the first), per sample."""
+        """The displacement of hidden layer `layer` that causes `v`, per sample.
+
+        **Arguments:**
+
+        - `jacobian`: `J` of the layer, shape `(batch, m, n)`.
+        - `v`: the displacement of the output, shape `(batch, m)`.
+        - `layer`: the number of the hidden layer. 1 is the first.
+
+        **Returns:** the displacement, shape `(batch, n)`.
+        """
 
 
 class Tikhonov(Solver):
-    """`J^T (J J^T + damping I)^{-1} v` by a Cholesky factorization on the smaller side of `J`.
+    """`J^T (J J^T + damping I)^{-1} v`, by a Cholesky factorization on the smaller side of `J`.
 
-    `damping` must be positive; use `PseudoInverse` for none. In float32 keep it above about `1e-6 ||J||^2`.
+    `damping` must be positive. Use `PseudoInverse` for no damping. In float32, keep it above about
+    `1e-6 ||J||^2`.
     """
 
     word: ClassVar[str] = "tikhonov"
@@ -72,10 +88,11 @@ class Tikhonov(Solver):
 
 
 class PseudoInverse(Solver):
-    """`J^† v`, exact also where `J` does not have full rank: the limit of `Tikhonov` for vanishing damping.
+    """`J^† v`, the limit of `Tikhonov` for vanishing damping.
 
-    A QR factorization takes the long side away, so that the singular value decomposition is one of a square of the shorter
-    side. Singular values below `max(m, n)` times the rounding unit times the largest one count as zero.
+    It is exact even if `J` does not have full rank. A QR factorization comes first, so the
+    singular value decomposition is that of a square matrix of the shorter side. Singular values
+    below `max(m, n)` times the machine precision times the largest one count as zero.
     """
 
     word: ClassVar[str] = "pseudo-inverse"
@@ -88,13 +105,18 @@ class PseudoInverse(Solver):
 
 
 class PerLayerSolver(Solver):
-    """A solver of its own for each hidden layer, for example `PerLayerSolver((Tikhonov(1.0), PseudoInverse()))`."""
+    """One solver for each hidden layer.
+
+    Example: `PerLayerSolver((Tikhonov(1.0), PseudoInverse()))`.
+    """
 
     solvers: tuple[Solver, ...]
 
     def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
         if not 1 <= layer <= len(self.solvers):
-            raise ValueError(f"There are {len(self.solvers)} solvers but none for layer {layer}: give one per hidden layer.")
+            raise ValueError(
+                f"There are {len(self.solvers)} solvers but none for layer {layer}: give one for each hidden layer."
+            )
         return self.solvers[layer - 1](jacobian, v, layer)
 
 
@@ -103,15 +125,25 @@ def _apply_transpose(jacobian: Jacobian, v: Float[Array, "batch m"]) -> Float[Ar
 
 
 def gauss_newton_update(network: Network, x: Array, output_error: Float[Array, "batch n_L"], solver: Solver) -> Network:
-    """The Gauss-Newton step of the parameters on a minibatch, block-diagonal over the layers.
+    """The Gauss-Newton update of the parameters on a minibatch, block-diagonal over the layers.
 
-    With `J_b` the Jacobian of sample `b`'s output with respect to all parameters of one layer, that layer's step is
-    `-(sum_b J_b^T J_b + damping I)^{-1} sum_b J_b^T e_b` (Meulemans et al. 2020, equation 117), and with `PseudoInverse` its
-    limit without damping. The sums are not divided by the batch size.
+    Let `J_b` be the Jacobian of the output of sample `b` with respect to all parameters of one
+    layer. The update of that layer is `-(sum_b J_b^T J_b + damping I)^{-1} sum_b J_b^T e_b`
+    (Meulemans et al. 2020, equation 117). `PseudoInverse` gives its limit without damping. The
+    sums are not divided by the batch size.
 
-    **Arguments:** `output_error`, `e_L` per sample. The result has the structure of `parameters(network)` and is to be added
-    to it. With `Tikhonov`, a dense layer costs a Cholesky factorization of `batch * n_L` rows; otherwise a layer's Jacobian
-    is held whole, `batch * n_L` times the number of its parameters, for small networks only.
+    With `Tikhonov`, a dense layer costs a Cholesky factorization of `batch * n_L` rows. Otherwise
+    the whole Jacobian of a layer is stored, `batch * n_L` times the number of its parameters. This
+    is for small networks only.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `x`: the inputs of the minibatch.
+    - `output_error`: `e_L` per sample, shape `(batch, n_L)`.
+    - `solver`: the damped or exact solver.
+
+    **Returns:** the update, in the structure of `parameters(network)`. Add it to the parameters.
     """
     trace = network.trace(x)
     units = jnp.broadcast_to(jnp.eye(trace.output.shape[1], dtype=trace.output.dtype), (len(x), *output_error.shape[1:] * 2))
@@ -129,8 +161,11 @@ def gauss_newton_update(network: Network, x: Array, output_error: Float[Array, "
 
 
 def _damped_dense_step(layer: Dense, point: Point, jacobian: Jacobian, error: Array, solver: Tikhonov) -> Dense:
-    """With `A_b` the Jacobian of the output with respect to the pre-activation, `J_b J_c^T = A_b A_c^T (x_b . x_c + 1)`, and
-    the step is `J^T (J J^T + damping I)^{-1} (-e)`."""
+    """`J^T (J J^T + damping I)^{-1} (-e)` for a dense layer.
+
+    `J_b J_c^T = A_b A_c^T (x_b . x_c + 1)`, with `A_b` the Jacobian of the output with respect to
+    the pre-activation.
+    """
     x, (batch, outputs) = point.x.reshape(len(error), -1), error.shape
     _, back = jax.vjp(layer.activation, point.a)
     slopes = jax.vmap(lambda rows: back(rows)[0], 1, 1)(jacobian)
@@ -160,19 +195,21 @@ class Root(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, v: Float[Array, "... batch n_L"]) -> Float[Array, "... batch n_L"]:
-        """`K v`: the displacement `v` of the output as the feedback reads it while it learns."""
+        """`K v`: how the feedback reads a displacement `v` of the output while it learns."""
 
     @abc.abstractmethod
     def solve(self, v: Float[Array, "... batch n_L"]) -> Float[Array, "... batch n_L"]:
-        """`K^{-1} v`: the output update `v` as the feedback reads it."""
+        """`K^{-1} v`: how the feedback reads the output update `v`."""
 
 
 class CurvatureRoot(Root):
-    """The symmetric root `K_L = (H_L + damping I)^{1/2}` of the output loss's Hessian, per sample.
+    """The symmetric root `K_L = (H_L + damping I)^{1/2}` per sample.
 
-    The Hessian of softmax with cross-entropy is singular along `(1, .., 1)` and nearly so where the network is certain; the
-    damping makes it invertible. Of all roots with `K K^T = H` the symmetric one is taken because it depends continuously
-    on `h_L`; the root `U S^{1/2}` of a singular value decomposition changes with the order and the signs of the vectors.
+    `H_L` is the Hessian of the output loss. For softmax with cross-entropy it is singular along
+    `(1, .., 1)`, and nearly singular if the network is certain. The damping makes it invertible.
+    Several roots satisfy `K K^T = H`. The symmetric root depends continuously on `h_L`. The root
+    `U S^{1/2}` of a singular value decomposition does not: it changes with the order and the signs
+    of the vectors.
     """
 
     eigenvalues: Float[Array, "batch n_L"]
@@ -180,8 +217,16 @@ class CurvatureRoot(Root):
 
     @classmethod
     def of(cls, curvature: Callable[[Activity], Activity], output: Activity, damping: float | Array) -> "CurvatureRoot":
-        """The root of `H_L + damping I` at an output, with `curvature` the product with `H_L`; `damping` must be positive
-        where `H_L` is singular."""
+        """The root of `H_L + damping I` at an output.
+
+        **Arguments:**
+
+        - `curvature`: the product with `H_L`.
+        - `output`: `h_L`, shape `(batch, n_L)`.
+        - `damping`: a number. It must be positive if `H_L` is singular.
+
+        **Returns:** the root.
+        """
         batch, size = output.shape
         units = jnp.broadcast_to(jnp.eye(size, dtype=output.dtype)[:, None], (size, batch, size))
         hessian = jnp.moveaxis(jax.vmap(curvature)(units), 0, -1)

@@ -1,7 +1,7 @@
-"""The exact inverse of a layer as its feedback: `W^{-1} [s^{-1}(h + d) - s^{-1}(h)]`, never an absolute target.
+"""The exact inverse of a layer as its feedback: `W^{-1} [s^{-1}(h + d) - s^{-1}(h)]`.
 
-How `W^{-1}` is computed, and kept up to date as `W` learns, is an `Inverse`. All give the same numbers to rounding and differ in
-cost.
+An `Inverse` computes `W^{-1}` and keeps it up to date while `W` learns. All of them give the same
+numbers up to rounding. They differ in cost.
 """
 
 import abc
@@ -21,14 +21,19 @@ from ..networks.network import Network, Trace
 
 Weight = Float[Array, "n n"]
 
-NARROW = 128  # up to this width an LU factorization costs less than keeping an inverse
-LOW_RANK = 24  # a rank-B update pays where the layer is at least so many times as wide as the batch
+NARROW = 128
+"""Up to this width, an LU factorization costs less than an update of a stored inverse."""
+LOW_RANK = 24
+"""A rank-B update is cheaper if the layer is at least this many times as wide as the batch."""
 ITERATIONS = 20
+"""The largest number of refinements."""
 
 
 class Inverse(eqx.Module):
-    """How the inverse of a square weight is computed while the weight learns. One object serves all layers; `state` is what
-    it keeps for one of them, a pytree, or `None`."""
+    """How the inverse of a square weight is computed while the weight learns.
+
+    One object serves all layers. Its `state` for one layer is a pytree, or `None`.
+    """
 
     @abc.abstractmethod
     def init(self, weight: Weight) -> Any:
@@ -40,13 +45,24 @@ class Inverse(eqx.Module):
 
     @abc.abstractmethod
     def update(self, state: Any, before: Weight, after: Weight, x: Float[Array, "batch n"]) -> tuple[Weight, Any]:
-        """The weight and the state once the optimizer has led the weight from `before` to `after` on a batch of inputs `x`.
-        With plain gradient descent the rows of `after - before` lie in the span of those of `x`. The weight is `after`
-        unless the step was shortened to keep away from singular weights."""
+        """The weight and the state after a step of the optimizer.
+
+        With plain gradient descent, the rows of `after - before` lie in the span of the rows of
+        `x`.
+
+        **Arguments:**
+
+        - `state`: the state of the layer.
+        - `before`, `after`: the weight before and after the step.
+        - `x`: the inputs of the layer in the minibatch, shape `(batch, n)`.
+
+        **Returns:** the weight and the state. The weight is `after`, unless the step was shortened
+        to avoid a singular weight.
+        """
 
 
 class FreshInverse(Inverse):
-    """An inverse that is computed from the weight alone, anew for each batch. Nothing is kept."""
+    """An inverse that is computed anew from the weight for each batch. It has no state."""
 
     def init(self, weight):
         return None
@@ -56,7 +72,7 @@ class FreshInverse(Inverse):
 
 
 class LUSolve(FreshInverse):
-    """An LU factorization in every step. `2/3 n^3` operations."""
+    """An LU factorization in every step: `2/3 n^3` operations."""
 
     word: ClassVar[str] = "lu"
 
@@ -65,18 +81,24 @@ class LUSolve(FreshInverse):
 
 
 class Kept(eqx.Module):
-    """An inverse that is kept, and the directions in which its drift was last found largest."""
+    """A stored inverse.
+
+    **Arguments:**
+
+    - `matrix`: the inverse `M`.
+    - `probe`: the directions in which the last measured drift was largest.
+    """
 
     matrix: Weight
     probe: Float[Array, "n probes"]
 
 
 class KeptInverse(Inverse):
-    """An inverse that is kept as a matrix `M`. Refinement, `x += M (v - W x)`, makes up for its drift, and the matrix
-    is computed anew once that is above `limit`: 0 does so in every step.
+    """An inverse that is stored as a matrix `M`.
 
-    The drift is the spectral radius of `M W - I`, by which a refinement shrinks the error; it is followed by one power
-    iteration a step.
+    The drift is the spectral radius of `M W - I`. One power iteration per step estimates it. The
+    refinement `x += M (v - W x)` shrinks the error by this factor. If the drift is above `limit`,
+    the matrix is computed anew. A `limit` of 0 does so in every step.
     """
 
     limit: eqx.AbstractVar[float]
@@ -89,7 +111,7 @@ class KeptInverse(Inverse):
 
 
 class ExplicitInverse(KeptInverse):
-    """The inverse is kept as it is while the weight learns, until it has drifted."""
+    """The inverse is stored, and is computed anew when it has drifted too far."""
 
     word: ClassVar[str] = "explicit"
 
@@ -100,12 +122,13 @@ class ExplicitInverse(KeptInverse):
 
 
 class Woodbury(KeptInverse):
-    """The inverse is kept and follows the step, as far as that lies in the span of the batch, by the formula
+    """The inverse is stored, and updated after each step by Woodbury's formula.
 
-        (W + U V^T)^{-1} = M - M U (I + V^T M U)^{-1} V^T M,     U = (W' - W) V,  V an orthonormal basis of the inputs
+        (W + U V^T)^{-1} = M - M U (I + V^T M U)^{-1} V^T M,     U = (W' - W) V
 
-    of Woodbury, for a batch of 1 of Sherman and Morrison. That is all of the step for plain gradient descent.
-    What it misses (other optimizers, rounding) is drift.
+    `V` is an orthonormal basis of the inputs. For a batch of 1 it is the formula of Sherman and
+    Morrison. The formula is exact if the rows of the step lie in the span of the inputs, as with
+    plain gradient descent. The rest (other optimizers, rounding) adds to the drift.
     """
 
     word: ClassVar[str] = "woodbury"
@@ -118,12 +141,17 @@ class Woodbury(KeptInverse):
 
 
 class RobustShermanMorrison(KeptInverse):
-    """The inverse is kept and follows the step by the formula of Sherman and Morrison, and a step that would
-    bring the weight close to a singular one is shortened (Meulemans 2019, Algorithm 4.1, for plain gradient descent).
+    """The inverse is stored, and updated by the formula of Sherman and Morrison.
 
-    A batch of B makes a step of rank B, taken as B steps of rank 1 along an orthonormal basis of its inputs, each
-    shortened if need be; for a batch of 1 that is the published algorithm. `threshold`, between 0 and 1, is the smallest
-    denominator `|1 + v^T W^{-1} u|`.
+    A step that would bring the weight close to a singular one is shortened (Meulemans 2019,
+    Algorithm 4.1, for plain gradient descent). A batch of size B gives a step of rank B. It is
+    applied as B steps of rank 1 along an orthonormal basis of the inputs. Each of them may be
+    shortened. For a batch of 1 this is the published algorithm.
+
+    **Arguments:**
+
+    - `threshold`: the smallest denominator `|1 + v^T W^{-1} u|`, between 0 and 1.
+    - `limit`: the largest drift of the stored inverse.
     """
 
     word: ClassVar[str] = "robust-sherman-morrison"
@@ -148,8 +176,11 @@ class RobustShermanMorrison(KeptInverse):
 
 
 class ConjugateGradients(FreshInverse):
-    """Conjugate gradients on `W W^T y = v`, `x = W^T y`, scaled by the norms of the rows of `W`. For weights
-    with nearly orthogonal rows a handful of products with `W` do; where `iterations` do not, an LU factorization follows."""
+    """Conjugate gradients on `W W^T y = v`, `x = W^T y`, scaled by the norms of the rows of `W`.
+
+    If the rows of the weight are nearly orthogonal, a few products with `W` are enough. If it does
+    not converge in `iterations`, an LU factorization is used.
+    """
 
     word: ClassVar[str] = "conjugate-gradients"
 
@@ -164,8 +195,12 @@ class ConjugateGradients(FreshInverse):
 
 
 class Automatic(Inverse):
-    """The fastest of the others for the shapes at hand: `LUSolve` for narrow layers, `Woodbury` for layers much wider than
-    the batch, else `ConjugateGradients`. `limit` as in `Woodbury`."""
+    """The fastest of the other methods for the given shapes.
+
+    - Narrow layers: `LUSolve`.
+    - Layers much wider than the batch: `Woodbury`, with its `limit`.
+    - Otherwise: `ConjugateGradients`.
+    """
 
     word: ClassVar[str] = "automatic"
 
@@ -188,8 +223,18 @@ class Automatic(Inverse):
 
 
 def woodbury(matrix: Weight, step: Weight, x: Float[Array, "batch n"]) -> Weight:
-    """The inverse of `W + P`, with `matrix` that of `W` and `P` the part of `step` whose rows lie in the span of those of
-    `x`."""
+    """The inverse of `W + P` by Woodbury's formula.
+
+    `P` is the part of `step` whose rows lie in the span of the rows of `x`.
+
+    **Arguments:**
+
+    - `matrix`: the inverse of `W`.
+    - `step`: the change of the weight.
+    - `x`: the inputs, shape `(batch, n)`.
+
+    **Returns:** the inverse.
+    """
     basis = orthonormal_columns(x.T)
     left = matrix @ (step @ basis)
     right = basis.T @ matrix
@@ -200,9 +245,20 @@ def woodbury(matrix: Weight, step: Weight, x: Float[Array, "batch n"]) -> Weight
 def robust_sherman_morrison(
     weight: Weight, matrix: Weight, u: Float[Array, " n"], v: Float[Array, " n"], threshold: Any
 ) -> tuple[Weight, Weight, Float[Array, ""]]:
-    """`W + beta u v^T`, its inverse and `beta`, with `matrix` the inverse of `W`: `beta` is 1, or what makes the denominator
-    of Sherman and Morrison `beta threshold` where that would be nearer to 0 than `threshold` (Meulemans 2019, equation
-    4.80)."""
+    """`W + beta u v^T` and its inverse, by the formula of Sherman and Morrison.
+
+    `beta` is 1 if the denominator of the formula is at least `threshold` in size. Otherwise `beta`
+    makes the denominator `beta threshold` (Meulemans 2019, equation 4.80).
+
+    **Arguments:**
+
+    - `weight`: `W`.
+    - `matrix`: the inverse of `W`.
+    - `u`, `v`: the vectors of the step.
+    - `threshold`: the smallest denominator.
+
+    **Returns:** the new weight, its inverse, and `beta`.
+    """
     mu, vm = matrix @ u, v @ matrix
     d = v @ mu
     robust = jnp.abs(1 + d) >= threshold
@@ -222,11 +278,11 @@ def _kept(weight: Weight) -> Kept:
 
 
 def _repaired(state: Kept, weight: Weight, limit: Any) -> Kept:
-    """The state with a new inverse where the old one has drifted too far, and with a sharper probe."""
+    """The state with a better probe. If the inverse has drifted too far, it is computed anew."""
     drifted = state.matrix @ (weight @ state.probe) - state.probe
     sizes = jnp.linalg.norm(drifted, axis=0)
     matrix = lax.cond(
-        jnp.max(sizes) <= limit,  # false where the drift is not finite
+        jnp.max(sizes) <= limit,  # false if the drift is not finite
         lambda: state.matrix,
         lambda: inverse(weight),
     )
@@ -235,15 +291,17 @@ def _repaired(state: Kept, weight: Weight, limit: Any) -> Kept:
 
 
 def _refined(matrix: Weight, weight: Weight, v: Float[Array, "batch n"]) -> Float[Array, "batch n"]:
-    """`W^{-1} v` by refinement of `M v` until the residual stops halving; by an LU factorization where that is not near the
-    rounding level."""
+    """`W^{-1} v`, by refinement of `M v` until the residual no longer halves.
+
+    If the residual is then not near the rounding level, an LU factorization is used.
+    """
     tolerance = 4 * jnp.finfo(v.dtype).eps
 
     def residual(x):
         left = v - x @ weight.T
         return left, jnp.linalg.norm(left)
 
-    def going(carry):
+    def unfinished(carry):
         _, _, size, last, count = carry
         return (size > tolerance * goal) & (size < last / 2) & (count < ITERATIONS)
 
@@ -255,7 +313,7 @@ def _refined(matrix: Weight, weight: Weight, v: Float[Array, "batch n"]) -> Floa
     goal = jnp.linalg.norm(v)
     first = v @ matrix.T
     left, size = residual(first)
-    x, _, size, _, _ = lax.while_loop(going, refine, (first, left, size, jnp.inf * jnp.ones_like(size), 0))
+    x, _, size, _, _ = lax.while_loop(unfinished, refine, (first, left, size, jnp.inf * jnp.ones_like(size), 0))
     close = size <= 1e3 * tolerance * goal
     return lax.cond(close, lambda: x, lambda: solve_columns(weight, v.T).T)
 
@@ -268,43 +326,57 @@ def _conjugate_gradients(
     scale = 1 / jnp.sum(weight**2, axis=1)
     goal = jnp.sum(v**2, axis=1)
 
-    def over(a, b):
+    def ratio(a, b):
         return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)[:, None]
 
-    def there(left):
-        return jnp.all(jnp.sum(left**2, axis=1) <= tolerance**2 * goal)
+    def converged(residual):
+        return jnp.all(jnp.sum(residual**2, axis=1) <= tolerance**2 * goal)
 
-    def going(carry):
-        _, left, _, _, count = carry
-        return ~there(left) & (count < iterations)
+    def unfinished(carry):
+        _, residual, _, _, count = carry
+        return ~converged(residual) & (count < iterations)
 
     def advance(carry):
-        x, left, direction, size, count = carry
+        x, residual, direction, size, count = carry
         moved = direction @ weight
-        length = over(size, jnp.sum(moved**2, axis=1))
-        x, left = x + length * moved, left - length * (moved @ weight.T)
-        scaled = scale * left
-        new_size = jnp.sum(left * scaled, axis=1)
-        return x, left, scaled + over(new_size, size) * direction, new_size, count + 1
+        length = ratio(size, jnp.sum(moved**2, axis=1))
+        x, residual = x + length * moved, residual - length * (moved @ weight.T)
+        scaled = scale * residual
+        new_size = jnp.sum(residual * scaled, axis=1)
+        return x, residual, scaled + ratio(new_size, size) * direction, new_size, count + 1
 
     start = (jnp.zeros_like(v), v, scale * v, jnp.sum(v * scale * v, axis=1), 0)
-    x, left, *_ = lax.while_loop(going, advance, start)
-    return x, there(left)
+    x, residual, *_ = lax.while_loop(unfinished, advance, start)
+    return x, converged(residual)
 
 
 # --- all layers of a network ----------------------------------------------------------------------------------------
 
 
 def init_inverses(method: Inverse, network: Network, onto: bool = True) -> tuple[Any, ...]:
-    """The states for the layers 2 .. L. Raises `ConfigError` where one cannot be inverted."""
+    """The states for the layers 2 .. L.
+
+    **Raises:** `ConfigError` if a layer cannot be inverted.
+    """
     return tuple(method.init(dense.weight) for dense in inverted_layers(network, onto))
 
 
 def inverse_displacement(
     method: Inverse, state: Any, layer: LayerLike, point: Point, da: Float[Array, "batch n"]
 ) -> Float[Array, "batch ..."]:
-    """How the layer's input must move for its pre-activation to move by `da`, in the shape of the input; auxiliary units
-    stay."""
+    """The displacement of a layer's input that moves its pre-activation by `da`.
+
+    Auxiliary units do not move.
+
+    **Arguments:**
+
+    - `method`, `state`: how the inverse is computed, and its state for this layer.
+    - `layer`: the layer.
+    - `point`: where it was evaluated.
+    - `da`: the displacement of the pre-activation, shape `(batch, n)`.
+
+    **Returns:** an array with the shape of the input.
+    """
     dense = _dense(layer)
     dx = method.apply(state, dense.weight, da)
     auxiliary = point.x.reshape(point.x.shape[0], -1).shape[1] - dx.shape[1]
@@ -314,7 +386,17 @@ def inverse_displacement(
 def update_inverses(
     method: Inverse, before: Network, after: Network, states: tuple[Any, ...], trace: Trace
 ) -> tuple[Network, tuple[Any, ...]]:
-    """The network and the states once the optimizer has led it from `before` to `after` on the batch of `trace`."""
+    """The network and the states after a step of the optimizer.
+
+    **Arguments:**
+
+    - `method`: how the inverses are computed.
+    - `before`, `after`: the network before and after the step.
+    - `states`: the states of the layers 2 .. L.
+    - `trace`: the forward pass from which the step was computed.
+
+    **Returns:** the network and the states.
+    """
     moved = []
     for old, new, state, point in zip(before.layers[1:], after.layers[1:], states, trace.points[1:], strict=True):
         x = point.x.reshape(point.x.shape[0], -1)[:, : _dense(old).weight.shape[1]]
@@ -326,5 +408,5 @@ def update_inverses(
 
 def _dense(layer: LayerLike) -> Dense:
     found = as_layer(layer).inverted_part()
-    assert found is not None  # `inverted_layers` saw to it
+    assert found is not None  # `inverted_layers` checked it
     return found

@@ -1,4 +1,4 @@
-"""What feedback mappings learn, and from what: the learners, to be combined with mappings and a way targets travel."""
+"""Learners: the losses and updates from which feedback mappings learn."""
 
 import abc
 from collections.abc import Callable, Sequence
@@ -31,42 +31,55 @@ from .regularizers import NO_DECAY, Decay, Regularizer, WeightDecay
 class Learner(eqx.Module):
     """What the mappings of a rule learn from a minibatch.
 
-    `equation` is the loss of one mapping; `learns` says whether there is anything to learn.
+    - `equation`: the loss of one mapping.
+    - `learns`: whether the mappings learn at all.
     """
 
     equation: ClassVar[str]
     learns: ClassVar[bool] = True
 
     def check(self, mappings: Mappings) -> None:
-        """Raises `ConfigError` with the reason where such mappings cannot learn in this way."""
+        """Raises `ConfigError`, with the reason, if the mappings cannot learn in this way."""
         if self.learns and not mappings.plastic:
             raise ConfigError(
-                f"{type(mappings).__name__} follow the weights and do not learn: give NoLearning() as the learner, not "
-                f"{type(self).__name__}."
+                f"{type(mappings).__name__} are computed from the weights and do not learn: "
+                f"use the learner NoLearning(), not {type(self).__name__}."
             )
 
     def draw(self, trace: Trace, key: PRNGKeyArray) -> NoiseDraw | None:
-        """The noise for one step on the batch of `trace`; `None` for a learner without noise."""
+        """The noise of one step on the batch of `trace`. `None` for a learner without noise."""
         return None
 
     @abc.abstractmethod
     def step(
         self, network: Network, paths: Sequence[Path], trace: Trace, noise: NoiseDraw | None, root: Root
     ) -> FeedbackStep | None:
-        """Gradients and losses of the mappings of `paths`, with this noise.
+        """Gradients and losses of the mappings.
 
-        `root` stands for the metric of the output: displacements of the output enter the feedback multiplied by it.
+        **Arguments:**
+
+        - `network`: the network.
+        - `paths`: the feedback paths with the mappings.
+        - `trace`: the forward pass of the minibatch.
+        - `noise`: the noise of this step.
+        - `root`: the root of the metric of the output. It multiplies displacements of the output
+          before the feedback reads them.
+
+        **Returns:** the step, or `None` if nothing is learned.
         """
 
     def averaged(
         self, step: Callable[[NoiseDraw | None], FeedbackStep | None], trace: Trace, key: PRNGKeyArray
     ) -> FeedbackStep | None:
-        """The step with noise of its own, averaged over the draws that the learner takes."""
+        """The mean of `step(noise)` over the noise draws of this learner."""
         return step(self.draw(trace, key))
 
 
 class NoLearning(Learner):
-    """The mappings stay as they are: fixed random ones, or exact inverses, which follow the weights by themselves."""
+    """The mappings do not learn.
+
+    They are fixed random mappings, or exact inverses of the current weights.
+    """
 
     word: ClassVar[str] = "none"
 
@@ -86,24 +99,24 @@ class NoisyLearner(Learner):
         return NoiseDraw(self.noise.on_layers(trace, key))
 
     def step(self, network, paths, trace, noise, root):
-        assert noise is not None  # `draw` gives some
+        assert noise is not None  # `draw` returned it
         return self.noisy_step(network, paths, trace, noise, root)
 
     @abc.abstractmethod
     def noisy_step(
         self, network: Network, paths: Sequence[Path], trace: Trace, noise: NoiseDraw, root: Root
     ) -> FeedbackStep:
-        """`step` with this noise."""
+        """`step` with noise that is not `None`."""
 
     def averaged(self, step, trace, key):
         return average_over_draws(lambda key: step(self.draw(trace, key)), self.noise.samples, key)
 
 
 class Reconstruction(NoisyLearner):
-    """Each mapping learns to rebuild a noisy activity of its layer from what the next layer makes of it (Meulemans et al.
-    2020, equation 39).
+    """Each mapping learns to reconstruct a noisy activity of its layer from the next layer.
 
-    Without noise, `sigma = 0`, it rebuilds the activity itself (Meulemans 2019, equation 4.91).
+    Meulemans et al. 2020, equation 39. Without noise, `sigma = 0`, it reconstructs the activity
+    itself (Meulemans 2019, equation 4.91).
     """
 
     word: ClassVar[str] = "reconstruction"
@@ -125,7 +138,10 @@ class Reconstruction(NoisyLearner):
 
 
 class InverseLearner(NoisyLearner):
-    """A learner whose mappings learn from white noise on their layer alone to invert the next layer."""
+    """A learner whose mappings learn to invert the next layer.
+
+    They learn from white noise in place of the activities.
+    """
 
     def check(self, mappings):
         super().check(mappings)
@@ -133,19 +149,26 @@ class InverseLearner(NoisyLearner):
 
     @abc.abstractmethod
     def invert(self, network: Network, maps: Sequence[Any], noise: LayerNoise) -> FeedbackStep:
-        """Gradients and losses of the mappings, where `noise[i - 1]` is shaped like the activity of layer `i`."""
+        """Gradients and losses of the mappings.
+
+        **Arguments:**
+
+        - `network`: the network.
+        - `maps`: the mappings.
+        - `noise`: `noise[i - 1]` has the shape of the activity of layer `i`.
+        """
 
     def noisy_step(self, network, paths, trace, noise, root):
         return self.invert(network, _maps(paths), noise.layers)
 
 
 class InverseLoss(InverseLearner):
-    """Each mapping learns to rebuild white noise on its layer alone from what the next layer makes of it, with a penalty
-    `strength ||Q_i||^2` (Meulemans 2019, equation 4.97 and Algorithm A.8, whose learning rate is twice ours: it leaves out
-    the factor 2 of the gradient).
+    """Each mapping learns to reconstruct white noise from the next layer, with a penalty on `Q_i`.
 
-    For mappings `Q_i s^{-1}(h)` the minimum is `Q_i = W^T (W W^T + strength / sigma^2 I)^{-1}` with `W = W_{i+1}` (Theorem
-    4.7). The penalty holds for the biases of the mappings too.
+    The penalty `strength ||Q_i||^2` includes the biases of the mappings. Meulemans 2019, equation
+    4.97 and Algorithm A.8. The learning rate there is twice ours, since the factor 2 of the
+    gradient is left out. For mappings `Q_i s^{-1}(h)`, the minimum is
+    `Q_i = W^T (W W^T + strength / sigma^2 I)^{-1}` with `W = W_{i+1}` (Theorem 4.7).
     """
 
     word: ClassVar[str] = "inverse-loss"
@@ -153,7 +176,7 @@ class InverseLoss(InverseLearner):
     noise: Noise = Gaussian(1.0)
     """White noise in place of the activities."""
     strength: float = 0.0
-    """Strength of the penalty, the thesis's `lambda`."""
+    """Strength of the penalty, `lambda` in the thesis."""
 
     equation: ClassVar[str] = "L_i = ||g_i(f_{i+1}(eps_i)) - eps_i||^2 + strength ||Q_i||^2"
 
@@ -166,12 +189,14 @@ class InverseLoss(InverseLearner):
 
 
 class BenIsraelCohen(InverseLearner):
-    """The iteration of Ben-Israel and Cohen, `Q <- 2 Q - Q W Q`, as a step `-(Q W - I) Q` (Meulemans 2019, equation 4.96),
-    estimated from noise: `(g_i(f_{i+1}(x)) - x) (Q_i^T x)^T / sigma^2`, averaged over the batch.
+    """The iteration `Q <- 2 Q - Q W Q` of Ben-Israel and Cohen, estimated from noise.
 
-    With a learning rate of 1 and in expectation it is the iteration itself, whose error is squared in each step. It needs a
-    start with `Q W` near enough to a projection, and keeps the row space and the column space of that start. From other
-    spaces than those of `W^T` it does not reach the pseudo-inverse. The losses are those of `InverseLoss`.
+    The step is `-(Q W - I) Q` (Meulemans 2019, equation 4.96). Its estimate is
+    `(g_i(f_{i+1}(x)) - x) (Q_i^T x)^T / sigma^2`, averaged over the batch. With a learning rate of
+    1, its expectation is the iteration itself, which squares the error in each step. The iteration
+    converges if `Q W` starts near enough to a projection. It keeps the row space and the column
+    space of its start. So it reaches the pseudo-inverse only if these are the spaces of `W^T`. The
+    losses are the same as in `InverseLoss`.
     """
 
     word: ClassVar[str] = "ben-israel-cohen"
@@ -184,8 +209,8 @@ class BenIsraelCohen(InverseLearner):
     def check(self, mappings):
         if not isinstance(mappings, LearnedInverses):
             raise ConfigError(
-                f"BenIsraelCohen inverts a weight matrix, and {type(mappings).__name__} is of another form: "
-                "use it with LearnedInverses, whose mappings are Q s^{-1}(h)."
+                f"BenIsraelCohen needs mappings of the form Q s^{{-1}}(h), but {type(mappings).__name__} "
+                "have another form: use LearnedInverses."
             )
 
     def invert(self, network, maps, noise):
@@ -202,7 +227,7 @@ class BenIsraelCohen(InverseLearner):
 
 
 class LoopLearner(NoisyLearner):
-    """A learner whose noise goes up to the output and comes down again through the feedback."""
+    """A learner whose noise passes from the layer to the output and back through the feedback."""
 
     regularizer: eqx.AbstractVar[Any]
 
@@ -212,21 +237,25 @@ class LoopLearner(NoisyLearner):
         return NoiseDraw(layers, self.regularizer.probe(trace.output, self.noise, probe_key))
 
     def loop(self, network: Network, trace: Trace, noise: NoiseDraw, root: Root) -> NoiseLoop:
-        """The way of the noise to the output, in the output's metric."""
+        """The noise, and the displacements of the output that it causes, in the output metric."""
         loop = carry_noise(network, trace, noise)
         return loop._replace(moved=root(loop.moved))
 
 
 class DifferenceReconstruction(LoopLearner):
-    """The difference reconstruction loss: noise on layer `i` goes up to the output, comes down by the feedback with the
-    difference correction, and is to be what it was (Meulemans et al. 2020, equation 9, Algorithms 2 to 4)."""
+    """The difference reconstruction loss.
+
+    Noise on layer `i` displaces the output. The feedback, with the difference correction, maps
+    this displacement back to layer `i`. The loss is its squared distance to the noise (Meulemans
+    et al. 2020, equation 9, Algorithms 2 to 4).
+    """
 
     word: ClassVar[str] = "difference-reconstruction"
 
     noise: Noise = Gaussian(0.05)
     """Noise on the activities."""
     regularizer: Regularizer = WeightDecay()
-    """The second term of the loss."""
+    """Second term of the loss."""
 
     equation: ClassVar[str] = "L_i = ||g^diff_i(h_L + J_i eps_i) - (h_i + eps_i)||^2 / sigma^2"
 
@@ -240,8 +269,10 @@ class DifferenceReconstruction(LoopLearner):
 
 
 class UncorrectedReconstruction(LoopLearner):
-    """The plain reconstruction loss through the output, without the difference correction and without `1/sigma^2`
-    (Meulemans et al. 2020, Algorithm 5)."""
+    """The reconstruction loss through the output without the difference correction.
+
+    There is no factor `1/sigma^2` either (Meulemans et al. 2020, Algorithm 5).
+    """
 
     word: ClassVar[str] = "uncorrected-reconstruction"
 
@@ -256,8 +287,8 @@ class UncorrectedReconstruction(LoopLearner):
         super().check(mappings)
         if not mappings.direct:
             raise ConfigError(
-                f"UncorrectedReconstruction is for mappings straight from the output, not for {type(mappings).__name__}: "
-                "use Reconstruction or DifferenceReconstruction."
+                f"UncorrectedReconstruction needs mappings that read the output, but {type(mappings).__name__} "
+                "do not: use Reconstruction or DifferenceReconstruction."
             )
 
     def noisy_step(self, network, paths, trace, noise, root):
@@ -265,8 +296,10 @@ class UncorrectedReconstruction(LoopLearner):
 
 
 class ActivityReconstruction(Learner):
-    """Each mapping learns to give the activity of its layer from the activity that it reads, without noise (Meulemans 2019,
-    equations 6.24 and 6.26, whose learning rate is twice ours)."""
+    """Each mapping learns to predict the activity of its layer from the activity that it reads.
+
+    There is no noise. Meulemans 2019, equations 6.24 and 6.26, whose learning rate is twice ours.
+    """
 
     word: ClassVar[str] = "activity-reconstruction"
 
@@ -279,7 +312,14 @@ class ActivityReconstruction(Learner):
         return self.reconstruct(_maps(paths), [path.reading.activity for path in paths], trace.h[1:-1])
 
     def reconstruct(self, maps: Sequence[Any], sources: Sequence[Activity], goals: Sequence[Activity]) -> FeedbackStep:
-        """What the mappings learn where `g_i` reads `sources[i - 1]` and is to give `goals[i - 1]`."""
+        """Gradients and losses of mappings with given inputs and targets.
+
+        **Arguments:**
+
+        - `maps`: the mappings.
+        - `sources`: `sources[i - 1]` is the input of `g_i`.
+        - `goals`: `goals[i - 1]` is the output that `g_i` learns.
+        """
         return activity_reconstruction(maps, sources, goals, self.regularizer)
 
 
@@ -294,17 +334,23 @@ def _direct(paths: Sequence[Path]) -> bool:
 def _check_layerwise(learner: Learner, mappings: Mappings) -> None:
     if mappings.direct:
         raise ConfigError(
-            f"{type(learner).__name__} rebuilds an activity from the next layer, and {type(mappings).__name__} reads the "
-            "output: use DifferenceReconstruction or UncorrectedReconstruction."
+            f"{type(learner).__name__} needs mappings that read the next layer, but {type(mappings).__name__} "
+            "read the output: use DifferenceReconstruction or UncorrectedReconstruction."
         )
 
 
 def ben_israel_cohen(q: Float[Array, "n m"], w: Float[Array, "m n"]) -> Float[Array, "n m"]:
-    """One step of the iteration itself, `2 Q - Q W Q` (Ben-Israel and Cohen 1966; Meulemans 2019, equation 4.96)."""
+    """One step of the iteration `2 Q - Q W Q`.
+
+    Ben-Israel and Cohen 1966; Meulemans 2019, equation 4.96.
+    """
     return 2 * q - q @ w @ q
 
 
 def regularized_inverse(w: Float[Array, "m n"], damping: Any) -> Float[Array, "n m"]:
-    """`W^T (W W^T + damping I)^{-1}`, to which the inverse loss leads with `damping = strength / sigma^2` (Meulemans 2019,
-    equation 4.99); `damping` must be positive unless the rows of `W` are independent."""
+    """`W^T (W W^T + damping I)^{-1}`, the minimum of the inverse loss.
+
+    There `damping` is `strength / sigma^2` (Meulemans 2019, equation 4.99). It must be positive
+    unless the rows of `W` are independent.
+    """
     return jnp.linalg.solve(w @ w.T + damping * jnp.eye(w.shape[0], dtype=w.dtype), w).T

@@ -1,4 +1,4 @@
-"""Feedback mappings as parts of a rule: which form they have, what they read, and how they start."""
+"""Feedback mappings as parts of a rule: their form, their inputs and their initial values."""
 
 import abc
 import math
@@ -23,14 +23,14 @@ from .readings import ActivityReading, HiddenReading, Reading, RecurrentReading,
 class Mappings(eqx.Module):
     """The feedback mappings `g_1 .. g_{L-1}` of a network.
 
-    What a kind of mappings is, it declares:
+    Each kind of mapping declares:
 
-    - `equation`, the form of one mapping;
-    - `direct`, whether the mappings read the output, or else each the layer above;
-    - `plastic`, whether they have parameters that can learn;
-    - `inverting`, the share of a layer's change that `g_i` brings back once `f_{i+1}` has carried it up: 1 for the form of an
-      inverse, 0 where nothing is known of it;
-    - `requires`, what they need of the network.
+    - `equation`: the form of one mapping.
+    - `direct`: whether the mappings read the output. Otherwise each reads the layer above.
+    - `plastic`: whether they have parameters that can learn.
+    - `inverting`: the share of a displacement of layer `i` that remains after `f_{i+1}` and then
+      `g_i`. It is 1 for mappings in the form of an inverse, and 0 if nothing is known.
+    - `requires`: what they require of the network.
     """
 
     equation: ClassVar[str]
@@ -41,29 +41,42 @@ class Mappings(eqx.Module):
 
     @abc.abstractmethod
     def init(self, network: Network, *, key: PRNGKeyArray) -> Any:
-        """Feedback parameters, a pytree. Raises `ConfigError` for a network that these mappings do not fit."""
+        """Feedback parameters, a pytree.
+
+        **Raises:** `ConfigError` if the mappings do not fit the network.
+        """
 
     @abc.abstractmethod
     def paths(self, network: Network, feedback: Any, trace: Trace) -> tuple[Path, ...]:
-        """The way down to each hidden layer, for the batch of a trace."""
+        """The feedback path to each hidden layer, for the batch of a trace."""
 
     def maps(self, network: Network, feedback: Any, trace: Trace) -> tuple[Layer, ...]:
-        """The mappings themselves, for the batch of a trace."""
+        """The mappings, for the batch of a trace."""
         return tuple(path.g for path in self.paths(network, feedback, trace))
 
     def gradients(self, feedback: Any, gradients: Sequence[Any]) -> Any:
-        """The gradients of the mappings, one after the other, in the structure of `parameters(feedback)`."""
+        """The gradients of the mappings in the structure of `parameters(feedback)`."""
         return tuple(gradients)
 
     def post_update(self, before: Network, after: Network, feedback: Any, trace: Trace) -> tuple[Network, Any]:
-        """The network and the feedback once the optimizer has led the network from `before` to `after`, from the activities
-        of `trace`. By default both stay as they are."""
+        """Adjust the network and the feedback after a step of the optimizer. Default: no change.
+
+        **Arguments:**
+
+        - `before`, `after`: the network before and after the step.
+        - `feedback`: the feedback.
+        - `trace`: the activities from which the step was computed.
+
+        **Returns:** the network and the feedback.
+        """
         return after, feedback
 
 
 class Layerwise(Mappings):
-    """`g_i(h) = t(Q_i h + c_i)` from layer `i + 1` down to layer `i`, for layers of any shape (Meulemans et al. 2020,
-    equation 3). Weights start Xavier normal, biases at zero."""
+    """`g_i(h) = t(Q_i h + c_i)` from layer `i + 1` to layer `i`, for layers of any shape.
+
+    Meulemans et al. 2020, equation 3. Weights start Xavier normal, biases at zero.
+    """
 
     word: ClassVar[str] = "layerwise"
 
@@ -80,7 +93,10 @@ class Layerwise(Mappings):
 
 
 class Direct(Mappings):
-    """`g_i(h_L) = t(Q_i h_L + c_i)` from the output straight to layer `i`. Weights start Xavier normal, biases at zero."""
+    """`g_i(h_L) = t(Q_i h_L + c_i)` from the output directly to layer `i`.
+
+    Weights start Xavier normal, biases at zero.
+    """
 
     word: ClassVar[str] = "direct"
 
@@ -98,9 +114,13 @@ class Direct(Mappings):
 
 
 class RandomHiddenFeedback(NamedTuple):
-    """Direct mappings that share one random hidden layer `u = tanh(R h_L + d)`, which is not trained.
+    """Direct mappings that share one random hidden layer `u = tanh(R h_L + d)`.
 
-    `maps[i - 1]` leads from the hidden layer to layer `i`; the last one leads to layer `L - 1` from the output itself.
+    **Arguments:**
+
+    - `hidden`: the hidden layer, which is not trained.
+    - `maps`: `maps[i - 1]` leads from the hidden layer to layer `i`. The last one leads from the
+      output itself to layer `L - 1`.
     """
 
     hidden: Fixed
@@ -108,10 +128,11 @@ class RandomHiddenFeedback(NamedTuple):
 
 
 class OnRandomHidden(Mappings):
-    """Direct mappings on a random hidden layer `u = tanh(R h_L + d)`, which is fixed and shared.
+    """Direct mappings that share a fixed random hidden layer `u = tanh(R h_L + d)`.
 
-    `R` and `d` are uniform on `±1 / sqrt(n_L)`. As in the published experiments, and unlike their equation, the last hidden
-    layer is reached straight from the output, `g_{L-1}(h_L) = t(Q_{L-1} h_L + c_{L-1})`.
+    `R` and `d` are uniform on `±1 / sqrt(n_L)`. The mapping to the last hidden layer reads the
+    output itself, `g_{L-1}(h_L) = t(Q_{L-1} h_L + c_{L-1})`, as in the published experiments and
+    unlike their equation.
     """
 
     width: eqx.AbstractVar[int]
@@ -138,20 +159,29 @@ class OnRandomHidden(Mappings):
 
     @abc.abstractmethod
     def sources(self, network: Network) -> Sequence[tuple[int, ...]]:
-        """The shape of what the mappings to the layers `1 .. L-2` read."""
+        """The shapes of the inputs of the mappings to the layers `1 .. L-2`."""
 
     @abc.abstractmethod
     def readings(self, shared: HiddenReading, activities: Sequence[Activity]) -> Sequence[Reading]:
-        """What they read, where `shared` is the random hidden layer and `activities` are `h_1 .. h_{L-2}`."""
+        """The inputs of these mappings.
+
+        **Arguments:**
+
+        - `shared`: the random hidden layer.
+        - `activities`: `h_1 .. h_{L-2}`.
+        """
 
 
 class RandomHidden(OnRandomHidden):
-    """`g_i(h_L) = t(Q_i tanh(R h_L + d) + c_i)` (Meulemans et al. 2020, section 4 and equation 62)."""
+    """Direct mappings on a random hidden layer: `g_i(h_L) = t(Q_i tanh(R h_L + d) + c_i)`.
+
+    Meulemans et al. 2020, section 4 and equation 62.
+    """
 
     word: ClassVar[str] = "random-hidden"
 
     width: int = eqx.field(static=True, default=1024)
-    """Units of the random hidden layer."""
+    """Number of units of the random hidden layer."""
     activation: Activation = Tanh()
     """Nonlinearity `t` of the mappings."""
 
@@ -165,13 +195,17 @@ class RandomHidden(OnRandomHidden):
 
 
 class RecurrentRandomHidden(OnRandomHidden):
-    """`g_i(h_L, h_i) = t(Q_i tanh(R h_L + d) + S_i h_i + c_i)`: the clean activity `h_i` enters too, so that samples with the
-    same output may have different feedback (Meulemans et al. 2020, equation 63). The weight of a mapping is `[Q_i S_i]`."""
+    """`RandomHidden` that also reads the layer itself.
+
+    `g_i(h_L, h_i) = t(Q_i tanh(R h_L + d) + S_i h_i + c_i)`, with `h_i` the activity of the
+    forward pass. So samples with the same output may have different feedback (Meulemans et al.
+    2020, equation 63). The weight of a mapping is `[Q_i S_i]`.
+    """
 
     word: ClassVar[str] = "recurrent-random-hidden"
 
     width: int = eqx.field(static=True, default=1024)
-    """Units of the random hidden layer."""
+    """Number of units of the random hidden layer."""
     activation: Activation = Tanh()
     """Nonlinearity `t` of the mappings."""
 
@@ -185,7 +219,10 @@ class RecurrentRandomHidden(OnRandomHidden):
 
 
 def random_hidden_layer(network: Network, width: int, *, key: PRNGKeyArray) -> Fixed:
-    """`u = tanh(R h_L + d)` with `width` units; `R` and `d` are uniform on `±1 / sqrt(n_L)` and never trained."""
+    """The layer `u = tanh(R h_L + d)` with `width` units.
+
+    `R` and `d` are uniform on `±1 / sqrt(n_L)` and never trained.
+    """
     outputs = math.prod(network.shapes[-1])
     bound = outputs**-0.5
     weight_key, bias_key = jax.random.split(key)
@@ -195,11 +232,11 @@ def random_hidden_layer(network: Network, width: int, *, key: PRNGKeyArray) -> F
 
 
 class LearnedInverses(Mappings):
-    """`g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i`, of the form of an inverse (Meulemans 2019, section 4.3 and equations 6.23 to 6.26
-    with `t_i = s_{i+1}^{-1}`).
+    """Learned mappings in the form of an inverse: `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i`.
 
-    `Q_i` starts at the pseudo-inverse of `W_{i+1}`; `c_i` is there where layer `i + 1` has a bias. `init` raises `ConfigError`
-    for a layer from the second on that is not dense, or whose activation is not invertible.
+    Meulemans 2019, section 4.3 and equations 6.23 to 6.26 with `t_i = s_{i+1}^{-1}`. `Q_i` starts
+    at the pseudo-inverse of `W_{i+1}`. There is a `c_i` if layer `i + 1` has a bias. `init` raises
+    `ConfigError` if a layer above the first is not dense, or if its activation is not invertible.
     """
 
     word: ClassVar[str] = "learned-inverses"
@@ -216,8 +253,18 @@ class LearnedInverses(Mappings):
 
 
 class InvertedLayer(Layer):
-    """`g_i = f_{i+1}^{-1}`, the inverse of `layer` (Meulemans 2019, equation 6.4, whose indices of `W` and `s` are `i + 1`).
-    `origin` is where the layer was evaluated: auxiliary units keep their activity there."""
+    """`g_i = f_{i+1}^{-1}`, the inverse of `layer`.
+
+    Meulemans 2019, equation 6.4. Its `W` and `s` have the index `i + 1` here. Auxiliary units keep
+    their activity at `origin`.
+
+    **Arguments:**
+
+    - `layer`: `f_{i+1}`.
+    - `activation`: `s_{i+1}`.
+    - `method`, `state`: how the inverse of the weight is computed, and what it stores.
+    - `origin`: where the layer was evaluated.
+    """
 
     layer: LayerLike
     activation: Activation
@@ -236,13 +283,17 @@ class InvertedLayer(Layer):
 
 
 class ExactInverses(Mappings):
-    """The exact inverses of the layers (Meulemans 2019, section 6.4). For square layers from the second on with activations
-    onto the real line, or auxiliary units. They do not learn: they follow the weights."""
+    """The exact inverses of the layers, `g_i = f_{i+1}^{-1}`.
+
+    Meulemans 2019, section 6.4. Layers above the first must be square or have auxiliary units, and
+    their activations must be onto the real line. These mappings do not learn. They are always the
+    inverses of the current weights.
+    """
 
     word: ClassVar[str] = "exact-inverses"
 
     method: Inverse = Automatic()
-    """How the inverse weights are computed."""
+    """How the inverse of a weight matrix is computed."""
 
     equation: ClassVar[str] = "g_i = f_{i+1}^{-1}"
     plastic: ClassVar[bool] = False

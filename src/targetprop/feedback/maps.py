@@ -1,4 +1,4 @@
-"""Feedback mappings `g_i`: how a signal from higher up is carried down to layer `i`."""
+"""The layers that feedback mappings `g_i` consist of, and the paths of targets through them."""
 
 import math
 from collections.abc import Sequence
@@ -17,9 +17,14 @@ from .readings import ActivityReading, Reading
 
 
 class DenseFeedback(Layer):
-    """`g(h) = t(Q h + c)` on flattened activities, so that layers of any shape can be joined.
+    """`g(h) = t(Q h + c)` on flattened activities, between layers of any shape.
 
-    `outputs` is the shape of the activity that is predicted. Meulemans et al. 2020, equation (3).
+    Meulemans et al. 2020, equation (3).
+
+    **Arguments:**
+
+    - `dense`: `Q`, `c` and `t`.
+    - `outputs`: the shape of the activity that is predicted.
     """
 
     dense: Dense
@@ -35,10 +40,16 @@ class DenseFeedback(Layer):
 
 
 class InverseFeedback(Layer):
-    """`g(h) = Q s^{-1}(h) + c` with `s` the nonlinearity of the layer that is read: the form of the inverse of
-    `h = s(W x + b)`, which it is for `Q = W^{-1}` and `c = -Q b` (Meulemans 2019, equation 4.90, without `c`).
+    """`g(h) = Q s^{-1}(h) + c`, in the form of the inverse of `h = s(W x + b)`.
 
-    `linear` is `a -> Q a + c`, `activation` is `s`, `outputs` is the shape of the activity that is predicted.
+    `s` is the nonlinearity of the layer that is read. `g` is its inverse for `Q = W^{-1}` and
+    `c = -Q b` (Meulemans 2019, equation 4.90, without `c`).
+
+    **Arguments:**
+
+    - `linear`: `a -> Q a + c`.
+    - `activation`: `s`.
+    - `outputs`: the shape of the activity that is predicted.
     """
 
     linear: Dense
@@ -60,8 +71,14 @@ InverseMaps = tuple[InverseFeedback, ...]
 
 
 class Path(eqx.Module):
-    """How a target comes down to one hidden layer: the mapping `g`, what it reads, and the layer `above` whose displacement
-    arrives there (1 is the first)."""
+    """The path of a target to one hidden layer.
+
+    **Arguments:**
+
+    - `g`: the mapping.
+    - `reading`: what `g` reads.
+    - `above`: the number of the layer whose displacement `g` reads. 1 is the first layer.
+    """
 
     g: Layer
     reading: Reading
@@ -69,28 +86,30 @@ class Path(eqx.Module):
 
     @property
     def point(self) -> Point:
-        """Where `g` is evaluated when nothing has moved."""
+        """Where `g` is evaluated without any displacement."""
         return self.g.at(self.reading.activity)
 
 
 def layerwise_paths(maps: Sequence[Layer], trace: Trace) -> tuple[Path, ...]:
-    """Each mapping reads the activity of the layer above."""
+    """The paths of mappings that each read the activity of the layer above."""
     above = enumerate(trace.h[2:], start=2)
     return tuple(Path(g, ActivityReading(h), i) for g, (i, h) in zip(maps, above, strict=True))
 
 
 def direct_paths(maps: Sequence[Layer], trace: Trace) -> tuple[Path, ...]:
-    """Each mapping reads the output."""
+    """The paths of mappings that read the output."""
     output = ActivityReading(trace.output)
     return tuple(Path(g, output, len(trace.points)) for g in maps)
 
 
 def inverse_maps(network: Network) -> InverseMaps:
-    """One mapping `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i` from layer `i + 1` down to layer `i`, for `i = 1 .. L-1`, that starts
-    at the pseudo-inverse: `Q_i = W_{i+1}^†`, `c_i = -Q_i b_{i+1}` (Meulemans 2019, sections 4.3.2 and 5.2.2).
+    """One mapping `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i` from layer `i + 1` to layer `i = 1 .. L-1`.
 
-    Raises `ConfigError` naming the layer where one of the layers 2 .. L is not dense, or has an activation that is not
-    invertible on all of the real line.
+    They start at the pseudo-inverse: `Q_i = W_{i+1}^†`, `c_i = -Q_i b_{i+1}` (Meulemans 2019,
+    sections 4.3.2 and 5.2.2).
+
+    **Raises:** `ConfigError` if one of the layers 2 .. L is not dense, or if its activation is not
+    invertible on the whole real line. The message names the layer.
     """
     pairs = enumerate(zip(network.layers[1:], network.shapes[1:-1], strict=True), start=2)
     return tuple(_inverse_map(layer, shape, i) for i, (layer, shape) in pairs)
@@ -100,8 +119,8 @@ def _inverse_map(layer: LayerLike, shape: tuple[int, ...], i: int) -> InverseFee
     dense = as_layer(layer).inverted_part()
     if dense is None or dense is not layer:
         raise ConfigError(
-            f"Feedback of the form Q s^{{-1}}(h) needs dense layers, whose nonlinearity s is known, but layer {i} is not dense. "
-            "Use a rule whose feedback is t(Q h), such as dtp."
+            "Feedback of the form Q s^{-1}(h) needs dense layers with a known nonlinearity s, "
+            f"but layer {i} is not dense. Use a rule whose feedback is t(Q h), such as dtp."
         )
     check_invertible(dense.activation, i)
     weight = pseudo_inverse(dense.weight)
@@ -110,20 +129,29 @@ def _inverse_map(layer: LayerLike, shape: tuple[int, ...], i: int) -> InverseFee
 
 
 def layerwise_maps(network: Network, activation: Activation, *, key: PRNGKeyArray) -> FeedbackMaps:
-    """One mapping `g_i` from layer `i + 1` down to layer `i`, for `i = 1 .. L-1`; Xavier normal, biases zero."""
+    """One mapping `g_i` from layer `i + 1` to layer `i`, for `i = 1 .. L-1`.
+
+    Weights start Xavier normal, biases at zero.
+    """
     return feedback_maps(network, network.shapes[2:], activation, key=key)
 
 
 def direct_maps(network: Network, activation: Activation, *, key: PRNGKeyArray) -> FeedbackMaps:
-    """One mapping `g_i` from the output straight to layer `i`, for `i = 1 .. L-1`; Xavier normal, biases zero."""
+    """One mapping `g_i` from the output directly to layer `i`, for `i = 1 .. L-1`.
+
+    Weights start Xavier normal, biases at zero.
+    """
     return feedback_maps(network, network.shapes[-1:] * (network.depth - 1), activation, key=key)
 
 
 def feedback_maps(
     network: Network, sources: Sequence[tuple[int, ...]], activation: Activation, *, key: PRNGKeyArray
 ) -> FeedbackMaps:
-    """One mapping down to each layer `i = 1 .. L-1` from a source of shape `sources[i - 1]`; Xavier normal, biases zero, and
-    none where the layer that is predicted is dense and has none."""
+    """One mapping to each layer `i = 1 .. L-1` from a source of shape `sources[i - 1]`.
+
+    Weights start Xavier normal, biases at zero. A mapping has no bias if the layer that it
+    predicts has none.
+    """
     return tuple(
         DenseFeedback(
             Dense.create(

@@ -1,4 +1,4 @@
-"""The metric of the output: in which coordinates displacements of the output enter the feedback."""
+"""The metric of the output: how the feedback reads displacements of the output."""
 
 import abc
 from collections.abc import Callable
@@ -16,7 +16,13 @@ class OutputMetric(eqx.Module):
 
     @abc.abstractmethod
     def root(self, curvature: Callable[[Activity], Activity], output: Activity) -> Root:
-        """The root of the metric at an output; `curvature` maps `v` to `H_L v`, `H_L` the Hessian of the output loss."""
+        """The root of the metric at an output.
+
+        **Arguments:**
+
+        - `curvature`: maps `v` to `H_L v`, with `H_L` the Hessian of the output loss.
+        - `output`: `h_L`, shape `(batch, n_L)`.
+        """
 
 
 class IdentityRoot(Root):
@@ -30,7 +36,7 @@ class IdentityRoot(Root):
 
 
 class Euclidean(OutputMetric):
-    """The squared distance itself, with which targets are those of Gauss-Newton."""
+    """The Euclidean distance. Targets are then Gauss-Newton targets."""
 
     word: ClassVar[str] = "euclidean"
 
@@ -39,17 +45,17 @@ class Euclidean(OutputMetric):
 
 
 class LossCurvature(OutputMetric):
-    """The metric `H_L + damping I`, with `H_L` the Hessian of the output loss. With it targets are those of generalized
-    Gauss-Newton (Meulemans et al. 2020, supplement D.2, equations 192 and 195).
+    """The metric `H_L + damping I`, with `H_L` the Hessian of the output loss.
 
-    `damping` must be positive for softmax with cross-entropy, whose `H_L` is singular. `K^{-1}` multiplies a displacement by
-    `1 / sqrt(damping)` at most.
+    Targets are then generalized Gauss-Newton targets (Meulemans et al. 2020, supplement D.2,
+    equations 192 and 195). `K^{-1}` multiplies a displacement by `1 / sqrt(damping)` at most. For
+    softmax with cross-entropy `H_L` is singular, so `damping` must be positive.
     """
 
     word: ClassVar[str] = "loss-curvature"
 
     damping: float = 1e-2
-    """What is added to the Hessian of the output loss."""
+    """Number added to the diagonal of the Hessian of the output loss."""
 
     def __check_init__(self):
         check_not_negative(self, "damping")

@@ -1,6 +1,7 @@
-"""Noise from which feedback mappings learn: its law, one draw of it, and its way up to the output.
+"""The noise from which feedback mappings learn, and its effect on the output.
 
-Noise travels as a displacement, never inside a perturbed activity. So float32 loses nothing at a small `sigma`.
+Noise is a displacement, and is never added to an activity. So float32 loses nothing at a small
+`sigma`.
 """
 
 import abc
@@ -21,9 +22,10 @@ LayerNoise = Sequence[Float[Array, "batch ..."]]
 
 
 class Noise(eqx.Module):
-    """The law of the noise on the activities: independent entries of mean 0 and standard deviation `sigma`.
+    """The distribution of the noise on the activities.
 
-    `samples` is the number of draws per step, over which the step of the feedback is averaged.
+    The entries are independent, with mean 0 and standard deviation `sigma`. A step of the feedback
+    is averaged over `samples` draws.
     """
 
     sigma: eqx.AbstractVar[Any]
@@ -35,17 +37,21 @@ class Noise(eqx.Module):
 
     @abc.abstractmethod
     def standard(self, key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Independent entries of mean 0 and variance 1. One key gives the same numbers in float32 and in float64."""
+        """Independent entries of mean 0 and variance 1.
+
+        The same key gives the same numbers in float32 and in float64.
+        """
 
     def draw(self, key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
-        """A displacement of the given shape: `sigma` times standard noise."""
+        """`sigma` times standard noise, in the given shape."""
         return self.sigma * self.standard(key, shape, dtype)
 
     def on_layers(self, trace: Trace, key: PRNGKeyArray) -> list[Activity]:
-        """`sigma * eps_i` for the hidden layers `i = 1 .. L-1`, every layer's noise on every sample.
+        """`sigma * eps_i` for the hidden layers `i = 1 .. L-1`, all of them on every sample.
 
-        The layers take their noise from one draw per sample, as wide as the widest of them. No loss sees the noise of two
-        layers. So each layer's loss has the same law as with a draw of its own, for a fraction of the random numbers.
+        The layers share one draw per sample, as wide as the widest layer. No loss depends on the
+        noise of two layers. So the loss of each layer has the same distribution as with a separate
+        draw, and fewer random numbers are needed.
         """
         hidden = trace.h[1:-1]
         widths = [math.prod(h.shape[1:]) for h in hidden]
@@ -61,16 +67,17 @@ class Gaussian(Noise):
     sigma: float = 0.1
     """Standard deviation of the noise."""
     samples: int = eqx.field(static=True, default=1)
-    """Draws per step."""
+    """Number of draws per step."""
 
     def standard(self, key, shape, dtype):
         return jax.random.normal(key, shape, jnp.float32).astype(dtype)
 
 
 class Rademacher(Noise):
-    """Noise of two values, plus and minus `sigma`, each with probability 1/2.
+    """Noise with two values, plus and minus `sigma`, each with probability 1/2.
 
-    It has the second moments of `Gaussian`, so losses that are quadratic in the noise have the same minima.
+    It has the second moments of `Gaussian`. So losses that are quadratic in the noise have the
+    same minima.
     """
 
     word: ClassVar[str] = "rademacher"
@@ -78,23 +85,35 @@ class Rademacher(Noise):
     sigma: float = 0.1
     """Size of the noise."""
     samples: int = eqx.field(static=True, default=1)
-    """Draws per step."""
+    """Number of draws per step."""
 
     def standard(self, key, shape, dtype):
         return jax.random.rademacher(key, shape, jnp.int8).astype(dtype)
 
 
 class NoiseDraw(NamedTuple):
-    """The random numbers of one feedback step: `layers[i - 1]`, the displacement `sigma * eps_i` of hidden layer `i`, shaped
-    like its activity, and `probe`, the output displacement that a regularizer needs, or `None`."""
+    """The random numbers of one feedback step.
+
+    **Arguments:**
+
+    - `layers`: `layers[i - 1]` is the displacement `sigma * eps_i` of hidden layer `i`, in the
+      shape of its activity.
+    - `probe`: the displacement of the output that a regularizer needs, or `None`.
+    """
 
     layers: LayerNoise
     probe: Activity | None = None
 
 
 class NoiseLoop(NamedTuple):
-    """One noisy trip to the output: `noise[i - 1]` on hidden layer `i` alone moved the output by `moved[i - 1]`; `probe` is
-    the regularizer's output displacement, or `None`."""
+    """The noise on the hidden layers and its effect on the output.
+
+    **Arguments:**
+
+    - `noise`: `noise[i - 1]` is the noise on hidden layer `i`.
+    - `moved`: `moved[i - 1]` is the displacement of the output if layer `i` alone has noise.
+    - `probe`: the displacement of the output that a regularizer needs, or `None`.
+    """
 
     noise: LayerNoise
     moved: Float[Array, "hidden batch ..."]
@@ -102,15 +121,15 @@ class NoiseLoop(NamedTuple):
 
 
 def carry_noise(network: Network, trace: Trace, noise: NoiseDraw) -> NoiseLoop:
-    """Perturb every hidden layer by itself and carry the displacements to the output."""
+    """Perturb every hidden layer separately, and compute the displacements of the output."""
     return NoiseLoop(noise.layers, output_displacements(network, trace, noise.layers), noise.probe)
 
 
 def output_displacements(network: Network, trace: Trace, noise: LayerNoise) -> Float[Array, "hidden batch ..."]:
-    """How the output moves when layer `i` alone is perturbed by `noise[i - 1]`, for every hidden layer at once.
+    """How the output moves if one hidden layer `i` is perturbed by `noise[i - 1]`, for every `i`.
 
-    The perturbations that start below a layer ride through it stacked along the batch axis, so a layer costs one matrix
-    product however many perturbations pass.
+    The perturbations of all layers below pass through a layer as one batch. So each layer costs
+    one matrix product.
     """
     moving = noise[0][None]
     for i in range(1, network.depth):

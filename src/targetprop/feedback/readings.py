@@ -1,7 +1,7 @@
-"""What a feedback mapping reads: an activity of the network, or a fixed random hidden layer on top of the output.
+"""What a feedback mapping reads: an activity, or a random hidden layer on top of the output.
 
-A mapping `g_i` is a layer. Its reading says at which activity it is evaluated, and how that activity moves when the layer
-above, or the output, moves.
+A mapping `g_i` is a layer. Its reading gives the activity at which `g_i` is evaluated, and how
+this activity moves when the layer above, or the output, moves.
 """
 
 import abc
@@ -19,15 +19,15 @@ class Reading(eqx.Module):
     @property
     @abc.abstractmethod
     def activity(self) -> Activity:
-        """What is read where nothing has moved, shape `(batch, ...)`."""
+        """What is read without any displacement, shape `(batch, ...)`."""
 
     @abc.abstractmethod
     def displacement(self, dx: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
-        """How `activity` moves when the layer that is read, or the output, moves by `dx`."""
+        """How `activity` moves when the layer above, or the output, moves by `dx`."""
 
 
 class ActivityReading(Reading):
-    """An activity of the network itself."""
+    """An activity of the network."""
 
     value: Activity
 
@@ -54,7 +54,10 @@ class HiddenReading(Reading):
 
 
 class RecurrentReading(Reading):
-    """Another reading, side by side with the layer's own activity, which stays as it is when the output moves."""
+    """Another reading, concatenated with the activity of the layer itself.
+
+    The activity of the layer does not move when the output moves.
+    """
 
     reading: Reading
     own: Activity
@@ -69,5 +72,5 @@ class RecurrentReading(Reading):
 
 
 def flat(activity: Activity) -> Activity:
-    """One row per sample."""
+    """The activity with one row per sample."""
     return activity.reshape(activity.shape[0], -1)

@@ -1,9 +1,10 @@
 """The losses from which feedback mappings learn, and their gradients.
 
-A loss is the mean over the batch of a squared norm summed over the layer. The loss of layer `i` trains the parameters of
-`g_i` alone: what reaches `g_i` through other mappings is held fixed.
+A loss is a squared norm, summed over the layer and averaged over the batch. The loss of layer `i`
+trains only the parameters of `g_i`. The other mappings count as constants.
 
-Noise travels as a displacement, never inside a perturbed activity. So float32 loses nothing at a small `sigma`.
+Noise is a displacement, and is never added to an activity. So float32 loses nothing at a small
+`sigma`.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +23,13 @@ from .regularizers import NO_DECAY, Decay, Regularizer
 
 
 class FeedbackStep(NamedTuple):
-    """What a batch teaches the feedback mappings: `gradients`, in the structure of their parameters, and the loss of each
-    mapping, shape `(mappings,)`."""
+    """What the feedback learns from a minibatch.
+
+    **Arguments:**
+
+    - `gradients`: the gradients, in the structure of the parameters of the feedback.
+    - `losses`: the loss of each mapping, shape `(mappings,)`.
+    """
 
     gradients: Any
     losses: Float[Array, " mappings"]
@@ -37,9 +43,21 @@ def perturbed(trace: Trace, noise: LayerNoise) -> list[Activity]:
 def layerwise_reconstruction(
     network: Network, maps: Sequence[Layer], activities: Sequence[Activity], decay: Decay = NO_DECAY
 ) -> FeedbackStep:
-    """`||g_i(f_{i+1}(x_i)) - x_i||^2` with `x_i = activities[i - 1]`, for each hidden layer, with weight decay where a
-    strength is given. Noisy activities (`perturbed`): Meulemans et al. 2020, equation 39; those of the forward pass, or
-    white noise: Meulemans 2019, equation 4.91, and with weight decay 4.97."""
+    """`||g_i(f_{i+1}(x_i)) - x_i||^2` for each hidden layer, with weight decay.
+
+    - Noisy activities (`perturbed`): Meulemans et al. 2020, equation 39.
+    - Activities of the forward pass, or white noise: Meulemans 2019, equation 4.91. With weight
+      decay: equation 4.97.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `maps`: the mappings.
+    - `activities`: `activities[i - 1]` is `x_i`.
+    - `decay`: the weight decay. Default: none.
+
+    **Returns:** the gradients and losses.
+    """
 
     def loss(g, layer, x):
         rebuilt = g.at(evaluate(layer, x).h).h
@@ -51,9 +69,20 @@ def layerwise_reconstruction(
 def activity_reconstruction(
     maps: Sequence[Layer], sources: Sequence[Activity], goals: Sequence[Activity], decay: Decay = NO_DECAY
 ) -> FeedbackStep:
-    """`||g_i(x) - y||^2` with weight decay, `x = sources[i - 1]`, `y = goals[i - 1]`, for each hidden layer. With the
-    activities `h_{i+1}` and `h_i` at which a network rests: Meulemans 2019, equations 6.24 and 6.26, whose learning rate
-    is twice ours."""
+    """`||g_i(x) - y||^2` for each hidden layer, with weight decay.
+
+    If `x` and `y` are the activities `h_{i+1}` and `h_i` at an equilibrium, this is Meulemans
+    2019, equations 6.24 and 6.26, whose learning rate is twice ours.
+
+    **Arguments:**
+
+    - `maps`: the mappings.
+    - `sources`: `sources[i - 1]` is `x`.
+    - `goals`: `goals[i - 1]` is `y`.
+    - `decay`: the weight decay. Default: none.
+
+    **Returns:** the gradients and losses.
+    """
 
     def loss(g, source, goal):
         return jnp.sum((g.at(source).h - goal) ** 2) / goal.shape[0] + decay.penalty(g, None, None)
@@ -62,7 +91,10 @@ def activity_reconstruction(
 
 
 def direct_reconstruction(paths: Sequence[Path], loop: NoiseLoop, sigma: Any, regularizer: Regularizer) -> FeedbackStep:
-    """The difference reconstruction loss (Meulemans et al. 2020, equation 9) of mappings straight from the output."""
+    """The difference reconstruction loss of mappings that read the output.
+
+    Meulemans et al. 2020, equation 9.
+    """
 
     def step(path, moved, noise):
         reading = path.reading
@@ -74,8 +106,11 @@ def direct_reconstruction(paths: Sequence[Path], loop: NoiseLoop, sigma: Any, re
 
 
 def chained_reconstruction(paths: Sequence[Path], loop: NoiseLoop, sigma: Any, regularizer: Regularizer) -> FeedbackStep:
-    """The difference reconstruction loss (Meulemans et al. 2020, equation 9) of layer-wise mappings, all layers in one
-    downward sweep: the displacements bound for lower layers pass each mapping stacked along the batch axis."""
+    """The difference reconstruction loss of layer-wise mappings.
+
+    Meulemans et al. 2020, equation 9. All layers are computed in one backward pass. The
+    displacements for all lower layers pass through each mapping as one batch.
+    """
     noise, moved, probe = loop
     steps = []
     for i in range(len(paths), 0, -1):
@@ -97,8 +132,11 @@ def _difference_loss(g, above, displacements, sigma, regularizer):
 
 
 def uncorrected_reconstruction(paths: Sequence[Path], trace: Trace, loop: NoiseLoop, decay: Decay) -> FeedbackStep:
-    """`||g_i(f(h_i + noise_i)) - (h_i + noise_i)||^2` with `f` from layer `i` to the output, for mappings straight from the
-    output: no difference correction and no `1/sigma^2` (Meulemans et al. 2020, Algorithm 5)."""
+    """`||g_i(f(h_i + noise_i)) - (h_i + noise_i)||^2`, with `f` from layer `i` to the output.
+
+    For mappings that read the output. There is no difference correction and no `1/sigma^2`
+    (Meulemans et al. 2020, Algorithm 5).
+    """
 
     def loss(g, reading, clean, noise, moved):
         error = (g.at(reading.activity + reading.displacement(moved)).h - clean) - noise

@@ -1,4 +1,4 @@
-"""What keeps the feedback mappings small: penalties that are added to the losses from which they learn."""
+"""Regularizers of the feedback mappings: penalties added to their losses."""
 
 import abc
 import math
@@ -15,19 +15,32 @@ from .noise import Noise
 
 
 class Regularizer(eqx.Module):
-    """What keeps the Jacobian of a feedback path small: the part of Tikhonov damping in equation (11) of the 2020 paper."""
+    """A penalty that keeps the Jacobian of a feedback path small.
+
+    It acts like the Tikhonov damping in equation (11) of Meulemans et al. 2020.
+    """
 
     @abc.abstractmethod
     def probe(self, output: Activity, noise: Noise, key: PRNGKeyArray) -> Activity | None:
-        """An output displacement whose way down the feedback path is to be penalized, if the penalty needs one."""
+        """A displacement of the output for the penalty, or `None` if the penalty needs none.
+
+        The penalty depends on how the feedback maps this displacement.
+        """
 
     @abc.abstractmethod
     def penalty(self, g: Any, arrived: Activity | None, sigma: Any) -> Float[Array, ""]:
-        """The penalty of the mapping `g`, a layer, where `arrived` is the probe as it leaves `g`."""
+        """The penalty of one mapping.
+
+        **Arguments:**
+
+        - `g`: the mapping, a layer.
+        - `arrived`: the probe after it has passed `g`, or `None`.
+        - `sigma`: the standard deviation of the noise.
+        """
 
 
 class Decay(Regularizer):
-    """A penalty on the parameters of a mapping alone."""
+    """A penalty that depends only on the parameters of a mapping."""
 
     def probe(self, output, noise, key):
         return None
@@ -48,8 +61,11 @@ class WeightDecay(Decay):
 
 
 class WeightDecayPerUnit(Decay):
-    """`strength * n_i * ||parameters of g_i||^2` with `n_i` the size of the layer that `g_i` rebuilds: to a reconstruction
-    loss averaged over that layer what `WeightDecay` is to its sum, for layers of unlike sizes."""
+    """`strength * n_i * ||parameters of g_i||^2`, where `g_i` predicts a layer of size `n_i`.
+
+    For layers of different sizes. `WeightDecay` fits a reconstruction loss summed over a layer.
+    This penalty has the same effect on a loss averaged over the layer.
+    """
 
     word: ClassVar[str] = "weight-decay-per-unit"
 
@@ -66,8 +82,11 @@ NO_DECAY = WeightDecay(0.0)
 
 
 class OutputNoise(Regularizer):
-    """`strength / sigma^2 * E ||g^diff(h_L + sigma eps) - h_i||^2`, the second term of the difference reconstruction loss
-    (Meulemans et al. 2020, equation 9). For small sigma it is `strength * ||J_g||_F^2`: damping with `lambda = strength`."""
+    """`strength / sigma^2 * E ||g^diff(h_L + sigma eps) - h_i||^2`.
+
+    The second term of the difference reconstruction loss (Meulemans et al. 2020, equation 9). For
+    a small sigma it is `strength * ||J_g||_F^2`, which is damping with `lambda = strength`.
+    """
 
     word: ClassVar[str] = "output-noise"
 
@@ -80,5 +99,5 @@ class OutputNoise(Regularizer):
         return noise.draw(key, output.shape, output.dtype)
 
     def penalty(self, g, arrived, sigma):
-        assert arrived is not None  # there is a probe
+        assert arrived is not None  # `probe` returned a displacement
         return self.strength * jnp.sum(arrived**2) / (sigma**2 * arrived.shape[0])

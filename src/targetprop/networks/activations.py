@@ -1,14 +1,15 @@
-"""Element-wise nonlinearities with the displacement algebra that target propagation needs.
+"""Element-wise nonlinearities, with the differences that target propagation needs.
 
-Each activation `s` gives its value, its slope, its inverse where one exists, and the two *differences*
+Each activation `s` gives its value, its slope, its inverse if there is one, and two *differences*:
 
     difference(a, d)         = s(a + d) - s(a)
     inverse_difference(h, d) = s^{-1}(h + d) - s^{-1}(h)
 
-in forms that do not cancel: the relative error stays at the rounding level for every `a` and `d`, however small the
-displacement and however saturated the activation. Subtracting two float32 activations loses a displacement
-below 1e-7; these do not. The derivative of a difference is written in slopes (`s'(a + d)(da + dd) - s'(a) da`), so
-differentiating one is as cheap and as stable as evaluating it, and never yields a NaN.
+They are computed without cancellation. The relative error stays at the rounding level for all `a`
+and `d`, even for tiny displacements and saturated activations. The subtraction of two float32
+activations loses a displacement below 1e-7. The derivative of a difference is written with slopes,
+`s'(a + d)(da + dd) - s'(a) da`. So it is as cheap and as stable as the difference, and it is never
+NaN.
 """
 
 import abc
@@ -24,11 +25,15 @@ Values = Float[Array, "..."]
 
 
 class NotInvertibleError(ValueError):
-    """An inverse was asked of an activation that has none."""
+    """The activation has no inverse."""
 
 
 class Activation(eqx.Module):
-    """An element-wise nonlinearity `s`. Implement `__call__`, `slope` and `difference`; the inverses where they exist."""
+    """An element-wise nonlinearity `s`.
+
+    Subclasses implement `__call__`, `slope` and `difference`, and the two inverses. If `s` has no
+    inverse, these raise `NotInvertibleError`.
+    """
 
     @abc.abstractmethod
     def __call__(self, a: Values) -> Values:
@@ -44,11 +49,14 @@ class Activation(eqx.Module):
 
     @abc.abstractmethod
     def inverse(self, h: Values) -> Values:
-        """`s^{-1}(h)`. Raises `NotInvertibleError` where `s` has no inverse."""
+        """`s^{-1}(h)`. Raises `NotInvertibleError` if `s` has no inverse."""
 
     @abc.abstractmethod
     def inverse_difference(self, h: Values, d: Values) -> Values:
-        """`s^{-1}(h + d) - s^{-1}(h)` without cancellation. Raises `NotInvertibleError` where `s` has no inverse."""
+        """`s^{-1}(h + d) - s^{-1}(h)` without cancellation.
+
+        **Raises:** `NotInvertibleError` if `s` has no inverse.
+        """
 
 
 def _with_slope(difference: Callable, slope: Callable) -> Callable:
@@ -78,7 +86,8 @@ def _tanh_slope(a: Values) -> Values:
 
 
 def _tanh_difference(a: Values, d: Values) -> Values:
-    # tanh(a+d) - tanh(a) = tanh(d) (1 - tanh(a) tanh(a+d)), the bracket from the complements of both factors
+    # tanh(a+d) - tanh(a) = tanh(d) (1 - tanh(a) tanh(a+d)).
+    # The bracket is computed from the complements of both factors.
     c, c_moved = _tanh_complement(a), _tanh_complement(a + d)
     same_side = c + c_moved - c * c_moved
     return jnp.tanh(d) * jnp.where((a > 0) == (a + d > 0), same_side, 2 - same_side)
@@ -124,7 +133,8 @@ def _softplus_difference(a: Values, d: Values) -> Values:
     low, high, size = jnp.minimum(a, a + d), jnp.maximum(a, a + d), jnp.abs(d)
     below = -jnp.log1p(jax.nn.sigmoid(high) * jnp.expm1(-size))
     above = size + jnp.log1p(jax.nn.sigmoid(-low) * jnp.expm1(-size))
-    apart = jax.nn.softplus(high) - jax.nn.softplus(low)  # one value above log 2, the other below 0.32: no cancellation
+    # Where `apart` is used, one value is above log 2 and the other below 0.32: no cancellation.
+    apart = jax.nn.softplus(high) - jax.nn.softplus(low)
     return jnp.sign(d) * jnp.where(high <= 0, below, jnp.where(low > -1, above, apart))
 
 
@@ -227,14 +237,17 @@ class Softplus(Activation):
 
 
 def _kinked_difference(negative_slope: float, a: Values, d: Values) -> Values:
-    """Difference of `max(a, 0) + negative_slope min(a, 0)`: linear on either side, no cancellation across the kink."""
+    """The difference of `max(a, 0) + negative_slope min(a, 0)`.
+
+    It is linear on either side of the kink, and does not cancel across it.
+    """
     moved = a + d
     value, moved_value = (jnp.where(v > 0, v, negative_slope * v) for v in (a, moved))
     return jnp.where((a > 0) == (moved > 0), jnp.where(a > 0, d, negative_slope * d), moved_value - value)
 
 
 class ReLU(Activation):
-    """`s(a) = max(a, 0)`. Not invertible."""
+    """`s(a) = max(a, 0)`. It has no inverse."""
 
     word: ClassVar[str] = "relu"
 
@@ -248,14 +261,17 @@ class ReLU(Activation):
         return _kinked_difference(0.0, a, d)
 
     def inverse(self, h: Values) -> Values:
-        raise NotInvertibleError("ReLU has no inverse: use LeakyReLU, Tanh, Sigmoid, Softplus or Identity instead.")
+        raise NotInvertibleError("ReLU has no inverse: use LeakyReLU, Tanh, Sigmoid, Softplus or Identity.")
 
     def inverse_difference(self, h: Values, d: Values) -> Values:
         return self.inverse(h)
 
 
 class LeakyReLU(Activation):
-    """`s(a) = a` for `a > 0`, `negative_slope * a` otherwise. Raises `ValueError` unless the slope is positive."""
+    """`s(a) = a` for `a > 0`, otherwise `negative_slope * a`.
+
+    **Raises:** `ValueError` if the slope is not positive.
+    """
 
     word: ClassVar[str] = "leaky-relu"
 
@@ -263,7 +279,7 @@ class LeakyReLU(Activation):
 
     def __check_init__(self):
         if not self.negative_slope > 0:
-            raise ValueError(f"LeakyReLU needs a positive slope, not {self.negative_slope}: for slope 0 use ReLU.")
+            raise ValueError(f"LeakyReLU needs a positive slope, not {self.negative_slope}: for a slope of 0 use ReLU.")
 
     def __call__(self, a: Values) -> Values:
         return jnp.where(a > 0, a, self.negative_slope * a)
@@ -282,9 +298,21 @@ class LeakyReLU(Activation):
 
 
 def inverse_quotient(activation: Activation, a: Values, h: Values, d: Values, scale: Any) -> Values:
-    """`[s^{-1}(h + scale d) - s^{-1}(h)] / scale` at `h = s(a)`, to relative precision for every `scale`; its limit
-    `d / s'(a)` where `scale d` is zero, or too small to be represented. Raises `NotInvertibleError` where `s` has no
-    inverse."""
+    """`[s^{-1}(h + scale d) - s^{-1}(h)] / scale` at `h = s(a)`, precise for every `scale`.
+
+    If `scale d` is zero, or too small to be represented, it is the limit `d / s'(a)`.
+
+    **Arguments:**
+
+    - `activation`: `s`.
+    - `a`, `h`: the pre-activation and the activity `h = s(a)`.
+    - `d`: the displacement divided by `scale`.
+    - `scale`: a number.
+
+    **Returns:** an array with the shape of `d`.
+
+    **Raises:** `NotInvertibleError` if `s` has no inverse.
+    """
     moved = scale * d
     finite = jnp.abs(moved) > 1e6 * jnp.finfo(jnp.result_type(d)).tiny
     quotient = activation.inverse_difference(h, moved) / jnp.where(finite, scale, 1)

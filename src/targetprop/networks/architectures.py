@@ -1,4 +1,4 @@
-"""How a network is built for a data set: dense, square, of shrinking width, convolutional."""
+"""Architectures build a network for a data set: dense, square, shrinking or convolutional."""
 
 import abc
 import dataclasses
@@ -38,16 +38,26 @@ InitializerName = Literal["xavier-normal", "xavier-uniform", "orthogonal", "reje
 
 
 class Architecture(abc.ABC):
-    """How a network is built for a data set."""
+    """Builds a network for the shapes of a data set."""
 
     @abc.abstractmethod
     def build(self, input_shape: tuple[int, ...], outputs: int, *, key: PRNGKeyArray, dtype: Any) -> Network:
-        """A freshly initialized network for samples of shape `input_shape`."""
+        """A new network with random weights.
+
+        **Arguments:**
+
+        - `input_shape`: the shape of one sample, without the batch axis.
+        - `outputs`: the number of outputs.
+        - `key`: random key of the weights.
+        - `dtype`: floating-point type.
+
+        **Returns:** the network.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
 class MLP(Architecture):
-    """A dense network: hidden layers of the given widths and a linear output. Images are flattened."""
+    """A dense network with a linear output. Images are flattened."""
 
     hidden: tuple[int, ...] = (64, 64, 64)
     """Widths of the hidden layers."""
@@ -56,7 +66,7 @@ class MLP(Architecture):
     bias: bool = True
     """Whether layers have biases."""
     initializer: InitializerName = "xavier-normal"
-    """How the weights start."""
+    """Initial weights."""
 
     def __post_init__(self):
         check_positive(self, "hidden")
@@ -67,20 +77,22 @@ class MLP(Architecture):
 
 @dataclasses.dataclass(frozen=True)
 class SquareMLP(Architecture):
-    """A dense network whose layers are all of one width, that of the input unless given, the output included: its first
-    units carry the loss, the others are auxiliary (Ahmad, van Gerven and Ambrogioni 2020, section 6). `depth` is the number
-    of hidden layers. The activation is that of the output too."""
+    """A dense network whose layers all have the same width, the output layer too.
+
+    The first output units carry the loss, and the others are auxiliary. The output layer uses the
+    same activation as the hidden layers (Ahmad, van Gerven and Ambrogioni 2020, section 6).
+    """
 
     depth: int = 4
     """Number of hidden layers."""
     activation: Activation = LeakyReLU(0.1)
-    """Nonlinearity of all layers."""
+    """Nonlinearity of all layers, the output layer too."""
     bias: bool = True
     """Whether layers have biases."""
     initializer: InitializerName = "orthogonal"
-    """How the weights start."""
+    """Initial weights."""
     width: int | None = None
-    """Width of all layers; that of the input unless given."""
+    """Width of all layers. Default: the number of inputs."""
 
     def __post_init__(self):
         check_positive(self, "width")
@@ -93,18 +105,22 @@ class SquareMLP(Architecture):
 
 @dataclasses.dataclass(frozen=True)
 class ShrinkingMLP(Architecture):
-    """A dense network of shrinking width whose layers read only as many units of the layer below as they have themselves;
-    the others are auxiliary (Ahmad, van Gerven and Ambrogioni 2020, equation 22). The activation is that of the output too.
-    `build` raises `ConfigError` where the widths, that of the output included, grow."""
+    """A dense network whose layers get narrower from layer to layer.
+
+    From layer 2 on, each layer reads only as many units of the layer below as it has itself. The
+    other units of the layer below are auxiliary. The output layer uses the same activation as the
+    hidden layers (Ahmad, van Gerven and Ambrogioni 2020, equation 22). `build` raises
+    `ConfigError` if a layer is wider than the one below. The output layer counts too.
+    """
 
     hidden: tuple[int, ...] = (64, 48, 32)
-    """Widths of the hidden layers, none wider than the one before."""
+    """Widths of the hidden layers. None may be wider than the one before."""
     activation: Activation = LeakyReLU(0.1)
-    """Nonlinearity of all layers."""
+    """Nonlinearity of all layers, the output layer too."""
     bias: bool = True
     """Whether layers have biases."""
     initializer: InitializerName = "orthogonal"
-    """How the weights start."""
+    """Initial weights."""
 
     def __post_init__(self):
         check_positive(self, "hidden")
@@ -120,28 +136,28 @@ def _dense(
     key: PRNGKeyArray,
     dtype: Any,
 ) -> Network:
-    """A network of the given widths, input and output included, made by `create` with what `like` says of its layers."""
+    """The network of these widths that `create` makes with the options of `like`."""
     initializer = INITIALIZERS[like.initializer]()
     return create(sizes, like.activation, bias=like.bias, initializer=initializer, key=key, dtype=dtype)
 
 
 @dataclasses.dataclass(frozen=True)
 class CNN(Architecture):
-    """Convolutions with max-pooling, then dense hidden layers and a linear output; by default the small CNN of Meulemans et
-    al. 2020, Table 3: Conv5x5x32, max-pool 3x3, Conv5x5x64, max-pool 3x3, FC512, FC10.
+    """Convolutions with max-pooling, then dense hidden layers and a linear output.
 
-    `channels` are those of each convolution, `hidden` the widths of the dense hidden layers, `kernel` the (odd) side of the
-    kernels. Weights are Xavier normal, biases zero. `build` raises `ConfigError` for samples that are no images.
+    The default is the small CNN of Meulemans et al. 2020, Table 3: Conv5x5x32, max-pool 3x3,
+    Conv5x5x64, max-pool 3x3, FC512, FC10. Weights are Xavier normal, biases are zero. `build`
+    raises `ConfigError` if the samples are not images.
     """
 
     channels: tuple[int, ...] = (32, 64)
-    """Channels of each convolution."""
+    """Number of channels of each convolution."""
     hidden: tuple[int, ...] = (512,)
     """Widths of the dense hidden layers."""
     activation: Activation = Tanh()
     """Nonlinearity of the hidden layers."""
     kernel: int = 5
-    """Side of the kernels, odd."""
+    """Side of the square kernels in pixels, odd."""
 
     def __post_init__(self):
         check_positive(self, "channels", "hidden", "kernel")
@@ -149,8 +165,8 @@ class CNN(Architecture):
     def build(self, input_shape, outputs, *, key, dtype):
         if len(input_shape) != 3:
             raise ConfigError(
-                f"A CNN takes images of shape (channels, rows, columns), not samples of shape {tuple(input_shape)}: "
-                "use an MLP, or another `dataset`."
+                "A CNN needs images of shape (channels, rows, columns), "
+                f"not samples of shape {tuple(input_shape)}: use an MLP, or another `dataset`."
             )
         colors, rows, columns = input_shape
         keys = (jax.random.fold_in(key, i) for i in itertools.count(1))
@@ -172,8 +188,17 @@ UNCERTAINTY = {"published": published_neuron_uncertainty, "corrected": neuron_un
 
 @dataclasses.dataclass(frozen=True)
 class NeuronUncertaintyMLP(Architecture):
-    """A dense network of sigmoids, the output included, initialized by neuron uncertainty for inputs that are uniform on
-    [0, 1]; `variance` says whether by the published formula or the corrected one (Farias and Maziero 2018, section 3.2)."""
+    """A dense network of sigmoids, initialized by neuron uncertainty.
+
+    The output layer is a sigmoid too. The inputs are assumed to be uniform on [0, 1] (Farias and
+    Maziero 2018, section 3.2).
+
+    **Arguments:**
+
+    - `hidden`: widths of the hidden layers.
+    - `bias`: whether layers have biases.
+    - `variance`: the variance of the weights, by the published formula or by the corrected one.
+    """
 
     hidden: tuple[int, ...] = (100,)
     bias: bool = False

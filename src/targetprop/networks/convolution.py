@@ -18,18 +18,29 @@ ROWS, COLUMNS = -3, -2
 
 
 def xavier_normal_kernels(gain: float = 1.0) -> Initializer:
-    """Normal with standard deviation `gain * sqrt(2 / (k k (c_in + c_out)))` for kernels of shape `(c_out, c_in, k, k)`: the
-    receptive field counts to both fans (Glorot and Bengio 2010)."""
+    """Normal with standard deviation `gain * sqrt(2 / (k k (c_in + c_out)))`.
+
+    For kernels of shape `(c_out, c_in, k, k)`. Both fans include the receptive field (Glorot and
+    Bengio 2010).
+    """
     return jax.nn.initializers.variance_scaling(gain**2, "fan_avg", "normal", in_axis=1, out_axis=0)
 
 
 class ConvPool(Layer):
-    """`f(x) = pool(s(W * x + b))`: a convolution of stride 1 that keeps rows and columns, and the maximum over windows of
-    3 x 3 with stride 2 and a border of one (Meulemans et al. 2020, Table 3; stride and border are those of its code).
+    """A convolution, an activation and max-pooling: `f(x) = pool(s(W * x + b))`.
 
-    `weight` has the shape `(c_out, c_in, k, k)` with `k` odd, `bias` the shape `(c_out,)`. From an input of shape
-    `(batch, c_in, rows, columns)` comes an output of shape `(batch, c_out, ceil(rows / 2), ceil(columns / 2))`; the
-    pre-activation of the layer's point is the one before pooling.
+    The convolution has stride 1 and keeps rows and columns. The pooling takes the maximum over
+    windows of 3 x 3 with stride 2 and a border of one pixel (Meulemans et al. 2020, Table 3;
+    stride and border as in the code of the paper). An input of shape
+    `(batch, c_in, rows, columns)` gives an output of shape
+    `(batch, c_out, ceil(rows / 2), ceil(columns / 2))`. The pre-activation `a` of the layer is the
+    one before pooling.
+
+    **Arguments:**
+
+    - `weight`: `W`, shape `(c_out, c_in, k, k)` with `k` odd.
+    - `bias`: `b`, shape `(c_out,)`.
+    - `activation`: `s`.
     """
 
     weight: Float[Array, "c_out c_in k k"]
@@ -47,12 +58,24 @@ class ConvPool(Layer):
         key: PRNGKeyArray,
         dtype: Any = None,
     ) -> "ConvPool":
-        """A layer with random kernels of `size` x `size` (Xavier normal by default) and zero bias. `channels` are those of input
-        and output.
+        """A layer with random kernels and zero bias.
 
-        Raises `ConfigError` for an even size, with which a convolution cannot keep rows and columns."""
+        **Arguments:**
+
+        - `channels`: the numbers of channels of input and output.
+        - `activation`: the nonlinearity.
+        - `size`: the side of the kernels in pixels, odd.
+        - `initializer`: initial kernels. Default: Xavier normal.
+        - `key`: random key of the kernels.
+        - `dtype`: floating-point type. Default: the one of JAX.
+
+        **Returns:** the layer.
+
+        **Raises:** `ConfigError` if `size` is even: such a convolution cannot keep rows and
+        columns.
+        """
         if size < 1 or size % 2 == 0:
-            raise ConfigError(f"Kernels of size {size} cannot be centered on a pixel: use an odd size.")
+            raise ConfigError(f"A kernel of size {size} cannot be centered on a pixel: use an odd size.")
         dtype, (c_in, c_out) = jnp.dtype(dtype or jnp.result_type(float)), channels
         weight = (initializer or xavier_normal_kernels())(key, (c_out, c_in, size, size), dtype)
         return cls(weight, jnp.zeros(c_out, dtype), activation)
@@ -82,11 +105,11 @@ def _channels_last(x: Float[Array, "... channels rows columns"]) -> Float[Array,
 def convolve(
     x: Float[Array, "batch rows columns c_in"], weight: Float[Array, "k k c_in c_out"]
 ) -> Float[Array, "batch rows columns c_out"]:
-    """The convolution of stride 1 that keeps rows and columns, zero outside the image.
+    """A convolution with stride 1 that keeps rows and columns, with zeros outside the image.
 
-    On a CPU, inside a loop, where a training step lives, XLA is quick with one order of the axes and slower by far with any
-    other. There the derivatives are written such that those of reverse mode come out in that order; those of forward mode
-    are slow inside a loop.
+    On a CPU and inside a loop, as in a training step, XLA is fast only with one order of the axes.
+    The derivatives are written such that reverse mode gets this order. Forward mode is slow inside
+    a loop.
     """
     return _convolve_on_cpu(x, weight) if jax.default_backend() == "cpu" else _convolve(x, weight)
 
@@ -99,7 +122,7 @@ def _convolve(x: Array, weight: Array, axes: tuple[str, str, str] = ("NHWC", "HW
 def _convolve_on_cpu(x, weight):
     if x.shape[-1] != 3:
         return _convolve(x, weight)
-    # Three channels are an odd case, several times slower than four.
+    # XLA is several times slower with three channels than with four.
     return _convolve(jnp.pad(x, [(0, 0)] * 3 + [(0, 1)]), jnp.pad(weight, [(0, 0)] * 2 + [(0, 1), (0, 0)]))
 
 
@@ -113,7 +136,10 @@ def _derivative(primals, tangents):
 
 
 def _neighbors(s: Images, axis: int, border: float) -> tuple[Images, Images, Images]:
-    """The first, middle and last entry of each window of 3 along an axis, windows two apart, with `border` outside."""
+    """The first, middle and last entry of each window of 3 along an axis, with stride 2.
+
+    Entries outside are `border`.
+    """
     size = s.shape[axis]
     widths = [(0, 0)] * s.ndim
     widths[axis] = (1, 1)
@@ -131,8 +157,11 @@ def _pool(s: Images, axis: int) -> Images:
 
 
 def _pool_difference(s: Images, ds: Images, axis: int) -> Images:
-    """`pool(s + ds) - pool(s)` as `max_j ((s_j - max_k s_k) + ds_j)`: the largest entry keeps its own displacement, whatever
-    its size. `ds` may carry further axes in front."""
+    """`pool(s + ds) - pool(s)` as `max_j ((s_j - max_k s_k) + ds_j)`.
+
+    The largest entry keeps its own displacement, however small. `ds` may have further axes in
+    front.
+    """
     top = _pool(s, axis)
     gaps = (entry - top for entry in _neighbors(s, axis, -jnp.inf))
     moved = [gap + d for gap, d in zip(gaps, _neighbors(ds, axis, 0.0), strict=True)]

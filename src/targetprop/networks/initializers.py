@@ -1,4 +1,4 @@
-"""Weight initializers: `initializer(key, shape, dtype)` with `shape = (outputs, inputs)`, as Dense stores its weights."""
+"""Weight initializers `initializer(key, shape, dtype)` with `shape = (outputs, inputs)`."""
 
 import math
 from collections.abc import Callable
@@ -29,12 +29,18 @@ __all__ = [
 
 
 def xavier_normal(gain: float = 1.0) -> Initializer:
-    """Normal with standard deviation `gain * sqrt(2 / (n_in + n_out))` (Glorot and Bengio 2010)."""
+    """Normal with standard deviation `gain * sqrt(2 / (n_in + n_out))`.
+
+    Glorot and Bengio 2010.
+    """
     return jax.nn.initializers.variance_scaling(gain**2, "fan_avg", "normal", in_axis=-1, out_axis=-2)
 
 
 def xavier_uniform(gain: float = 1.0) -> Initializer:
-    """Uniform on `±gain * sqrt(6 / (n_in + n_out))` (Glorot and Bengio 2010)."""
+    """Uniform on `±gain * sqrt(6 / (n_in + n_out))`.
+
+    Glorot and Bengio 2010.
+    """
     return jax.nn.initializers.variance_scaling(gain**2, "fan_avg", "uniform", in_axis=-1, out_axis=-2)
 
 
@@ -48,8 +54,17 @@ def orthogonal(gain: float = 1.0) -> Initializer:
 
 
 def rejected(threshold: float = 0.4, initializer: Initializer | None = None, attempts: int = 1000) -> Initializer:
-    """Draws of `initializer` (Xavier normal unless given) until the product of the smallest and the largest singular value
-    reaches `threshold`; after so many attempts, the draw with the largest product (Meulemans 2019, section 4.2.3)."""
+    """Draws weights until the smallest times the largest singular value is at least `threshold`.
+
+    Meulemans 2019, section 4.2.3.
+
+    **Arguments:**
+
+    - `threshold`: the smallest accepted product of the two singular values.
+    - `initializer`: draws the weights. Default: Xavier normal.
+    - `attempts`: the largest number of draws. If none is accepted, the one with the largest
+      product is used.
+    """
     draw = initializer or xavier_normal()
 
     def initialize(key, shape, dtype=jnp.float32, out_sharding=None):
@@ -67,8 +82,15 @@ def rejected(threshold: float = 0.4, initializer: Initializer | None = None, att
 
 
 def clipped(floor: float = 0.1, initializer: Initializer | None = None) -> Initializer:
-    """A draw of `initializer` (Xavier normal unless given) with every singular value below `floor` raised to it (Meulemans
-    2019, section 4.2.3)."""
+    """Draws weights and raises every singular value below `floor` to `floor`.
+
+    Meulemans 2019, section 4.2.3.
+
+    **Arguments:**
+
+    - `floor`: the smallest singular value.
+    - `initializer`: draws the weights. Default: Xavier normal.
+    """
     draw = initializer or xavier_normal()
 
     def initialize(key, shape, dtype=jnp.float32, out_sharding=None):
@@ -79,7 +101,7 @@ def clipped(floor: float = 0.1, initializer: Initializer | None = None) -> Initi
 
 
 class Moments(NamedTuple):
-    """Mean and variance of a neuron's activity, or of an input."""
+    """Mean and variance of the activity of a neuron, or of an input."""
 
     mean: float
     variance: float
@@ -89,21 +111,32 @@ UNIFORM_INPUTS = Moments(1 / 2, 1 / 12)  # on [0, 1]
 
 
 class Uncertainty(NamedTuple):
-    """How unsure a neuron is of its inputs at each activity, as a probability density on `[low, high]`; `6 y (1 - y)` on
-    [0, 1], for the sigmoid, unless told otherwise (Farias and Maziero 2018, equations 7 and 8)."""
+    """How uncertain a neuron is about its inputs at each activity, as a probability density.
+
+    Farias and Maziero 2018, equations 7 and 8.
+
+    **Arguments:**
+
+    - `density`: the density on `[low, high]`. Default: `6 y (1 - y)`, for the sigmoid.
+    - `low`, `high`: the range of the activities. Default: [0, 1].
+    """
 
     density: Callable[[np.ndarray], np.ndarray] = lambda y: 6 * y * (1 - y)
     low: float = 0.0
     high: float = 1.0
 
     def moments(self) -> Moments:
-        """Mean and variance (equations 28 and 29), by Gauss-Legendre quadrature. Raises `ValueError` for a density whose
-        integral is not 1."""
+        """Mean and variance (equations 28 and 29), by Gauss-Legendre quadrature.
+
+        **Raises:** `ValueError` if the integral of the density is not 1.
+        """
         nodes, weights = np.polynomial.legendre.leggauss(100)
         y = self.low + (self.high - self.low) * (nodes + 1) / 2
         mass = weights * (self.high - self.low) / 2 * self.density(y)
         if not abs(mass.sum() - 1) < 1e-6:
-            raise ValueError(f"An uncertainty integrates to 1, not to {mass.sum():.6g}: divide the density by that.")
+            raise ValueError(
+                f"The density of an uncertainty integrates to 1, not to {mass.sum():.6g}: divide it by that number."
+            )
         mean = float(mass @ y)
         return Moments(mean, float(mass @ (y - mean) ** 2))
 
@@ -114,13 +147,20 @@ def neuron_uncertainty(
     inputs: Moments | None = None,
     slope: float | None = None,
 ) -> Initializer:
-    """Normal with the variance `VAR(y) / (n_in f'(0)^2 (E[x]^2 + VAR(x)))`: the pre-activation then has the variance that
-    would spread `y = f(z)` as `uncertainty` does, were `f` everywhere as steep as at 0 (Farias and Maziero 2018, section
-    3.2).
+    """Normal weights with the variance `VAR(y) / (n_in f'(0)^2 (E[x]^2 + VAR(x)))`.
 
-    **Arguments:** `activation`, `f`, the sigmoid unless given; `uncertainty`, the density of `y`; `inputs`, the moments of
-    the layer's inputs, those of `uncertainty` unless given; `slope`, `f'(0)`, to be named where `f` has a kink, as ReLU.
-    Raises `ValueError` where the slope is zero. `published_neuron_uncertainty` is the same as printed in equation (6).
+    With this variance of the pre-activation `z`, the activity `y = f(z)` would have the variance
+    of `uncertainty`, if `f` had the slope `f'(0)` everywhere (Farias and Maziero 2018, section
+    3.2). `published_neuron_uncertainty` uses equation (6) as printed.
+
+    **Arguments:**
+
+    - `activation`: `f`. Default: the sigmoid.
+    - `uncertainty`: the density of `y`. Default: that of the sigmoid.
+    - `inputs`: the moments of the inputs `x` of the layer. Default: the moments of `uncertainty`.
+    - `slope`: `f'(0)`. Required if `f` has a kink at 0, as ReLU has.
+
+    **Raises:** `ValueError` if the slope is zero.
     """
     return _uncertain(activation, uncertainty, inputs, slope, lambda x: x.mean**2 + x.variance)
 
@@ -131,9 +171,11 @@ def published_neuron_uncertainty(
     inputs: Moments | None = None,
     slope: float | None = None,
 ) -> Initializer:
-    """`neuron_uncertainty` with `E[x] + VAR(x)` in the variance, as printed (Farias and Maziero 2018, equations 6, 26 and
-    27): for the sigmoid `48 / (35 n_in)` with `UNIFORM_INPUTS`, and `16 / (11 n_in)` in the other layers (equations 9 and
-    10)."""
+    """`neuron_uncertainty` with `E[x] + VAR(x)` in the variance, as printed.
+
+    For the sigmoid this gives `48 / (35 n_in)` with `UNIFORM_INPUTS` and `16 / (11 n_in)` in the
+    other layers (Farias and Maziero 2018, equations 6, 26 and 27; 9 and 10).
+    """
     return _uncertain(activation, uncertainty, inputs, slope, lambda x: x.mean + x.variance)
 
 
@@ -143,7 +185,7 @@ def _uncertain(activation, uncertainty, inputs, slope, power) -> Initializer:
         with jax.ensure_compile_time_eval():
             slope = float(activation.slope(jnp.zeros(())))
     if slope == 0:
-        raise ValueError(f"{type(activation).__name__} has no slope at 0: name one, for example slope=1.")
+        raise ValueError(f"{type(activation).__name__} has no slope at 0: give one, for example slope=1.")
     scale = math.sqrt(spread.variance / power(inputs or spread)) / abs(slope)
 
     def initialize(key, shape, dtype=jnp.float32, out_sharding=None):

@@ -1,9 +1,9 @@
-"""Networks whose layers can be inverted: square weights, invertible activations, auxiliary units.
+"""Networks with invertible layers: square weights, invertible activations, auxiliary units.
 
-From layer 2 on, the weight of layer `i` is a square matrix that acts on the first `n_i` units of layer `i - 1`. The others
-are the auxiliary units of that layer: nothing reads them on the way up, they are copied from the forward pass on the way
-down, and they get no learning signal (Ahmad, van Gerven and Ambrogioni 2020, equation 22). The first layer is never
-inverted and may be of any shape.
+From layer 2 on, the weight of layer `i` is a square matrix. It acts on the first `n_i` units of
+layer `i - 1`. The other units of layer `i - 1` are auxiliary: no layer reads them in the forward
+pass, their targets are copies of their activities, and they get no learning signal (Ahmad, van
+Gerven and Ambrogioni 2020, equation 22). The first layer is never inverted and may have any shape.
 """
 
 import itertools
@@ -21,11 +21,15 @@ from .initializers import Initializer
 from .layers import Activity, Dense, Layer, LayerLike, Point, as_layer
 from .network import Network
 
-WIDE_RANGE = 10.0  # an activation onto the real line has finite inverses at plus and minus this
+WIDE_RANGE = 10.0
+"""The inverse of an activation onto the real line is finite at plus and minus this value."""
 
 
 class DenseOnFirstUnits(Layer):
-    """`f(x) = s(W x[:n] + b)`: a dense layer on the first units of the layer below. The others are auxiliary."""
+    """`f(x) = s(W x[:n] + b)`: a dense layer on the first `n` units of the layer below.
+
+    The other units of the layer below are auxiliary.
+    """
 
     dense: Dense
 
@@ -60,18 +64,30 @@ def invertible_mlp(
     key: PRNGKeyArray,
     dtype: Any = None,
 ) -> Network:
-    """A network of the given `sizes` (`n_0, n_1, .., n_L`) whose layers from 2 on can be inverted; the activation is that of
-    the output too. Where a layer is narrower than the one below, the rest of that one are auxiliary units.
+    """A dense network whose layers are invertible from layer 2 on.
 
-    Weights are Xavier normal unless an `initializer` is given, biases zero. Raises `ConfigError` for a layer `i > 1` that is
-    wider than the one below.
+    If a layer is narrower than the layer below, it reads the first units of the layer below. The
+    other units are auxiliary. Biases start at zero.
+
+    **Arguments:**
+
+    - `sizes`: the widths `n_0, n_1, .., n_L`.
+    - `activation`: the nonlinearity of all layers, the output layer too.
+    - `bias`: whether layers have biases.
+    - `initializer`: initial weights. Default: Xavier normal.
+    - `key`: random key of the weights.
+    - `dtype`: floating-point type. Default: the one of JAX.
+
+    **Returns:** the network.
+
+    **Raises:** `ConfigError` if a layer `i > 1` is wider than the layer below.
     """
     layers: list[LayerLike] = []
     for i, (below, width) in enumerate(itertools.pairwise(sizes), start=1):
         if i > 1 and width > below:
             raise ConfigError(
-                f"Layer {i} cannot be inverted: it has {width} units and the layer below has only {below}. Widths may "
-                "shrink from layer to layer, or stay; they must not grow."
+                f"Layer {i} cannot be inverted: it has {width} units and the layer below has only {below}. "
+                "Use widths that do not grow from layer to layer."
             )
         inputs = below if i == 1 else width
         dense = Dense.create(
@@ -82,10 +98,19 @@ def invertible_mlp(
 
 
 def inverted_layers(network: Network, onto: bool = True) -> tuple[Dense, ...]:
-    """The dense parts of the layers 2 .. L, those that targets pass on their way down.
+    """The dense parts of the layers 2 .. L, which exact inverses invert.
 
-    Raises `ConfigError` naming the layer and the reason where one has no inverse. With `onto=False`, activations with a
-    bounded image pass: their inverses exist only near the activities, which is enough for vanishing displacements.
+    **Arguments:**
+
+    - `network`: the network.
+    - `onto`: whether the inverse of each activation must exist on the whole real line. If not,
+      activations with a bounded image are accepted too. Their inverses exist only near the
+      activities, which is enough for infinitesimal displacements.
+
+    **Returns:** one dense layer for each of the layers 2 .. L.
+
+    **Raises:** `ConfigError` if a layer has no inverse. The message names the layer and the
+    reason.
     """
     return tuple(_inverted(layer, i, onto) for i, layer in enumerate(network.layers[1:], start=2))
 
@@ -94,22 +119,24 @@ def _inverted(layer: LayerLike, i: int, onto: bool) -> Dense:
     dense = as_layer(layer).inverted_part()
     if dense is None:
         raise ConfigError(
-            f"Layer {i} cannot be inverted: {getattr(layer, '__name__', type(layer).__name__)} is no dense layer. Use a "
-            "square Dense, or a rule with learned feedback."
+            f"Layer {i} cannot be inverted: {getattr(layer, '__name__', type(layer).__name__)} is not a dense layer. "
+            "Use a square Dense, or a rule with learned feedback."
         )
     outputs, inputs = dense.weight.shape
     if outputs != inputs:
         raise ConfigError(
-            f"Layer {i} cannot be inverted: its weight is {outputs} x {inputs}, not square. Give it {inputs} units, or let "
-            f"it read the first {outputs} units of the layer below (DenseOnFirstUnits)."
+            f"Layer {i} cannot be inverted: its weight is {outputs} x {inputs}, not square. Give it {inputs} units, "
+            f"or let it read the first {outputs} units of the layer below (DenseOnFirstUnits)."
         )
     check_invertible(dense.activation, i, onto)
     return dense
 
 
 def check_invertible(activation: Activation, i: int, onto: bool = True) -> None:
-    """Raises `ConfigError` naming layer `i` where its activation has no inverse, or, with `onto`, none on all of the real
-    line."""
+    """Check that the activation of layer `i` has an inverse; with `onto`, on the whole real line.
+
+    **Raises:** `ConfigError` if it has none. The message names the layer.
+    """
     name = type(activation).__name__
     try:
         with jax.ensure_compile_time_eval():
@@ -119,5 +146,5 @@ def check_invertible(activation: Activation, i: int, onto: bool = True) -> None:
     if onto and not np.all(np.isfinite(ends)):
         raise ConfigError(
             f"Layer {i} cannot be inverted: {name} takes values in a part of the real line only, and targets may lie "
-            "outside. Use LeakyReLU or Identity, or vanishing displacements (gamma None)."
+            "outside. Use LeakyReLU or Identity, or infinitesimal displacements (gamma None)."
         )

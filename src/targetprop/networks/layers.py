@@ -1,4 +1,4 @@
-"""Layers: what a layer of a network answers, dense layers, and which of their numbers are trained.
+"""The layers of a network: the interface, dense layers, and which arrays are trained.
 
     h_i = f_i(h_{i-1}) = s_i(a_i),    a_i = W_i h_{i-1} + b_i,    i = 1 .. L
 
@@ -21,7 +21,10 @@ Activity = Float[Array, "batch ..."]
 
 
 class Point(NamedTuple):
-    """Where a layer was evaluated: input `x`, pre-activation `a` and output `h`, each with a leading batch axis."""
+    """Where a layer was evaluated: input `x`, pre-activation `a` and output `h`.
+
+    Each array has a leading batch axis.
+    """
 
     x: Activity
     a: Activity
@@ -29,10 +32,11 @@ class Point(NamedTuple):
 
 
 class Layer(eqx.Module):
-    """A layer that knows its pre-activation, and how its output moves with its input without cancellation.
+    """A layer of a network: its pre-activation, and its differences without cancellation.
 
-    The other methods are questions that some rules ask. A layer that has no answer keeps the default. A plain callable
-    pytree from a batch to a batch serves as a layer too: `as_layer` gives it the default answers.
+    `at` and `difference` are required. The other methods answer questions that only some rules
+    ask. Each has a default for layers that have no answer. A plain callable pytree from a batch to
+    a batch can also be used as a layer: `as_layer` gives it these defaults.
     """
 
     @abc.abstractmethod
@@ -41,24 +45,27 @@ class Layer(eqx.Module):
 
     @abc.abstractmethod
     def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
-        """`f(x + dx) - f(x)` at `point`; `dx` may carry further axes in front of the batch axis."""
+        """`f(x + dx) - f(x)` at `point`. `dx` may have further axes before the batch axis."""
 
     def nonlinearity(self) -> Activation | None:
-        """The element-wise nonlinearity `s` that gives the output; `None` for a layer of another form."""
+        """The element-wise nonlinearity `s`, or `None` for a layer of another form."""
         return None
 
     def slope(self, point: Point) -> Float[Array, "batch ..."]:
-        """The slopes `s'(a)` of the nonlinearity at `point`. Only for a layer that has one."""
+        """The slopes `s'(a)` at `point`. Only for a layer with an element-wise nonlinearity."""
         nonlinearity = self.nonlinearity()
         assert nonlinearity is not None
         return nonlinearity.slope(point.a)
 
     def matrix(self) -> Float[Array, "outputs inputs"] | None:
-        """The matrix `W` of `s(W x + b)`, with `x` flattened; `None` for a layer of another form."""
+        """The matrix `W` of `s(W x + b)`, or `None` for a layer of another form.
+
+        It acts on the flattened input `x`.
+        """
         return None
 
     def inverted_part(self) -> "Dense | None":
-        """The dense layer that targets pass on their way down through this layer; `None` if there is none."""
+        """The dense layer that exact inverses invert in this layer, or `None` if there is none."""
         return None
 
     def has_bias(self) -> bool:
@@ -67,7 +74,10 @@ class Layer(eqx.Module):
 
 
 class PlainLayer(Layer):
-    """A callable from a batch to a batch as a layer. It is its own pre-activation and moves by subtraction."""
+    """A callable from a batch to a batch, used as a layer.
+
+    Its output is also its pre-activation. Its differences are computed by subtraction.
+    """
 
     function: Callable[[Array], Array]
 
@@ -83,9 +93,15 @@ class PlainLayer(Layer):
 
 
 class Dense(Layer):
-    """`f(x) = s(W x + b)` with `W` of shape `(outputs, inputs)`; `bias` is `None` for a layer without one.
+    """A dense layer `f(x) = s(W x + b)`.
 
-    An activity with several axes, an image, is flattened first.
+    An activity with several axes, such as an image, is flattened.
+
+    **Arguments:**
+
+    - `weight`: `W`, shape `(outputs, inputs)`.
+    - `bias`: `b`, shape `(outputs,)`, or `None` for a layer without bias.
+    - `activation`: `s`.
     """
 
     weight: Float[Array, "outputs inputs"]
@@ -103,7 +119,19 @@ class Dense(Layer):
         key: PRNGKeyArray,
         dtype: Any = None,
     ) -> "Dense":
-        """A layer with random weights (Xavier normal by default) and zero bias. `sizes` are the widths of input and output."""
+        """A layer with random weights and zero bias.
+
+        **Arguments:**
+
+        - `sizes`: the numbers of inputs and outputs.
+        - `activation`: the nonlinearity.
+        - `bias`: whether the layer has a bias.
+        - `initializer`: initial weights. Default: Xavier normal.
+        - `key`: random key of the weights.
+        - `dtype`: floating-point type. Default: the one of JAX.
+
+        **Returns:** the layer.
+        """
         inputs, outputs = sizes
         dtype = jnp.dtype(dtype or jnp.result_type(float))
         weight = (initializer or xavier_normal())(key, (outputs, inputs), dtype)
@@ -136,23 +164,23 @@ LayerLike = Layer | Callable[[Array], Array]
 
 
 def as_layer(layer: LayerLike) -> Layer:
-    """The layer itself, or a plain callable with the answers of a layer."""
-    # the lambda, as Equinox warns of a field that holds a function made by a transformation
+    """`layer` if it is a `Layer`, otherwise the callable as a `PlainLayer`."""
+    # The lambda avoids a warning: Equinox warns if a field holds a transformed function.
     return layer if isinstance(layer, Layer) else PlainLayer(lambda x: layer(x))
 
 
 def evaluate(layer: LayerLike, x: Activity) -> Point:
-    """Evaluate any layer on a batch. A plain callable is taken to be its own pre-activation."""
+    """Evaluate any layer on a batch. The output of a plain callable is also its pre-activation."""
     return as_layer(layer).at(x)
 
 
 def difference(layer: LayerLike, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
-    """`f(x + dx) - f(x)` for any layer: the layer's own stable form, or subtraction for a plain callable."""
+    """`f(x + dx) - f(x)` for any layer. For a plain callable it is computed by subtraction."""
     return as_layer(layer).difference(point, dx)
 
 
 class Fixed(eqx.Module):
-    """A part of a network or of its feedback that takes part in the computation but is never trained."""
+    """A part of a network or of its feedback that is used but never trained."""
 
     value: Any
 
@@ -162,16 +190,19 @@ def _is_fixed(tree: Any) -> bool:
 
 
 def parameters(tree: Any) -> Any:
-    """The trainable part of a network or of its feedback: the floating-point arrays outside `Fixed`, `None` elsewhere."""
+    """The trainable part of a network or of its feedback.
+
+    **Returns:** a pytree with the floating-point arrays outside `Fixed`, and `None` elsewhere.
+    """
     return split_parameters(tree)[0]
 
 
 def split_parameters(tree: Any) -> tuple[Any, Any]:
-    """`parameters(tree)` and the rest of `tree`; `eqx.combine` puts them together again."""
+    """`parameters(tree)` and the rest of `tree`. `eqx.combine` joins them again."""
     return eqx.partition(tree, eqx.is_inexact_array, is_leaf=_is_fixed)
 
 
 def parameter_dtype(tree: Any) -> jnp.dtype:
-    """The floating-point type of the parameters of a tree; the default type where it has none."""
+    """The floating-point type of the parameters of a tree. Default: the one of JAX."""
     leaves = jax.tree.leaves(parameters(tree))
     return jnp.result_type(*leaves) if leaves else jnp.result_type(float)

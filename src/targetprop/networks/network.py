@@ -16,11 +16,14 @@ from .layers import Activity, Dense, LayerLike, Point, evaluate, parameter_dtype
 
 
 class Trace(NamedTuple):
-    """A forward pass, or the activities at which a network with feedback has come to rest: where each layer was evaluated,
-    and its reverse-mode derivative there.
+    """The record of a forward pass, or of the equilibrium of a network with feedback.
 
-    `points[i - 1]` belongs to layer `i`; `pullbacks[i - 1]` maps a cotangent of `f_i(h_{i-1})` to those of the layer's
-    parameters and of `h_{i-1}`.
+    **Arguments:**
+
+    - `points`: where each layer was evaluated. `points[i - 1]` belongs to layer `i`.
+    - `pullbacks`: the reverse-mode derivative of each layer there. `pullbacks[i - 1]` maps a
+      cotangent of `f_i(h_{i-1})` to the cotangents of the parameters of the layer and of
+      `h_{i-1}`.
     """
 
     points: tuple[Point, ...]
@@ -28,20 +31,27 @@ class Trace(NamedTuple):
 
     @property
     def h(self) -> tuple[Activity, ...]:
-        """The activities `h_0 .. h_L`. In a forward pass `h_i` is what layer `i` gives, at rest it need not be."""
+        """The activities `h_0 .. h_L`.
+
+        In a forward pass `h_i` is the output of layer `i`. At an equilibrium it need not be.
+        """
         return (*(point.x for point in self.points), self.output)
 
     @property
     def output(self) -> Activity:
-        """`h_L`, what the output layer gives."""
+        """`h_L`, the output of the output layer."""
         return self.points[-1].h
 
 
 class Network(eqx.Module):
     """A feed-forward network `f_L ∘ .. ∘ f_1`.
 
-    **Arguments:** `layers`, the maps `f_1 .. f_L`; `input_shape`, the shape of one input (without the batch axis).
-    Raises `ValueError` naming the layer where the shapes do not fit.
+    **Arguments:**
+
+    - `layers`: the maps `f_1 .. f_L`.
+    - `input_shape`: the shape of one input, without the batch axis.
+
+    **Raises:** `ValueError` if the shapes do not fit. The message names the layer.
     """
 
     layers: tuple[LayerLike, ...]
@@ -59,7 +69,7 @@ class Network(eqx.Module):
             if isinstance(layer, Dense) and layer.weight.shape[1] != math.prod(shape):
                 raise ValueError(
                     f"Layer {i} takes {layer.weight.shape[1]} inputs but layer {i - 1} gives activities of shape {shape}: "
-                    f"make the weight of layer {i} of shape ({layer.weight.shape[0]}, {math.prod(shape)})."
+                    f"use a weight of shape ({layer.weight.shape[0]}, {math.prod(shape)}) in layer {i}."
                 )
             try:
                 shape = _output_shape(layer, shape)
@@ -76,7 +86,10 @@ class Network(eqx.Module):
         return x
 
     def trace(self, x: Activity) -> Trace:
-        """Run a batch forward and keep what the rules need. Raises `ValueError` for inputs of the wrong shape."""
+        """A forward pass of a batch, with all that the rules need.
+
+        **Raises:** `ValueError` if the inputs have another shape than `input_shape`.
+        """
         if x.shape[1:] != self.input_shape:
             raise ValueError(
                 f"The network takes inputs of shape {self.input_shape} but the batch holds {x.shape[1:]}: "
@@ -91,7 +104,14 @@ class Network(eqx.Module):
         return Trace(tuple(points), tuple(pullbacks))
 
     def trace_at(self, activities: Sequence[Activity]) -> Trace:
-        """Each layer by itself, at the activities `h_0 .. h_{L-1}` of the layers below."""
+        """The trace of layers that are each evaluated at a given input.
+
+        **Arguments:**
+
+        - `activities`: the inputs `h_0 .. h_{L-1}` of the layers.
+
+        **Returns:** the trace.
+        """
         points, pullbacks = zip(*map(_linearize, self.layers, activities), strict=True)
         return Trace(points, pullbacks)
 
@@ -146,12 +166,13 @@ def mlp(
     **Arguments:**
 
     - `sizes`: the widths `n_0, n_1, .., n_L`.
-    - `activation`: that of the hidden layers, tanh by default, above which the output is linear; or a pair, that of the
-      hidden layers and that of the output.
+    - `activation`: the nonlinearity of the hidden layers, with a linear output. Or a pair: for the
+      hidden layers and for the output. Default: tanh.
     - `bias`: whether layers have biases, which start at zero.
-    - `initializer`: how the weights start, Xavier normal by default; or a sequence with one for each layer.
-    - `key`: randomness of the weights.
-    - `dtype`: floating-point type, the default one of JAX by default.
+    - `initializer`: initial weights, or a sequence with one initializer for each layer. Default:
+      Xavier normal.
+    - `key`: random key of the weights.
+    - `dtype`: floating-point type. Default: the one of JAX.
 
     **Returns:** the network.
     """

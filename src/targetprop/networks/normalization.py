@@ -1,4 +1,4 @@
-"""Batch normalization, as a part of the layer that takes the normalized activity."""
+"""Batch normalization, as a part of the layer that reads the normalized activity."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -11,12 +11,16 @@ EPSILON = 1e-5
 
 
 class BatchNormalized(Layer):
-    """`f(x) = s(W (x - mean) / sd + b)` with mean and standard deviation of each unit over the minibatch (Meulemans 2019,
-    Algorithms A.1 and A.3; without a learned scale and shift, as there).
+    """A dense layer on normalized inputs: `f(x) = s(W (x - mean) / sd + b)`.
 
-    Both are constants of the derivative, so `W` learns from the normalized activity and a target travels back through
-    `x = sd * x_n + mean`. Every minibatch is normalized by its own statistics, in an evaluation too: evaluate many samples
-    at a time, not single ones. `sd` is never below `sqrt(1e-5)`.
+    `mean` and `sd` are the mean and standard deviation of each unit over the minibatch. There is
+    no learned scale or shift (Meulemans 2019, Algorithms A.1 and A.3).
+
+    - Derivatives treat `mean` and `sd` as constants. So `W` learns from the normalized activity,
+      and a target travels back through `x = sd * x_n + mean`.
+    - Every minibatch is normalized by its own statistics, also in an evaluation. Evaluate many
+      samples at a time, not single ones.
+    - `sd` is never below `sqrt(1e-5)`.
     """
 
     dense: Dense

@@ -1,10 +1,10 @@
-"""What a rule needs of the network that it trains."""
+"""What a rule requires of the network that it trains."""
 
 import enum
 
 
 class Requirement(enum.Enum):
-    """A property of a network, or of the data, without which a rule cannot work. The value says it in words."""
+    """A property of the network that a rule requires. The value describes it in words."""
 
     DENSE_LAYERS = "dense layers"
     INVERTIBLE_ACTIVATIONS = "dense layers with activations onto the real line, from the second layer on"

@@ -1,4 +1,4 @@
-"""Backpropagation, as the rule that every other one is measured against."""
+"""Backpropagation, the reference for all other rules."""
 
 from typing import ClassVar
 
@@ -6,7 +6,10 @@ from .contract import Rule
 
 
 class Backprop(Rule):
-    """`dh_i = J_{f,i+1}^T dh_{i+1}`. With an output stepsize of 1 the local gradients are the gradients of the loss."""
+    """Backpropagation: `dh_i = J_{f,i+1}^T dh_{i+1}`.
+
+    With an output stepsize of 1, the local gradients are the gradients of the loss.
+    """
 
     name: ClassVar[str] = "bp"
     equation: ClassVar[str] = "dh_i = J_{i+1}^T dh_{i+1}"

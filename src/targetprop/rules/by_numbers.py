@@ -1,4 +1,4 @@
-"""A step from given numbers, for comparison with another implementation."""
+"""One step from given numbers, for a comparison with another implementation."""
 
 from typing import Any, NamedTuple
 
@@ -16,8 +16,15 @@ from .updates import local_gradients
 
 
 class MinibatchStep(NamedTuple):
-    """What a rule makes of one minibatch: the target updates `dh_1 .. dh_L`, the gradients of the forward parameters (in the
-    structure of `parameters(network)`), and what the feedback learns, or `None`."""
+    """What a rule computes from one minibatch.
+
+    **Arguments:**
+
+    - `updates`: the target updates `dh_1 .. dh_L`.
+    - `gradients`: the gradients of the forward parameters, in the structure of
+      `parameters(network)`.
+    - `feedback`: what the feedback learns, or `None`.
+    """
 
     updates: Updates
     gradients: Network
@@ -25,28 +32,35 @@ class MinibatchStep(NamedTuple):
 
 
 def minibatch_step(rule: Rule, network: Network, feedback: Any, example: Example) -> MinibatchStep:
-    """What a rule computes on one minibatch from given weights, feedback parameters and noise, just as a training step does.
+    """What a rule computes on one minibatch from given weights, feedback parameters and noise.
 
-    It serves to compare two implementations number by number. Local losses are `1/2 ||dh_i||^2`, averaged over the batch.
-    Reconstruction losses are summed over the layer and averaged over the batch.
+    It computes the same as a training step. Use it to compare two implementations number by
+    number. Local losses are `1/2 ||dh_i||^2`, averaged over the batch. Reconstruction losses are
+    summed over the layer and averaged over the batch.
 
     **Arguments:**
 
     - `rule`: the rule.
-    - `network`, `feedback`: the parameters, with any values written into them. `feedback` has the structure of
-      `rule.init(network, key=..)`; `equinox.tree_at` exchanges arrays.
-    - `example`: loss, inputs, targets and stepsize. Its `noise` has one displacement per hidden layer, standard deviation
-      included, `NoiseDraw([sigma * eps_1, ..])`, and with the regularizer `OutputNoise` one of the output as its `probe`.
-      Without noise the feedback learns nothing here. Its `key` is for a rule whose targets depend on chance.
+    - `network`, `feedback`: the parameters, with any values. `feedback` has the structure of
+      `rule.init(network, key=..)`. Use `equinox.tree_at` to replace arrays.
+    - `example`: loss, inputs, targets and stepsize. Its `noise` is
+      `NoiseDraw([sigma * eps_1, ..])`, with one displacement per hidden layer, the standard
+      deviation included. With the regularizer `OutputNoise`, its `probe` is a displacement of the
+      output. Without noise the feedback learns nothing here. Its `key` is for rules with random
+      targets.
 
     **Returns:** target updates, gradients of the network, and what the feedback learns.
 
-    **Raises:** `TypeError` for noise with a rule that does not learn from noise, or noise that is not a `NoiseDraw`;
-    `ConfigError` for noise of other shapes than the activities, or if the feedback is missing; `UserError` for numbers of
-    which the rule makes no finite targets.
+    **Raises:**
+
+    - `TypeError` if the rule does not learn from noise but noise is given, or if the noise is not
+      a `NoiseDraw`.
+    - `ConfigError` if the noise does not have the shapes of the activities, or if the feedback is
+      missing.
+    - `UserError` if the target updates are not finite.
     """
     if feedback is None and jax.tree.leaves(eqx.filter_eval_shape(rule.init, network, key=jax.random.key(0))):
-        raise ConfigError(f"{rule.name} has feedback parameters: start from rule.init(network, key=...).")
+        raise ConfigError(f"{rule.name} needs feedback parameters: start from rule.init(network, key=...).")
     if example.key is None:
         example = example._replace(key=jax.random.key(0))
     if example.noise is not None:
@@ -66,16 +80,16 @@ def _check_noise(rule: Rule, network: Network, feedback: Any, example: Example) 
 
     expected = jax.eval_shape(needed, example.x)
     if expected is None:
-        raise TypeError(f"{rule.name} learns nothing from noise: leave out `noise`.")
+        raise TypeError(f"{rule.name} does not learn from noise: leave out `noise`.")
     if not isinstance(noise, NoiseDraw):
-        raise TypeError(f"The noise is a {type(noise).__name__}: write NoiseDraw([..]) with an array per hidden layer.")
+        raise TypeError(f"`noise` is a {type(noise).__name__}: use NoiseDraw([..]) with one array for each hidden layer.")
     for what, given, wanted in (
         ("displacements of the hidden layers", list(noise.layers), list(expected.layers)),
         ("probe, a displacement of the output,", noise.probe, expected.probe),
     ):
         shapes, right = jax.tree.map(jnp.shape, given), jax.tree.map(jnp.shape, wanted)
         if shapes != right:
-            raise ConfigError(f"The noise's {what} must have the shapes {right} for {rule.name}, not {shapes}.")
+            raise ConfigError(f"In `noise`, the {what} must have the shapes {right} for {rule.name}, not {shapes}.")
 
 
 def _check_finite(rule: Rule, network: Network, feedback: Any, credit: Credit) -> None:

@@ -1,5 +1,8 @@
-"""Pyramidal neurons with segregated dendrites: networks in continuous time that mix what the basal dendrites receive from
-below with what the apical ones receive from above (Meulemans 2019, sections 6.3 to 6.6)."""
+"""Pyramidal neurons with segregated dendrites, in continuous time.
+
+Each neuron mixes its basal input, from the layer below, with its apical input, from the layer
+above (Meulemans 2019, sections 6.3 to 6.6).
+"""
 
 import abc
 from collections.abc import Sequence
@@ -25,11 +28,12 @@ from .contract import Credit, Minibatch, Rule
 
 
 class Dendrites(Rule):
-    """A rule whose activities are those at which the circuit of equation (6.1) comes to rest.
+    """A rule whose activities are the equilibrium of the circuit of equation (6.1).
 
-    The target updates are divided by `rho^(L+1-i)`, `rho = mu / (1 - mu)`, by which the signal has decayed at layer `i`:
-    the learning rate of each layer makes up for its distance from the teacher (Meulemans 2019, equation 6.19). The
-    teacher holds the output at a distance of `dh_L`, taken where the network rests without it.
+    The target displaces the output by `dh_L`, computed at the equilibrium without a target. The
+    signal decays by `rho = mu / (1 - mu)` per layer. So the target update of layer `i` is divided
+    by `rho^(L+1-i)`: the learning rate of each layer compensates for its distance from the output
+    (Meulemans 2019, equation 6.19).
     """
 
     mu: eqx.AbstractVar[Any]
@@ -40,13 +44,16 @@ class Dendrites(Rule):
 
     def __check_init__(self):
         if isinstance(self.mu, float) and not 0 < self.mu < 0.5:
-            raise ConfigError(f"mu = {self.mu:g} is no mixture with weak feedback: choose it between 0 and 0.5.")
+            raise ConfigError(f"`mu` is {self.mu:g}, but the feedback must be weak: use a value between 0 and 0.5.")
         if self.mappings.direct:
-            raise ConfigError(f"Dendrites receive what comes from the next layer, not {type(self.mappings).__name__}.")
+            raise ConfigError(
+                f"Dendrites need mappings that read the next layer, but {type(self.mappings).__name__} read the output: "
+                "use Layerwise, LearnedInverses or ExactInverses."
+            )
         if not isinstance(self.learner, ActivityReconstruction | NoLearning):
             raise ConfigError(
-                f"Dendrites learn at rest, and {type(self.learner).__name__} needs noise: use ActivityReconstruction or "
-                "NoLearning."
+                f"Dendrites learn without noise, but {type(self.learner).__name__} needs noise: "
+                "use ActivityReconstruction or NoLearning."
             )
         self.learner.check(self.mappings)
 
@@ -67,7 +74,7 @@ class Dendrites(Rule):
 
     def equilibrium(self, network, feedback, trace):
         if isinstance(self.mappings, ExactInverses):
-            return trace  # which obeys equation (6.5) without a teacher
+            return trace  # without a target, the forward pass obeys equation (6.5)
         circuit = self.circuit(network, feedback, trace)
         return circuit.at_rest(trace, self.solver.find(circuit.free(trace)).displacements)
 
@@ -79,8 +86,14 @@ class Dendrites(Rule):
         return self.reconstruction(feedback, batch.h[2:], batch.h[1:-1])
 
     def reconstruction(self, feedback: Any, sources: Sequence[Activity], goals: Sequence[Activity]) -> FeedbackStep | None:
-        """What the mappings learn where `g_i` reads `sources[i - 1]`, an activity of layer `i + 1`, and is to give
-        `goals[i - 1]`, one of layer `i`, both at rest; `None` for those that do not learn."""
+        """What the mappings learn at an equilibrium, or `None` if they do not learn.
+
+        **Arguments:**
+
+        - `feedback`: the mappings.
+        - `sources`: `sources[i - 1]`, an activity of layer `i + 1`, is the input of `g_i`.
+        - `goals`: `goals[i - 1]`, an activity of layer `i`, is the output that `g_i` learns.
+        """
         learner = self.learner
         return learner.reconstruct(feedback, sources, goals) if isinstance(learner, ActivityReconstruction) else None
 
@@ -94,12 +107,11 @@ class Dendrites(Rule):
         forward = network.trace(batch.h[0])
         circuit = self.circuit(network, feedback, forward)
         free = self.solver.find(circuit.free(forward))
-        found = _advice("free", free, self.solver)
+        found = _advice("free network", free, self.solver)
         if not found:
             rest = circuit.at_rest(forward, free.d)
-            found = _advice(
-                "taught", self.solver.find(circuit.with_target(rest, SoftTarget(batch.output_update))), self.solver
-            )
+            nudged = self.solver.find(circuit.with_target(rest, SoftTarget(batch.output_update)))
+            found = _advice("network with a target", nudged, self.solver)
         return found
 
     def circuit(self, network: Network, feedback: Any, trace: Trace) -> Circuit:
@@ -108,30 +120,44 @@ class Dendrites(Rule):
         return Circuit(network, maps, Gains.mixing(self.mu), self.mappings.inverting)
 
     def with_target(self, network: Network, feedback: Any, batch: Minibatch) -> "WithTarget":
-        """The network at rest under the teacher."""
+        """The network at its equilibrium with a target."""
         rest = batch.trace
         motion = self.circuit(network, feedback, rest).with_target(rest, SoftTarget(batch.output_update))
         return WithTarget(rest, motion, self.solver.find(motion).displacements)
 
     @abc.abstractmethod
-    def signals(self, taught: "WithTarget") -> Displacements:
-        """What each layer learns from, before it is scaled."""
+    def signals(self, at: "WithTarget") -> Displacements:
+        """The learning signal of each layer, before it is scaled."""
 
-    def local_updates(self, network: Network, taught: "WithTarget") -> tuple[Trace, Displacements, Displacements]:
-        """The activities at which the layers learn under the teacher, as a trace and as `h_1 .. h_L`, and the target updates
-        there, with a row for each sample and time."""
+    def local_updates(self, network: Network, at: "WithTarget") -> tuple[Trace, Displacements, Displacements]:
+        """The activities at which the layers learn, and their target updates.
+
+        **Arguments:**
+
+        - `network`: the network.
+        - `at`: the network with a target.
+
+        **Returns:** the activities as a trace and as `h_1 .. h_L`, and the target updates there,
+        with one row for each sample and time.
+        """
 
         def read(d):
-            at = taught._replace(d=d)
-            return taught.rest.h[0], at.activities, self.signals(at)
+            moved = at._replace(d=d)
+            return at.rest.h[0], moved.activities, self.signals(moved)
 
-        x, h, signals = self.plasticity.gather(taught.motion, taught.d, self.solver.tolerance, read)
+        x, h, signals = self.plasticity.gather(at.motion, at.d, self.solver.tolerance, read)
         return network.trace_at((x, *h[:-1])), h, scaled_up(signals, self.mu)
 
 
 class WithTarget(NamedTuple):
-    """A network under a teacher: the trace where it rests without, its motion from there, and the displacements to which
-    that has come, at rest unless said otherwise."""
+    """A network with a target.
+
+    **Arguments:**
+
+    - `rest`: the equilibrium without a target.
+    - `motion`: the dynamics with the target, in displacements from `rest`.
+    - `d`: the displacements, by default at the equilibrium with the target.
+    """
 
     rest: Trace
     motion: Motion
@@ -150,21 +176,30 @@ def _advice(name, equilibrium, solver):
     residuals = np.max(np.asarray(equilibrium.residual)[:, lost], axis=1)
     layer = int(np.argmax(np.nan_to_num(residuals, nan=np.inf))) + 1
     return [
-        f"the {name} network has no rest within {solver.steps} steps in {lost.sum()} of {len(lost)} samples: layer {layer} "
-        f"still moves by {residuals[layer - 1]:.2g} of its size in the time tau, where {solver.tolerance:.2g} is asked for; "
-        f"{solver.advice()}"
+        f"the {name} reaches no equilibrium within {solver.steps} steps in {lost.sum()} of {len(lost)} samples: "
+        f"layer {layer} still moves by {residuals[layer - 1]:.2g} of its size in the time tau, "
+        f"and the tolerance is {solver.tolerance:.2g}; {solver.advice()}"
     ]
 
 
 class SinglePhase(Dendrites):
-    """Dynamical target propagation with segregated dendrites in a single phase: under the teacher each layer learns to
-    predict its own activity, `dh_i = h*_i - f_i(h*_{i-1})` (Meulemans 2019, equations 6.1 to 6.26).
+    """Dynamical target propagation with segregated dendrites, in a single phase.
 
-    With exact inverses this is incremental target propagation with `gamma = rho`; with learned ones the reconstruction
-    errors come `rho^-(L-i)` times as strongly as the signal (equation 6.22). `mu`, in (0, 0.5), is the weight of the
-    feedback in the mixture, `mappings` are the feedback mappings, `learner` is what they learn, `solver` how the network is brought to rest,
-    `plasticity` when it learns: at that rest or on the way there. The mappings learn from the same activities; where they
-    learn alone, as before the forward weights do, there is no teacher (the sleep phase of section 6.5).
+    With a target, each layer learns to predict its own activity, `dh_i = h*_i - f_i(h*_{i-1})`
+    (Meulemans 2019, equations 6.1 to 6.26). With exact inverses, this is incremental target
+    propagation with `gamma = rho`. With learned inverses, the reconstruction errors are
+    `rho^-(L-i)` times as large as the signal (equation 6.22).
+
+    The mappings learn from the same activities as the weights. If the mappings learn alone, as in
+    pretraining, there is no target (the sleep phase of section 6.5).
+
+    **Arguments:**
+
+    - `mu`: the weight of the feedback in the mixture, in (0, 0.5).
+    - `mappings`: the feedback mappings.
+    - `learner`: what the mappings learn.
+    - `solver`: how the equilibrium is found.
+    - `plasticity`: when the network learns, at the equilibrium or on the way to it.
     """
 
     mu: float = 0.1
@@ -172,11 +207,11 @@ class SinglePhase(Dendrites):
     mappings: Mappings = Layerwise()
     """The feedback mappings."""
     learner: Learner = ActivityReconstruction()
-    """What the mappings learn; none for exact inverses."""
+    """What the mappings learn. Use none for exact inverses."""
     solver: EquilibriumSolver = Sweeps()
-    """How rest is found."""
+    """How the equilibrium is found."""
     plasticity: Plasticity = AtEquilibrium()
-    """When the weights learn: at rest, or along with the activities."""
+    """When the weights learn: at the equilibrium, or continuously on the way to it."""
 
     name: ClassVar[str] = "single-phase"
     equation: ClassVar[str] = "dh_i = h*_i - f_i(h*_{i-1}), h*_i = (1 - mu) f_i(h*_{i-1}) + mu g_i(h*_{i+1})"
@@ -186,17 +221,18 @@ class SinglePhase(Dendrites):
         trace, h, updates = self.local_updates(network, self.with_target(network, feedback, batch))
         return Credit(batch, trace, updates, self.reconstruction(feedback, h[1:], h[:-1]))
 
-    def signals(self, taught):
-        return taught.motion.local_error(taught.d, taught.motion.feedforward_change(taught.d))
+    def signals(self, at):
+        return at.motion.local_error(at.d, at.motion.feedforward_change(at.d))
 
 
 class TwoPhase(Dendrites):
-    """Dynamical difference target propagation with segregated dendrites in two phases: each layer learns the difference
-    between its activity under the teacher and without, `dh_i = h^l_i - h^f_i`, from the input it has under the teacher
-    (Meulemans 2019, equations 6.27 to 6.37; the printed (6.35) has `h^f_{i-1}`).
+    """Dynamical difference target propagation with segregated dendrites, in two phases.
 
-    The reconstruction errors of the feedback, which both phases have, cancel. The mappings learn in the free phase, at
-    its rest. `mu`, `mappings`, `learner`, `solver` and `plasticity` as in `SinglePhase`.
+    Each layer learns the difference of its activities with and without a target,
+    `dh_i = h^l_i - h^f_i`. The input of its update is the one with the target (Meulemans 2019,
+    equations 6.27 to 6.37; the printed (6.35) has `h^f_{i-1}`). The reconstruction errors of the
+    feedback are in both phases and cancel. The mappings learn in the free phase, at its
+    equilibrium. The arguments are the same as in `SinglePhase`.
     """
 
     mu: float = 0.1
@@ -204,11 +240,11 @@ class TwoPhase(Dendrites):
     mappings: Mappings = Layerwise()
     """The feedback mappings."""
     learner: Learner = ActivityReconstruction()
-    """What the mappings learn; none for exact inverses."""
+    """What the mappings learn. Use none for exact inverses."""
     solver: EquilibriumSolver = Sweeps()
-    """How rest is found."""
+    """How the equilibrium is found."""
     plasticity: Plasticity = AtEquilibrium()
-    """When the weights learn: at rest, or along with the activities."""
+    """When the weights learn: at the equilibrium, or continuously on the way to it."""
 
     name: ClassVar[str] = "two-phase"
     equation: ClassVar[str] = "dh_i = h^l_i - h^f_i, h_i = (1 - mu) f_i(h_{i-1}) + mu g_i(h_{i+1})"
@@ -218,5 +254,5 @@ class TwoPhase(Dendrites):
         trace, _, updates = self.local_updates(network, self.with_target(network, feedback, batch))
         return Credit(batch, trace, updates, self.feedback_step(network, feedback, batch))
 
-    def signals(self, taught):
-        return taught.d
+    def signals(self, at):
+        return at.d

@@ -1,12 +1,13 @@
 """Target propagation through exact inverses: TP, incremental targets (ITP) and GAIT-prop.
 
-The papers form targets next to the activities, `t_{i-1} = f_i^{-1}((1 - epsilon) h_i + epsilon t_i)`, and divide the small
-difference `t_i - h_i` by the powers of gamma that it has gathered. Here the divided difference travels itself: with
-`c_i = gamma_{i+1} .. gamma_L`, the update `dh_i = (t_i - h_i) / c_i` obeys
+The papers compute targets near the activities,
+`t_{i-1} = f_i^{-1}((1 - epsilon) h_i + epsilon t_i)`. Then they divide the small difference
+`t_i - h_i` by the accumulated powers of gamma. Here the divided difference itself is propagated.
+With `c_i = gamma_{i+1} .. gamma_L`, the update `dh_i = (t_i - h_i) / c_i` obeys
 
-    dh_{i-1} = W_i^{-1} [s^{-1}(h_i + c_{i-1} g_i dh_i) - s^{-1}(h_i)] / c_{i-1},     epsilon = gamma_i g_i
+    dh_{i-1} = W_i^{-1} [s^{-1}(h_i + c_{i-1} g_i dh_i) - s^{-1}(h_i)] / c_{i-1}
 
-where no difference of nearly equal numbers is left to be divided, however small gamma.
+with `epsilon = gamma_i g_i`. This never subtracts nearly equal numbers, however small gamma is.
 """
 
 import abc
@@ -44,13 +45,25 @@ def propagate_inverses(
     gamma: Any,
     gain: Gain,
 ) -> Updates:
-    """`dh_1 .. dh_L` through the exact inverses of the layers. `gamma` is one number, a tuple `gamma_2 .. gamma_L`, or
-    `None` for the limit 0; `gain` is `g_i`, from the activation and `a_i`.
+    """`dh_1 .. dh_L` through the exact inverses of the layers.
 
-    Raises `ConfigError` for a layer without inverse, and for a `gamma` with another number of layers."""
+    **Arguments:**
+
+    - `method`, `states`: how the inverses are computed, and the states for the layers 2 .. L.
+    - `network`: the network.
+    - `batch`: the minibatch.
+    - `gamma`: one number, a tuple `gamma_2 .. gamma_L`, or `None` for the limit 0.
+    - `gain`: computes `g_i` from the activation and `a_i`.
+
+    **Returns:** the target updates.
+
+    **Raises:** `ConfigError` if a layer has no inverse, or if `gamma` has the wrong length.
+    """
     denses = inverted_layers(network, onto=gamma is not None)
     if isinstance(gamma, tuple) and len(gamma) != len(denses):
-        raise ConfigError(f"`gamma` has {len(gamma)} numbers for {len(denses)} layers: give one, or one for each of 2 .. L.")
+        raise ConfigError(
+            f"`gamma` has {len(gamma)} numbers for {len(denses)} layers: give one number, or one for each layer from 2 to L."
+        )
     updates, scale = [batch.output_update], 1.0
     for i in range(len(denses) - 1, -1, -1):
         layer, point, activation = network.layers[i + 1], batch.trace.points[i + 1], denses[i].activation
@@ -68,15 +81,17 @@ def _of_layer(gamma: Any, i: int) -> Any:
 
 
 class ExactRule(Rule):
-    """A rule whose targets pass the exact inverses of the layers, from the second on. `init` raises `ConfigError` for a
-    network with such a layer that has no inverse."""
+    """A rule whose targets travel through the exact inverses of the layers 2 .. L.
+
+    `init` raises `ConfigError` if one of these layers has no inverse.
+    """
 
     inverse: eqx.AbstractVar[Inverse]
 
     @property
     @abc.abstractmethod
     def increment(self) -> tuple[Gamma, Gain]:
-        """`gamma` and `g_i` of `propagate_inverses`: how much of a target update goes down."""
+        """`gamma` and `g_i` of `propagate_inverses`: the propagated share of a target update."""
 
     def init(self, network, *, key):
         gamma, _ = self.increment
@@ -94,14 +109,13 @@ class ExactRule(Rule):
 
 
 class TargetPropExact(ExactRule):
-    """Target propagation with the exact inverses of the layers: `dh_i = f_{i+1}^{-1}(h_{i+1} + dh_{i+1}) - h_i`
-    (Ahmad et al. 2020, equations 4 and 5).
+    """Target propagation with exact inverses: `dh_i = f_{i+1}^{-1}(h_{i+1} + dh_{i+1}) - h_i`.
 
-    `inverse` is how the inverse weights are computed.
+    Ahmad et al. 2020, equations 4 and 5.
     """
 
     inverse: Inverse = Automatic()
-    """How the weights are inverted."""
+    """How the inverse of a weight matrix is computed."""
 
     name: ClassVar[str] = "tp-exact"
     equation: ClassVar[str] = "dh_i = W_{i+1}^{-1} [s^{-1}(h_{i+1} + dh_{i+1}) - s^{-1}(h_{i+1})]"
@@ -113,18 +127,22 @@ class TargetPropExact(ExactRule):
 
 
 class ITP(ExactRule):
-    """Incremental target propagation: only the share `gamma` of a target update goes down, and the update below is divided
-    by it (Ahmad et al. 2020, equations 12 and 13).
+    """Incremental target propagation: only the share `gamma` of a target update is propagated.
 
-    `gamma` is one number for all layers or a tuple `gamma_2 .. gamma_L`; `None` is the limit of vanishing `gamma`, the
-    inverse of the linearized network, where activations with a bounded image serve too. `inverse` is how the inverse
-    weights are computed.
+    The update of the layer below is divided by `gamma` (Ahmad et al. 2020, equations 12 and 13).
+
+    **Arguments:**
+
+    - `gamma`: one number for all layers, or a tuple `gamma_2 .. gamma_L`. `None` is the limit of
+      vanishing `gamma`, the inverse of the linearized network. It also accepts activations with a
+      bounded image.
+    - `inverse`: how the inverse of a weight matrix is computed.
     """
 
     gamma: Gamma = 1e-3
-    """The share of each target that is sent down."""
+    """Share of each target update that is propagated to the layer below."""
     inverse: Inverse = Automatic()
-    """How the weights are inverted."""
+    """How the inverse of a weight matrix is computed."""
 
     def __check_init__(self):
         check_positive(self, "gamma")
@@ -139,17 +157,18 @@ class ITP(ExactRule):
 
 
 class GAITProp(ExactRule):
-    """Gradient-adjusted incremental target propagation: incremental targets with the share `gamma s'(a)^2` of each unit.
-    With orthogonal weights and `gamma -> 0` its updates are those of backpropagation (Ahmad et al. 2020,
-    equations 16 to 21, Algorithm 1). Any output loss will do: the target of the output is `h_L - dl/dh_L`.
+    """Gradient-adjusted incremental target propagation (GAIT-prop).
 
-    `gamma` and `inverse` as in `ITP`.
+    Incremental targets with the share `gamma s'(a)^2` of each unit. With orthogonal weights and
+    `gamma -> 0`, its updates equal the updates of backpropagation (Ahmad et al. 2020, equations 16
+    to 21, Algorithm 1). Any output loss can be used: the target of the output is `h_L - dl/dh_L`.
+    `gamma` and `inverse` are the same as in `ITP`.
     """
 
     gamma: Gamma = 1e-3
-    """The share of each target that is sent down."""
+    """Share of each target update that is propagated to the layer below."""
     inverse: Inverse = Automatic()
-    """How the weights are inverted."""
+    """How the inverse of a weight matrix is computed."""
 
     def __check_init__(self):
         check_positive(self, "gamma")

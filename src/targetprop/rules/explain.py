@@ -1,7 +1,8 @@
-"""What a rule does, in formulas and words, and the papers it comes from.
+"""Explanations of the rules in formulas and words, with the papers they come from.
 
-One file per built-in rule, `explanations/RULE.toml`, with the fields of `Explanation` that are not common to all rules; its
-`references` are keys of `explanations/references.bib`. A rule without a file is explained by what its class says.
+Each built-in rule has a file `explanations/RULE.toml`. It contains the fields of `Explanation`
+that differ between rules. Its `references` are keys of `explanations/references.bib`. A rule
+without a file is explained by the attributes of its class.
 """
 
 import dataclasses
@@ -32,16 +33,16 @@ COMMON_STEPS = {
 COMMON_SYMBOLS = {
     "h_i": "activity of layer i on one sample; h_0 is the input, h_L the output",
     "dh_i": "target update: how h_i should have been different",
-    "e_L": "derivative of the output loss by h_L",
+    "e_L": "derivative of the output loss with respect to h_L",
     "D_i": "diagonal matrix of the slopes s_i'(a_i)",
 }
 
-COMMON_LOCAL = "The forward update, given dh_i: the layer's own input, slope and dh_i."
+COMMON_LOCAL = "The forward update, given dh_i: it uses the input, the slopes and dh_i of the layer itself."
 
 
 @dataclasses.dataclass(frozen=True)
 class Equation:
-    """A formula, over several lines perhaps, what it says, and where it stands."""
+    """A formula of one or more lines, with a description and its source."""
 
     says: str
     formula: str
@@ -50,11 +51,17 @@ class Equation:
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """What `targetprop explain` tells of a rule.
+    """The content of `targetprop explain RULE`.
 
-    `equations`, the first of which is the rule's own; `steps`, pseudo-code by the names in `STEPS`, for one minibatch;
-    `local`, what a layer finds in itself and its neighbors, and `not_local`, what it does not; `symbols` of the formulas;
-    `references`, keys of the bibliography.
+    **Arguments:**
+
+    - `summary`: what the rule is, in a few sentences.
+    - `equations`: the first is the equation of the rule itself.
+    - `steps`: pseudo-code for one minibatch, by the names in `STEPS`.
+    - `local`: the quantities that a layer finds in itself and its neighbors.
+    - `not_local`: the quantities that it does not.
+    - `symbols`: the meaning of each symbol in the formulas.
+    - `references`: keys of the bibliography.
     """
 
     summary: str
@@ -67,10 +74,13 @@ class Explanation:
 
 
 def explain(rule: Rule | NamedRule) -> Explanation:
-    """The explanation of a rule. One without a file has its equation, those of its parts if it is composed of such, and the
+    """The explanation of a rule.
+
+    A rule without a file has its equation, the equations of its parts if it is composed, and the
     steps that all rules share.
 
-    Raises `ValueError` for a file with a step that is not one of `STEPS`, `TypeError` for one with an unknown field.
+    **Raises:** `ValueError` if the file has a step that is not one of `STEPS`. `TypeError` if it
+    has an unknown field.
     """
     file = _FILES.joinpath(f"{rule.name}.toml")
     if file.is_file():
@@ -79,14 +89,14 @@ def explain(rule: Rule | NamedRule) -> Explanation:
 
 
 def _of_parts(rule: TargetPropagation) -> dict[str, Any]:
-    """What the parts of a combination say of it."""
+    """The explanation of a combination, from its parts."""
     mapping, loss = rule.mappings.equation, rule.learner.equation
     kind, learner = type(rule.mappings).__name__, type(rule.learner).__name__
-    said = {"equations": [{"says": "feedback mapping", "formula": mapping, "source": kind}], "steps": {}}
+    text = {"equations": [{"says": "feedback mapping", "formula": mapping, "source": kind}], "steps": {}}
     if loss:
-        said["equations"].append({"says": "feedback loss", "formula": loss, "source": learner})
-        said["steps"]["feedback"] = f"gradient of {loss.removeprefix('L_i = ')} by the parameters of g_i"
-    return said
+        text["equations"].append({"says": "feedback loss", "formula": loss, "source": learner})
+        text["steps"]["feedback"] = f"gradient of {loss.removeprefix('L_i = ')} for the parameters of g_i"
+    return text
 
 
 def _explanation(rule: Rule | NamedRule, text: Mapping[str, Any]) -> Explanation:
@@ -110,7 +120,7 @@ def _explanation(rule: Rule | NamedRule, text: Mapping[str, Any]) -> Explanation
 
 
 def _clauses(equation: str) -> list[str]:
-    """The parts of an equation between the commas that stand outside of all brackets."""
+    """The parts of an equation between the commas outside of all brackets."""
     depth, clauses = 0, [""]
     for character in equation:
         depth += (character in "([{") - (character in ")]}")
@@ -122,15 +132,17 @@ def _clauses(equation: str) -> list[str]:
 
 
 def bibliography() -> dict[str, str]:
-    """Every BibTeX entry by its key."""
+    """The BibTeX entries by key."""
     text = _FILES.joinpath("references.bib").read_text("utf-8")
     return {match[1]: match[0] for match in re.finditer(r"^@\w+\{([^,\s]+),$.*?^\}$", text, flags=re.MULTILINE | re.DOTALL)}
 
 
 def citations(rule: Rule | NamedRule) -> dict[str, str]:
-    """The BibTeX entries of a rule by key, the most important first; none for a rule without an explanation.
+    """The BibTeX entries of a rule by key, the most important first.
 
-    Raises `KeyError` for a reference that is not in the bibliography.
+    A rule without an explanation has none.
+
+    **Raises:** `KeyError` if a reference is not in the bibliography.
     """
     entries = bibliography()
     return {key: entries[key] for key in explain(rule).references}

@@ -15,9 +15,10 @@ from .contract import Rule
 
 
 class FeedbackAlignment(Rule):
-    """`dh_i = B_i D_{i+1} dh_{i+1}` with `B_i` fixed and random, `D_{i+1}` the slopes of layer `i + 1`.
+    """Feedback alignment: `dh_i = B_i D_{i+1} dh_{i+1}` with `B_i` fixed and random.
 
-    Dense layers only: `init` raises `ConfigError` for another kind of layer.
+    `D_{i+1}` are the slopes of layer `i + 1`. All layers must be dense. Otherwise `init` raises
+    `ConfigError`.
     """
 
     name: ClassVar[str] = "fa"
@@ -48,6 +49,6 @@ def _dense_layers(network: Network) -> list[Layer]:
     layers = [as_layer(layer) for layer in network.layers]
     if any(layer.matrix() is None for layer in layers):
         raise ConfigError(
-            "Feedback alignment needs dense layers only: use direct feedback alignment, dfa, which takes layers of any kind."
+            "Feedback alignment needs dense layers: use direct feedback alignment, dfa, which works with any layers."
         )
     return layers

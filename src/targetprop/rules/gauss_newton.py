@@ -1,4 +1,7 @@
-"""Gauss-Newton targets: what target propagation with ideal feedback would compute, from the Jacobians themselves."""
+"""Gauss-Newton targets from the exact Jacobians.
+
+They are what target propagation with ideal feedback would compute.
+"""
 
 from typing import ClassVar
 
@@ -12,13 +15,16 @@ from .contract import Rule
 
 
 class GaussNewtonTargets(Rule):
-    """`dh_i = J_i^T (J_i J_i^T + lambda I)^{-1} dh_L` per sample, `J_i` the derivative of `h_L` by `h_i`: without damping,
-    the smallest target update that moves the output by `dh_L`, to first order (Meulemans et al. 2020, Conditions 2 and
-    S2; damped as in equation 11).
+    """Gauss-Newton targets: `dh_i = J_i^T (J_i J_i^T + lambda I)^{-1} dh_L` per sample.
 
-    `solver` is `Tikhonov(damping)`, `PseudoInverse()` for `lambda -> 0`, or `PerLayerSolver` with one for each layer.
-    The default damping of 0.01 keeps `||dh_i||` below `5 ||dh_L||` also where a Jacobian nearly vanishes, and is what
-    `OutputNoise` teaches the learned mappings by default.
+    `J_i` is the derivative of `h_L` with respect to `h_i`. Without damping this is the smallest
+    target update that moves the output by `dh_L`, to first order (Meulemans et al. 2020,
+    Conditions 2 and S2; damped as in equation 11).
+
+    `solver` is `Tikhonov(damping)`, `PseudoInverse()` for `lambda -> 0`, or `PerLayerSolver` with
+    one solver for each layer. The default damping of 0.01 keeps `||dh_i||` below `5 ||dh_L||`,
+    even if a Jacobian nearly vanishes. Learned mappings with the regularizer `OutputNoise` have
+    the same damping by default.
     """
 
     solver: Solver = Tikhonov()
@@ -36,12 +42,13 @@ class GaussNewtonTargets(Rule):
 
 
 class GeneralizedGaussNewtonTargets(Rule):
-    """`dh_i = (J_i^T H_L J_i + lambda I)^{-1} J_i^T dh_L` per sample, with `H_L` the Hessian of the output loss
-    (Meulemans et al. 2020, equations 187 and 196).
+    """Generalized Gauss-Newton: `dh_i = (J_i^T H_L J_i + lambda I)^{-1} J_i^T dh_L` per sample.
 
-    A minibatch without a loss has the curvature of the squared error, with which the targets are Gauss-Newton targets.
-    `H_L` may be singular, as that of softmax with cross-entropy is: what is solved is the equal form
-    `J_i^T (H_L J_i J_i^T + lambda I)^{-1} dh_L`, of size `n_L`. `damping` is `lambda`, and must be positive.
+    `H_L` is the Hessian of the output loss (Meulemans et al. 2020, equations 187 and 196). It may
+    be singular, as for softmax with cross-entropy. So the equal form
+    `J_i^T (H_L J_i J_i^T + lambda I)^{-1} dh_L` is solved, of size `n_L`. `damping` is `lambda`,
+    and must be positive. For a minibatch without a loss, `H_L` is the identity, the Hessian of the
+    squared error. The targets are then Gauss-Newton targets.
     """
 
     damping: float = 1e-2
@@ -57,7 +64,7 @@ class GeneralizedGaussNewtonTargets(Rule):
     def target_updates(self, network, feedback, batch):
         hidden = []
         for jacobian, h in zip(output_jacobians(batch.trace), batch.h[1:-1], strict=True):
-            gram = jnp.einsum("bik,bjk->jbi", jacobian, jacobian)  # J J^T, one column after the other
+            gram = jnp.einsum("bik,bjk->jbi", jacobian, jacobian)  # the columns of J J^T
             curved = jnp.moveaxis(jax.vmap(batch.curvature)(gram), 0, -1)
             damped = curved + self.damping * jnp.eye(curved.shape[-1], dtype=curved.dtype)
             solved = solve(damped, batch.output_update)

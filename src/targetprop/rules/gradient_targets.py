@@ -1,4 +1,4 @@
-"""Gradient targets: targets that flow down the cost of the layer above."""
+"""Gradient targets: targets from a gradient flow of the cost of the layer above."""
 
 from typing import ClassVar
 
@@ -8,22 +8,27 @@ from .contract import Credit, Rule
 
 
 class GradientTargets(Rule):
-    """`dh_i = y_i(T) - h_i` of the flow `dy_i/dt = -∂C_{i+1}/∂y_i`, from the output down (Farias and Maziero 2018,
-    equation 3).
+    """Targets from a gradient flow: `dh_i = y_i(T) - h_i` with `dy_i/dt = -∂C_{i+1}/∂y_i`.
 
-    `start` is where the flow begins, `AtActivity()` or `AtZero()`; `integrator` how it is followed, `Euler(tau, steps)`,
-    `SteadyState()` to its limit at infinite time, or `PerLayerIntegrator` with one for each layer; `cost` the local cost of
-    the hidden layers, `QuadraticCost()` or another `LocalCost`. The output layer's cost is the squared distance to its
-    target `h_L + dh_L`, so the output loss and the stepsize act through `dh_L` alone. One Euler step from the activity is
-    backpropagation scaled by `tau` in every layer.
+    From the output down (Farias and Maziero 2018, equation 3). The cost of the output layer is the
+    squared distance to its target `h_L + dh_L`. So the output loss and the stepsize act only
+    through `dh_L`. One Euler step from the activity gives backpropagation, scaled by `tau` in
+    every layer.
+
+    **Arguments:**
+
+    - `start`: where the flow starts, `AtActivity()` or `AtZero()`.
+    - `integrator`: how the flow is integrated. `Euler(tau, steps)`, `SteadyState()` for its limit
+      at infinite time, or `PerLayerIntegrator` with one integrator for each layer.
+    - `cost`: the local cost of the hidden layers, `QuadraticCost()` or another `LocalCost`.
     """
 
     start: Start = AtActivity()
-    """Where the flow sets out."""
+    """Where the flow starts."""
     integrator: Integrator = Euler()
-    """How the flow is followed."""
+    """How the flow is integrated."""
     cost: LocalCost = QuadraticCost()
-    """The cost whose gradient the flow follows, for each layer."""
+    """Local cost of each hidden layer. The flow descends its gradient."""
 
     name: ClassVar[str] = "gradient-targets"
     equation: ClassVar[str] = "dh_i = y_i(T) - h_i, dy_i/dt = -dC_{i+1}/dy_i"
@@ -40,7 +45,10 @@ class GradientTargets(Rule):
         return tuple(reversed(updates))
 
     def credit(self, network, feedback, batch):
-        """Each hidden layer descends its own cost (equation 5); with the quadratic cost that is its target update."""
+        """Each hidden layer descends its own cost (equation 5).
+
+        With the quadratic cost, the descent is the target update.
+        """
         *hidden, last = self.target_updates(network, feedback, batch)
         descents = (self.cost.descent(h, dh) for h, dh in zip(batch.h[1:-1], hidden, strict=True))
         return Credit(batch, batch.trace, (*descents, last), None)
@@ -51,11 +59,14 @@ class GradientTargets(Rule):
             flow, start = self._flow(network, batch.trace, above, i)
             advice = self.integrator.advice(flow, start, i)
             if advice is not None:
-                return [advice]  # the layers below follow this target
+                return [advice]  # the targets of the layers below depend on this one
             above = self.integrator.displacement(flow, start, i)
         return []
 
     def _flow(self, network, trace, above, i):
-        """The flow of hidden layer `i` towards the target update `above` of the next, and the displacement it starts at."""
+        """The flow of hidden layer `i`, and its start.
+
+        `above` is the target update of layer `i + 1`.
+        """
         cost = QuadraticCost() if i == network.depth - 1 else self.cost
         return Flow.through(network.layers[i], trace, i, above, cost), self.start.displacement(trace.h[i])

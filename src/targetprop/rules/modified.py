@@ -1,4 +1,4 @@
-"""Modified target propagation: another rule whose local update has the inverse slopes (Meulemans 2019)."""
+"""Modified target propagation: a rule with inverse slopes in its local update (Meulemans 2019)."""
 
 from typing import ClassVar
 
@@ -8,12 +8,15 @@ from .contract import Rule
 
 
 class InverseSlopes(Rule):
-    """Another rule whose local update has `D_i^{-1}` in place of `D_i`, the slopes of the layer's nonlinearity, so that the
-    update of the pre-activation is that of Gauss-Newton (Meulemans 2019, section 5.1.1 and Algorithm A.1, "modified" target
-    propagation). Feedback and target updates are the other rule's own.
+    """Another rule, with `D_i^{-1}` in place of `D_i` in the local update.
 
-    For layers with a nonlinearity whose slope is never zero; others raise `ConfigError`. Batch normalization, the other half
-    of Algorithm A.1, belongs to the network: `BatchNormalized` layers.
+    `D_i` are the slopes of the nonlinearity of layer `i`. With `D_i^{-1}`, the update of the
+    pre-activation is that of Gauss-Newton (Meulemans 2019, section 5.1.1 and Algorithm A.1,
+    "modified" target propagation). Feedback and target updates are those that `rule` computes.
+
+    Every layer needs a nonlinearity whose slope is never zero. Otherwise `ConfigError` is raised.
+    The batch normalization of Algorithm A.1 is a part of the network: use `BatchNormalized`
+    layers.
     """
 
     rule: Rule
@@ -67,6 +70,6 @@ class InverseSlopes(Rule):
 def _unsloped(layer, point, dh):
     nonlinearity = as_layer(layer).nonlinearity()
     if nonlinearity is None:
-        raise ConfigError(f"Inverse slopes need dense layers, which know their slopes, not a {type(layer).__name__}.")
-    nonlinearity.inverse(point.a[:0])  # raises for one whose slope vanishes
+        raise ConfigError(f"InverseSlopes needs dense layers, not a {type(layer).__name__}: use another rule.")
+    nonlinearity.inverse(point.a[:0])  # raises an error if the slope can be zero
     return dh / as_layer(layer).slope(point) ** 2

@@ -1,4 +1,4 @@
-"""Named rules of the family `TargetPropagation`: of which parts they are made."""
+"""The named rules of the family `TargetPropagation`, and the parts of each."""
 
 import dataclasses
 import functools
@@ -27,10 +27,10 @@ TANH, WEIGHT_DECAY = Tanh(), WeightDecay()
 
 
 class Preset(Generic[Parameters]):
-    """A named rule: a function that returns its parts, with the rule's name, equation and source.
+    """A named rule: a function that returns its parts, with a name, an equation and a source.
 
-    The parameters of the function are the rule's short hyperparameters. Each of them becomes one field of the parts, as it
-    stands.
+    The parameters of the function are the short hyperparameters of the rule. Each of them becomes
+    one field of the parts.
     """
 
     def __init__(self, build: Callable[Parameters, TargetPropagation], name: str):
@@ -57,13 +57,16 @@ class Preset(Generic[Parameters]):
 
     @property
     def descriptions(self) -> dict[str, str]:
-        """What the docstring says of each short hyperparameter."""
+        """The description of each short hyperparameter in the docstring."""
         found = re.findall(r"^- `(\w+)`: (.*?)(?=\n- |\n\n|\Z)", inspect.getdoc(self) or "", re.MULTILINE | re.DOTALL)
         return {name: " ".join(text.split()) for name, text in found}
 
     @functools.cached_property
     def fields(self) -> dict[str, str]:
-        """The dotted name of the field that each short hyperparameter becomes, for example `learner.noise.sigma`."""
+        """The dotted name of the field that each short hyperparameter becomes.
+
+        Example: `sigma` becomes `learner.noise.sigma`.
+        """
         marks = {name: _fresh(parameter.default, i) for i, (name, parameter) in enumerate(self.parameters.items())}
         build: Callable[..., TargetPropagation] = self._build
         values = dict(_fields(build(**marks)))
@@ -71,7 +74,7 @@ class Preset(Generic[Parameters]):
 
 
 def _fresh(default: Any, number: int) -> Any:
-    """A value of the type of `default` that is an object of its own."""
+    """A value of the type of `default` that differs from all others."""
     if isinstance(default, int):
         return 1_000_000 + number
     return float(1 + number) if isinstance(default, float) else dataclasses.replace(default)
@@ -87,14 +90,17 @@ def _fields(part: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def preset(
     name: str, *, equation: str, source: str
 ) -> Callable[[Callable[Parameters, TargetPropagation]], Preset[Parameters]]:
-    """Make a named rule of a function that returns its parts."""
+    """Turn a function that returns the parts of a rule into a named rule."""
     ABOUT[name] = About(equation, source)
     return lambda build: Preset(build, name)
 
 
 @preset("dfa", equation="dh_i = B_i dh_L", source="Nøkland 2016")
 def dfa() -> TargetPropagation:
-    """Direct feedback alignment: `dh_i = B_i dh_L` with `B_i` fixed and random, the `DFA` of Meulemans et al. 2020."""
+    """Direct feedback alignment: `dh_i = B_i dh_L` with `B_i` fixed and random.
+
+    It is `DFA` in Meulemans et al. 2020.
+    """
     return TargetPropagation(Direct())
 
 
@@ -102,15 +108,16 @@ def dfa() -> TargetPropagation:
 def tp(
     sigma: float = 0.1, regularizer: Decay = NO_DECAY, samples: int = 1, feedback_activation: Activation = TANH
 ) -> TargetPropagation:
-    """Target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i`, with the reconstruction error left in.
+    """Target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i`.
 
-    `g_i(h) = t(Q_i h + c_i)` learns to rebuild activities of its layer that are perturbed by noise.
+    The reconstruction error of the feedback is part of the target update.
+    `g_i(h) = t(Q_i h + c_i)` learns to reconstruct activities of its layer with noise.
 
     **Arguments:**
 
     - `sigma`: Standard deviation of the noise that the feedback learns from.
-    - `regularizer`: What keeps the feedback small.
-    - `samples`: Noise draws per step.
+    - `regularizer`: Penalty on the feedback mappings.
+    - `samples`: Number of noise draws per step.
     - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
     """
     return TargetPropagation(Layerwise(feedback_activation), Plain(), Reconstruction(Gaussian(sigma, samples), regularizer))
@@ -124,13 +131,15 @@ def tp(
 def dtp(
     sigma: float = 0.1, regularizer: Decay = NO_DECAY, samples: int = 1, feedback_activation: Activation = TANH
 ) -> TargetPropagation:
-    """Difference target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})` (Meulemans et al. 2020, Algorithm 1).
+    """Difference target propagation: `dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})`.
+
+    Meulemans et al. 2020, Algorithm 1.
 
     **Arguments:**
 
     - `sigma`: Standard deviation of the noise that the feedback learns from.
-    - `regularizer`: What keeps the feedback small.
-    - `samples`: Noise draws per step.
+    - `regularizer`: Penalty on the feedback mappings.
+    - `samples`: Number of noise draws per step.
     - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
     """
     return TargetPropagation(
@@ -149,14 +158,15 @@ def dtpdrl(
     samples: int = 1,
     feedback_activation: Activation = TANH,
 ) -> TargetPropagation:
-    """DTP whose layer-wise mappings learn by the difference reconstruction loss, in a loop through the output (Meulemans et
-    al. 2020, equation 9 and Algorithm 2).
+    """DTP whose layer-wise mappings learn by the difference reconstruction loss.
+
+    The noise passes to the output and back (Meulemans et al. 2020, equation 9 and Algorithm 2).
 
     **Arguments:**
 
     - `sigma`: Standard deviation of the noise that the feedback learns from.
-    - `regularizer`: What keeps the feedback small, the second term of the loss.
-    - `samples`: Noise draws per step.
+    - `regularizer`: Penalty on the feedback mappings, the second term of the loss.
+    - `samples`: Number of noise draws per step.
     - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
     """
     learner = DifferenceReconstruction(Gaussian(sigma, samples), regularizer)
@@ -169,16 +179,17 @@ def dtpdrl(
     source="Meulemans 2019, Algorithm A.10",
 )
 def tp_ai(sigma: float = 1.0, strength: float = 0.0, samples: int = 1) -> TargetPropagation:
-    """Target propagation with approximate inverses: `dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i`,
-    `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i` (Meulemans 2019, section 4.3.2, Algorithm A.10).
+    """Target propagation with approximate inverses: `dh_i = g_i(h_{i+1} + dh_{i+1}) - h_i`.
 
-    `Q_i` starts at the pseudo-inverse of `W_{i+1}`, as in the thesis; `c_i` is there where layer `i + 1` has a bias.
+    `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i` (Meulemans 2019, section 4.3.2, Algorithm A.10). `Q_i`
+    starts at the pseudo-inverse of `W_{i+1}`, as in the thesis. There is a `c_i` if layer `i + 1`
+    has a bias.
 
     **Arguments:**
 
     - `sigma`: Standard deviation of the white noise that the feedback learns from.
-    - `strength`: Penalty on the mappings, the thesis's `lambda`.
-    - `samples`: Noise draws per step.
+    - `strength`: Strength of the penalty on the mappings, `lambda` in the thesis.
+    - `samples`: Number of noise draws per step.
     """
     return TargetPropagation(LearnedInverses(), Plain(), InverseLoss(Gaussian(sigma, samples), strength))
 
@@ -189,17 +200,17 @@ def tp_ai(sigma: float = 1.0, strength: float = 0.0, samples: int = 1) -> Target
     source="Meulemans 2019, Algorithm A.12",
 )
 def dtp_ai(sigma: float = 1.0, strength: float = 0.0, samples: int = 1) -> TargetPropagation:
-    """Difference target propagation with approximate inverses: `dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})`,
-    `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i` (Meulemans 2019, section 4.3.3, Algorithm A.12).
+    """DTP with approximate inverses: `dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})`.
 
-    In networks whose widths obey `n_L = .. = n_2 <= n_1`, with `g_i` trained to the end, the targets are those of
-    Gauss-Newton to first order (Theorem 4.9).
+    `g_i(h) = Q_i s_{i+1}^{-1}(h) + c_i` (Meulemans 2019, section 4.3.3, Algorithm A.12). If the
+    widths obey `n_L = .. = n_2 <= n_1` and `g_i` is trained to convergence, the targets are those
+    of Gauss-Newton to first order (Theorem 4.9).
 
     **Arguments:**
 
     - `sigma`: Standard deviation of the white noise that the feedback learns from.
-    - `strength`: Penalty on the mappings, the thesis's `lambda`.
-    - `samples`: Noise draws per step.
+    - `strength`: Strength of the penalty on the mappings, `lambda` in the thesis.
+    - `samples`: Number of noise draws per step.
     """
     return TargetPropagation(LearnedInverses(), Difference(), InverseLoss(Gaussian(sigma, samples), strength))
 
@@ -210,14 +221,16 @@ def dtp_ai(sigma: float = 1.0, strength: float = 0.0, samples: int = 1) -> Targe
     source="Meulemans et al. 2020, Algorithm 3",
 )
 def ddtp_linear(sigma: float = 0.05, regularizer: Regularizer = WEIGHT_DECAY, samples: int = 1) -> TargetPropagation:
-    """DDTP with linear mappings `g_i(h_L) = Q_i h_L + c_i` that learn by the difference reconstruction loss (Meulemans et al.
-    2020, equation 9 and Algorithm 3).
+    """Direct difference target propagation with linear mappings `g_i(h_L) = Q_i h_L + c_i`.
+
+    They learn by the difference reconstruction loss (Meulemans et al. 2020, equation 9 and
+    Algorithm 3).
 
     **Arguments:**
 
     - `sigma`: Standard deviation of the noise that the feedback learns from.
-    - `regularizer`: What keeps the feedback small, the second term of the loss.
-    - `samples`: Noise draws per step.
+    - `regularizer`: Penalty on the feedback mappings, the second term of the loss.
+    - `samples`: Number of noise draws per step.
     """
     return TargetPropagation(Direct(), Difference(), DifferenceReconstruction(Gaussian(sigma, samples), regularizer))
 
@@ -234,15 +247,17 @@ def ddtp_rhl(
     width: int = 1024,
     feedback_activation: Activation = TANH,
 ) -> TargetPropagation:
-    """DDTP whose mappings sit on a random hidden layer that is fixed and shared (Meulemans et al. 2020, section 4 and equation
-    62). They learn by the difference reconstruction loss, as in Algorithm 3.
+    """DDTP whose mappings share a fixed random hidden layer.
+
+    Meulemans et al. 2020, section 4 and equation 62. The mappings learn by the difference
+    reconstruction loss, as in Algorithm 3.
 
     **Arguments:**
 
     - `sigma`: Standard deviation of the noise that the feedback learns from.
-    - `regularizer`: What keeps the feedback small, the second term of the loss.
-    - `samples`: Noise draws per step.
-    - `width`: Units of the random hidden layer.
+    - `regularizer`: Penalty on the feedback mappings, the second term of the loss.
+    - `samples`: Number of noise draws per step.
+    - `width`: Number of units of the random hidden layer.
     - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
     """
     learner = DifferenceReconstruction(Gaussian(sigma, samples), regularizer)
@@ -261,15 +276,16 @@ def ddtp_rhl_rec(
     width: int = 1024,
     feedback_activation: Activation = TANH,
 ) -> TargetPropagation:
-    """DDTP-RHL with recurrent feedback, `g_i(h_L, h_i) = t(Q_i tanh(R h_L + d) + S_i h_i + c_i)` (Meulemans et al. 2020,
-    equation 63 and Algorithm 4).
+    """DDTP-RHL with recurrent feedback: `g_i(h_L, h_i) = t(Q_i tanh(R h_L + d) + S_i h_i + c_i)`.
+
+    Meulemans et al. 2020, equation 63 and Algorithm 4.
 
     **Arguments:**
 
     - `sigma`: Standard deviation of the noise that the feedback learns from.
-    - `regularizer`: What keeps the feedback small, the second term of the loss.
-    - `samples`: Noise draws per step.
-    - `width`: Units of the random hidden layer.
+    - `regularizer`: Penalty on the feedback mappings, the second term of the loss.
+    - `samples`: Number of noise draws per step.
+    - `width`: Number of units of the random hidden layer.
     - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
     """
     learner = DifferenceReconstruction(Gaussian(sigma, samples), regularizer)
@@ -282,14 +298,16 @@ def ddtp_rhl_rec(
     source="Meulemans et al. 2020, Algorithm 5",
 )
 def ddtp_control(sigma: float = 0.05, regularizer: Decay = WEIGHT_DECAY, samples: int = 1) -> TargetPropagation:
-    """The control of DDTP-linear: the same linear mappings and targets, but the reconstruction through the output is plain,
-    without the difference correction and without `1/sigma^2` (Meulemans et al. 2020, Algorithm 5).
+    """The control of DDTP-linear: the same mappings and targets, but another feedback loss.
+
+    The reconstruction loss through the output has no difference correction and no `1/sigma^2`
+    (Meulemans et al. 2020, Algorithm 5).
 
     **Arguments:**
 
     - `sigma`: Standard deviation of the noise that the feedback learns from.
-    - `regularizer`: What keeps the feedback small.
-    - `samples`: Noise draws per step.
+    - `regularizer`: Penalty on the feedback mappings.
+    - `samples`: Number of noise draws per step.
     """
     learner = UncorrectedReconstruction(Gaussian(sigma, samples), regularizer)
     return TargetPropagation(Direct(), Difference(), learner)
@@ -303,21 +321,22 @@ def ddtp_control(sigma: float = 0.05, regularizer: Decay = WEIGHT_DECAY, samples
 def ddtp_ggn(
     sigma: float = 0.05, regularizer: Regularizer = WEIGHT_DECAY, curvature_damping: float = 1e-2, samples: int = 1
 ) -> TargetPropagation:
-    """DDTP with linear mappings that learn generalized Gauss-Newton targets (Meulemans et al. 2020, supplement D.2).
+    """DDTP with linear mappings that learn generalized Gauss-Newton targets.
 
-    With `H_L` the Hessian of the output loss and `K_L K_L^T = H_L + curvature_damping I`, the mappings rebuild the noise
-    from `K_L^T` times the displacement of the output (equation 192), and the targets of the hidden layers set out from
-    `K_L^{-1} dh_L` instead of `dh_L`. Where each sample's optimum is reached,
-    `dh_i = (J_i^T (H_L + curvature_damping I) J_i + lambda I)^{-1} J_i^T dh_L` (equation 196). `K_L` is the symmetric root,
-    taken at the clean output.
+    Meulemans et al. 2020, supplement D.2. Let `H_L` be the Hessian of the output loss, and
+    `K_L K_L^T = H_L + curvature_damping I`. `K_L` is the symmetric root, at the output of the
+    forward pass. The mappings reconstruct the noise from `K_L^T` times the displacement of the
+    output (equation 192). The targets of the hidden layers are computed from `K_L^{-1} dh_L`
+    instead of `dh_L`. If the loss is minimal for each sample, then `dh_i = (J_i^T (H_L +
+    curvature_damping I) J_i + lambda I)^{-1} J_i^T dh_L` (equation 196).
 
     **Arguments:**
 
     - `sigma`: Standard deviation of the noise that the feedback learns from.
-    - `regularizer`: What keeps the feedback small, the second term of the loss, with `lambda`.
-    - `curvature_damping`: What is added to the Hessian of the output loss. It must be positive for softmax with
-      cross-entropy, whose Hessian is singular.
-    - `samples`: Noise draws per step.
+    - `regularizer`: Penalty on the feedback mappings, the second term of the loss, with `lambda`.
+    - `curvature_damping`: Number added to the diagonal of the Hessian of the output loss. It must
+      be positive for softmax with cross-entropy, whose Hessian is singular.
+    - `samples`: Number of noise draws per step.
     """
     learner = DifferenceReconstruction(Gaussian(sigma, samples), regularizer)
     return TargetPropagation(Direct(), Difference(), learner, LossCurvature(curvature_damping))
@@ -325,22 +344,25 @@ def ddtp_ggn(
 
 @preset("multiplexing", equation=BurstChannel.equation, source="Meulemans 2019, eq. 6.58")
 def multiplexing(regularizer: Decay = NO_DECAY, feedback_activation: Activation = TANH) -> TargetPropagation:
-    """Learning from the burst probabilities of neurons that multiplex: event rates go up and burst probabilities down, in
-    channels that do not mix (Meulemans 2019, section 6.9).
+    """Multiplexing: event rates travel up and burst probabilities travel down.
 
-    Each layer learns how much its burst probability differs between the learning phase, where that of the output is the
-    target, and the free phase, where it is the output's event rate. To first order the reconstruction errors of the
-    feedback cancel, and no mixing makes the signal decay. It is difference target propagation whose mappings are evaluated
-    at the burst probabilities of the free phase in place of the event rates, and that itself where they are linear, or
-    exact inverses. The mappings learn in the free phase, each by itself, that the burst probability is the layer's event
-    rate.
+    The two use separate channels (Meulemans 2019, section 6.9). Each layer learns from the
+    difference of its burst probability between two phases. In the learning phase, the burst
+    probability of the output is the target. In the free phase, it is the event rate of the output.
+    To first order, the reconstruction errors of the feedback cancel. The signal does not decay,
+    since the channels do not mix.
 
-    A probability is between 0 and 1, which takes mappings with `t` the sigmoid, and an event rate is not negative, which
-    takes sigmoid or rectified activations. Nothing here depends on it.
+    This is difference target propagation with mappings evaluated at the burst probabilities of the
+    free phase instead of the event rates. If the mappings are linear or exact inverses, the two
+    are the same. The mappings learn in the free phase, each separately, to make the burst
+    probability equal to the event rate of the layer.
+
+    A probability is between 0 and 1, which requires the sigmoid as `t`. An event rate is not
+    negative, which requires sigmoid or rectified activations. Nothing here depends on this.
 
     **Arguments:**
 
-    - `regularizer`: What keeps the feedback small.
+    - `regularizer`: Penalty on the feedback mappings.
     - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
     """
     return TargetPropagation(Layerwise(feedback_activation), BurstChannel(), ActivityReconstruction(regularizer))

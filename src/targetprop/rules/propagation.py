@@ -1,4 +1,4 @@
-"""How targets travel through feedback mappings: with or without the difference correction, or in a channel of their own."""
+"""How targets travel through feedback mappings: plain, with difference correction, in bursts."""
 
 import abc
 from collections.abc import Sequence
@@ -18,16 +18,17 @@ OutputUpdate = Float[Array, "batch n_L"]
 
 
 class Propagation(eqx.Module):
-    """How the target updates of the hidden layers follow from the output update."""
+    """How the output update becomes the target updates of the hidden layers."""
 
     equation: ClassVar[str]
-    corrected: ClassVar[bool] = True  # whether a network without an output update gets no target updates
+    corrected: ClassVar[bool] = True
+    """Whether the target updates are zero if the output update is zero."""
 
     def check(self, mappings: Mappings) -> None:
-        """Raises `ConfigError` with the reason where targets cannot travel through such mappings in this way."""
+        """Raises `ConfigError`, with the reason, if targets cannot travel through the mappings."""
 
     def paths(self, paths: Sequence[Path], trace: Trace) -> Sequence[Path]:
-        """The paths as the targets take them, from those of the mappings."""
+        """The paths that the targets take, given the paths of the mappings."""
         return paths
 
     @abc.abstractmethod
@@ -36,7 +37,10 @@ class Propagation(eqx.Module):
 
 
 class Plain(Propagation):
-    """Target propagation: the reconstruction error of the mappings stays in (Meulemans et al. 2020, equation 3)."""
+    """Target propagation: the reconstruction error of the mappings is part of the target.
+
+    Meulemans et al. 2020, equation 3.
+    """
 
     word: ClassVar[str] = "plain"
 
@@ -48,7 +52,10 @@ class Plain(Propagation):
 
 
 class Difference(Propagation):
-    """Difference target propagation: the reconstruction error is subtracted (Meulemans et al. 2020, Algorithm 1)."""
+    """Difference target propagation: the reconstruction error is subtracted.
+
+    Meulemans et al. 2020, Algorithm 1.
+    """
 
     word: ClassVar[str] = "difference"
 
@@ -59,8 +66,11 @@ class Difference(Propagation):
 
 
 class BurstChannel(Propagation):
-    """Burst probabilities `p_i` carry the targets down, in a channel apart from the event rates `h_i`; the mappings are
-    evaluated there (Meulemans 2019, equations 6.50 and 6.58, whose `p^f_{i-1}` is a misprint)."""
+    """Targets travel as burst probabilities `p_i`, in another channel than the event rates `h_i`.
+
+    The mappings are evaluated at the burst probabilities (Meulemans 2019, equations 6.50 and 6.58.
+    The printed `p^f_{i-1}` is a misprint).
+    """
 
     word: ClassVar[str] = "burst-channel"
 
@@ -69,8 +79,8 @@ class BurstChannel(Propagation):
     def check(self, mappings):
         if mappings.direct:
             raise ConfigError(
-                f"Burst probabilities go from layer to layer, and {type(mappings).__name__} reads the output: use Layerwise, "
-                "LearnedInverses or ExactInverses."
+                f"Burst probabilities travel from layer to layer, but {type(mappings).__name__} read the output: "
+                "use Layerwise, LearnedInverses or ExactInverses."
             )
 
     def paths(self, paths, trace):
@@ -84,8 +94,19 @@ class BurstChannel(Propagation):
 def propagate(
     paths: Sequence[Path], output_update: OutputUpdate, activities: Sequence[Array] | None = None
 ) -> tuple[Array, ...]:
-    """`dh_i = g_i(x + dx) - g_i(x)` from the output down, where `x` is what `g_i` reads and `dx` how that moves with the layer
-    above. With the `activities` `h_1 .. h_{L-1}` it is `g_i(x + dx) - h_i`, the reconstruction error left in."""
+    """`dh_i = g_i(x + dx) - g_i(x)`, from the output down.
+
+    `x` is what `g_i` reads, and `dx` is its displacement when the layer above moves.
+
+    **Arguments:**
+
+    - `paths`: the paths to the hidden layers.
+    - `output_update`: `dh_L`, shape `(batch, n_L)`.
+    - `activities`: `h_1 .. h_{L-1}`, or `None`. If they are given, the updates are
+      `g_i(x + dx) - h_i`, which contain the reconstruction error.
+
+    **Returns:** `dh_1 .. dh_{L-1}`.
+    """
     depth = len(paths) + 1
     updates = {depth: output_update}
     for i in range(depth - 1, 0, -1):

@@ -28,8 +28,10 @@ from .presets import (
 
 @runtime_checkable
 class NamedRule(Protocol):
-    """A rule in the registry, a class or a preset: called without arguments it gives the rule with its default
-    hyperparameters."""
+    """A rule in the registry: a class or a preset.
+
+    A call without arguments returns the rule with its default hyperparameters.
+    """
 
     __name__: str
 
@@ -79,5 +81,5 @@ RULES: dict[str, NamedRule] = {  # pyright: ignore[reportAssignmentType] (classe
     )
 }
 
-# the rules for which an ordinary dense network will do
 GENERAL = tuple(name for name in RULES if RULES[name]().requires <= {Requirement.DENSE_LAYERS})
+"""The rules that work with any dense network."""

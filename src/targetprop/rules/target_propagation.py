@@ -1,4 +1,4 @@
-"""The family of rules whose targets travel through feedback mappings: mappings, propagation and learner as parts."""
+"""Target propagation, composed of parts: mappings, propagation, learner and metric."""
 
 from typing import NamedTuple
 
@@ -15,22 +15,30 @@ from .propagation import Difference, Propagation
 
 
 class About(NamedTuple):
-    """What a named combination is: the formula of its target updates, and where it stands."""
+    """The formula of the target updates of a named combination, and its source."""
 
     equation: str
     source: str
 
 
-ABOUT: dict[str, About] = {}  # of the named combinations; presets enter themselves
+ABOUT: dict[str, About] = {}
+"""The named combinations. Presets register themselves here."""
 
 
 class TargetPropagation(Rule):
-    """A rule composed of parts: `mappings`, the form of the feedback mappings; `propagation`, how targets travel through them;
-    `learner`, what the mappings learn; `metric`, how displacements of the output are measured.
+    """A rule composed of parts.
 
-    Every combination trains, explains itself, and enters tables under its `name`. A combination that makes no sense raises
-    a `ConfigError` with the reason. The named rules of the papers, `dtp` or `ddtp_linear` for example, are such
-    combinations: see `targetprop.rules.presets`.
+    Every combination can be trained and explained, and has a `name` for tables. A combination that
+    makes no sense raises `ConfigError` with the reason. The named rules of the papers, such as
+    `dtp` or `ddtp_linear`, are combinations too: see `targetprop.rules.presets`.
+
+    **Arguments:**
+
+    - `mappings`: the form of the feedback mappings.
+    - `propagation`: how targets travel through them.
+    - `learner`: what the mappings learn.
+    - `metric`: how displacements of the output are measured.
+    - `name`: the name in tables.
     """
 
     mappings: Mappings = Layerwise()
@@ -45,7 +53,7 @@ class TargetPropagation(Rule):
 
     @property
     def equation(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The formula of the target updates; that of a combination of one's own is put together from the parts."""
+        """The formula of the target updates, composed from the parts for a new combination."""
         if self.name in ABOUT:
             return ABOUT[self.name].equation
         above = "L" if self.mappings.direct else "{i+1}"

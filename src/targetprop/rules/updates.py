@@ -1,4 +1,4 @@
-"""From target updates to the gradients of the network's parameters."""
+"""Gradients of the parameters of a network from target updates."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +15,23 @@ Layers = tuple[int, ...] | None
 
 
 def local_gradients(network: Network, trace: Trace, updates: Sequence[Array], trainable: Layers = None) -> Network:
-    """Gradients of the local losses `L_i = 1/2 ||h_i + dh_i - h_i||^2`, each with respect to its own layer's parameters.
+    """Gradients of the local losses `L_i = 1/2 ||h_i + dh_i - h_i||^2`, averaged over the batch.
 
-    **Arguments:** `updates`, the target updates `dh_1 .. dh_L`, each of the shape of its activity; `trainable`, the layers
-    (1 is the first) that are trained, all of them unless given. The result has the structure of
-    `trainable_parameters(network, trainable)` and is the mean over the batch. The papers write the loss without the factor
-    1/2 (Meulemans et al. 2020, section 2); their gradients are twice these. Raises `ConfigError` naming the layer where the
-    updates do not have the shapes and the types of the activities.
+    Each loss is differentiated with respect to the parameters of its own layer. The papers write
+    the loss without the factor 1/2 (Meulemans et al. 2020, section 2), so their gradients are
+    twice these.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `trace`: the activities to which the updates belong.
+    - `updates`: the target updates `dh_1 .. dh_L`, each with the shape of its activity.
+    - `trainable`: the numbers of the layers that are trained. 1 is the first. Default: all.
+
+    **Returns:** the gradients, in the structure of `trainable_parameters(network, trainable)`.
+
+    **Raises:** `ConfigError` if the shapes and types of the updates and the activities differ. The
+    message names the layer.
     """
     _check_shapes(trace, updates)
     batch = trace.output.shape[0]
@@ -34,7 +44,9 @@ def local_gradients(network: Network, trace: Trace, updates: Sequence[Array], tr
 
 def _check_shapes(trace: Trace, updates: Sequence[Array]) -> None:
     if len(updates) != len(trace.points):
-        raise ConfigError(f"The rule gives {len(updates)} target updates for {len(trace.points)} layers: give dh_1 .. dh_L.")
+        raise ConfigError(
+            f"The rule gives {len(updates)} target updates for {len(trace.points)} layers: return dh_1 .. dh_L."
+        )
     for i, (dh, point) in enumerate(zip(updates, trace.points, strict=True), start=1):
         found, right = (f"{jnp.result_type(v)} {jnp.shape(v)}" for v in (dh, point.h))
         if found != right:

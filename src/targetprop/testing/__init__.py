@@ -1,4 +1,4 @@
-"""The contract of a rule as a tool: `check_rule(rule)` runs every check on a rule, built in or a user's own."""
+"""The contract of a rule as a tool: `check_rule(rule)` runs all checks on a rule."""
 
 from .suite import CheckResult, RuleCheckError, RuleChecks, RuleReport, check_rule
 

@@ -1,4 +1,4 @@
-"""What the checks of a rule are run on: small networks, a minibatch, a training set, and what the rule makes of them."""
+"""What the checks of a rule run on: small networks, a minibatch and a training set."""
 
 import functools
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ LABELS = (0, 2, 1, 1)
 
 
 def network_for(rule: Rule, key: Any) -> Network:
-    """A small network that the rule takes, as far as its requirements say."""
+    """A small network that meets the requirements of the rule."""
     if Requirement.INVERTIBLE_LAYERS in rule.requires:
         return invertible_mlp(SIZES, LeakyReLU(0.1), initializer=orthogonal(), key=key)
     invertible = Requirement.INVERTIBLE_ACTIVATIONS in rule.requires
@@ -38,12 +38,12 @@ def network_for(rule: Rule, key: Any) -> Network:
 
 
 def numbers(*shape: int) -> jax.Array:
-    """The same normal numbers for a shape, always."""
+    """Normal numbers of a given shape, always the same."""
     return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.result_type(float))
 
 
 class Inputs(NamedTuple):
-    """What a rule is asked about."""
+    """The inputs of a check."""
 
     rule: Rule
     network: Network
@@ -53,8 +53,17 @@ class Inputs(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a rule answers, and what follows for the network: `updates` at the activities `h`; `credited`, the activities and
-    updates from which the network learns; `gradients` of the network; `step`, what the feedback learns, or `None`."""
+    """What a rule computes.
+
+    **Arguments:**
+
+    - `h`: the activities.
+    - `output_update`: `dh_L`.
+    - `updates`: the target updates at the activities `h`.
+    - `credited`: the activities and target updates from which the network learns.
+    - `gradients`: the gradients of the network.
+    - `step`: what the feedback learns, or `None`.
+    """
 
     h: tuple
     output_update: jax.Array
@@ -66,7 +75,7 @@ class Outcome(NamedTuple):
 
 @eqx.filter_jit
 def ask(inputs: Inputs, key: Any) -> Outcome:
-    """What a rule makes of a minibatch."""
+    """What a rule computes from a minibatch."""
     rule, network, feedback, x, y = inputs
     credit = assign(rule, network, feedback, Example(LOSS, x, y, 0.1, key))
     batch = credit.batch
@@ -82,7 +91,7 @@ def double(tree: Any) -> Any:
 
 
 class Case:
-    """A rule on a small network; what it answers in float32 and in float64 is computed once."""
+    """A rule on a small network. The results in float32 and in float64 are computed once."""
 
     def __init__(self, rule: Rule):
         self.rule, self.key = rule, jax.random.key(0)
@@ -92,18 +101,21 @@ class Case:
 
     @functools.cached_property
     def single(self) -> Outcome:
-        """The answer in float32."""
+        """The result in float32."""
         return ask(self.inputs, self.key)
 
     @functools.cached_property
     def double(self) -> Outcome:
-        """The answer in float64."""
+        """The result in float64."""
         with jax.enable_x64(True):
             return jax.tree.map(np.asarray, ask(double(self.inputs), self.key))
 
 
 class Training:
-    """A joint pass of a few steps with one rule, in double precision, that counts how often it is compiled."""
+    """A joint pass of a few steps with one rule, in double precision.
+
+    It counts how often it is compiled.
+    """
 
     def __init__(self, rule: Rule):
         self.rule, self.traces = rule, 0
@@ -116,7 +128,7 @@ class Training:
         return self.alone(self.member(0), samples())
 
     def member(self, seed: int, learning_rate: float = 1e-2, scale: float = 1.0) -> Member:
-        """A run that has not begun. `scale` multiplies every number of the rule."""
+        """A run before its first step. `scale` multiplies every number of the rule."""
         seed_array = jnp.asarray(seed, jnp.uint32)
         rule = jax.tree.map(lambda leaf: jnp.asarray(scale * leaf), self.rule)
         adam = Adam(jnp.asarray(learning_rate))  # pyright: ignore[reportArgumentType]
@@ -160,13 +172,16 @@ def image_network() -> Network:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two trees hold the same parameters, to the last digit."""
+    """Whether two trees have exactly the same parameters."""
     leaves, others = jax.tree.leaves(parameters(one)), jax.tree.leaves(parameters(other))
     return all(np.array_equal(a, b) for a, b in zip(leaves, others, strict=True))
 
 
 def distance(one: Any, other: Any) -> float:
-    """The largest distance of two leaves relative to the norm of the second; infinite for trees of other structures."""
+    """The largest distance of two leaves, relative to the norm of the second.
+
+    It is infinite for trees of different structures.
+    """
     if jax.tree.structure(one) != jax.tree.structure(other):
         return np.inf
     worst: float = 0.0

@@ -1,4 +1,4 @@
-"""The checks themselves, and their report."""
+"""The checks of a rule, and their report."""
 
 import dataclasses
 import functools
@@ -13,12 +13,20 @@ from ..networks.layers import parameters
 from ..rules.contract import Rule
 from .cases import Case, Inputs, Training, ask, distance, image_network, numbers, same, samples
 
-FLOAT32 = 1e-4  # how far float32 may be from float64, relative to the norm of an array
+FLOAT32 = 1e-4
+"""The largest allowed difference of float32 and float64, relative to the norm of an array."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckResult:
-    """One check: its name, what it says, and what went wrong, if anything did."""
+    """One check.
+
+    **Arguments:**
+
+    - `name`: its name.
+    - `says`: what it checks.
+    - `problem`: what is wrong, or `None`.
+    """
 
     name: str
     says: str
@@ -27,14 +35,14 @@ class CheckResult:
 
 @dataclasses.dataclass(frozen=True)
 class RuleReport:
-    """What the checks found on a rule."""
+    """The results of all checks of a rule."""
 
     rule: str
     results: tuple[CheckResult, ...]
 
     @property
     def failed(self) -> tuple[CheckResult, ...]:
-        """The checks that do not hold."""
+        """The checks that failed."""
         return tuple(result for result in self.results if result.problem is not None)
 
     def __str__(self) -> str:
@@ -47,14 +55,14 @@ class RuleReport:
 
 
 class RuleCheckError(AssertionError):
-    """A rule does not keep the contract; the message is the report."""
+    """A rule does not fulfil the contract. The message is the report."""
 
 
 def check_rule(rule: Rule) -> RuleReport:
-    """Run the contract suite on a rule, in the manner of scikit-learn's `check_estimator`.
+    """Run the contract suite on a rule, like `check_estimator` of scikit-learn.
 
-    The checks use small dense networks that meet the rule's `requires`, and one with layers that are not dense. They take
-    some seconds, most of it for compilation.
+    The checks use small dense networks that meet `rule.requires`, and one network with layers that
+    are not dense. They take some seconds, mostly for compilation.
 
     **Arguments:**
 
@@ -62,10 +70,11 @@ def check_rule(rule: Rule) -> RuleReport:
 
     **Returns:** the report of all checks.
 
-    **Raises:** `RuleCheckError` with the whole report where a check fails; `TypeError` for what is not a rule.
+    **Raises:** `RuleCheckError` with the whole report if a check fails. `TypeError` if `rule` is
+    not a rule.
     """
     if not isinstance(rule, Rule):
-        raise TypeError(f"{rule!r} is not a rule: give an object of a class on targetprop.Rule.")
+        raise TypeError(f"{rule!r} is not a rule: give an object of a subclass of targetprop.Rule.")
     checks = RuleChecks(rule)
     report = RuleReport(rule.name, tuple(checks.run(name) for name in RuleChecks.names()))
     if report.failed:
@@ -74,7 +83,10 @@ def check_rule(rule: Rule) -> RuleReport:
 
 
 class RuleChecks:
-    """The checks of one rule. Each is a method `check_NAME`, which raises `AssertionError` where the rule does not hold."""
+    """The checks of one rule.
+
+    Each check is a method `check_NAME`. It raises `AssertionError` if it fails.
+    """
 
     def __init__(self, rule: Rule):
         self.rule = rule
@@ -85,7 +97,7 @@ class RuleChecks:
         return tuple(name.removeprefix("check_") for name in vars(RuleChecks) if name.startswith("check_"))
 
     def run(self, name: str) -> CheckResult:
-        """One check. Whatever the rule raises counts as a problem."""
+        """Run one check. Any exception of the rule counts as a problem."""
         method = getattr(self, f"check_{name}")
         says = " ".join((method.__doc__ or "").split())
         try:
@@ -105,7 +117,7 @@ class RuleChecks:
         return Training(self.rule)
 
     def check_says_what_it_is(self):
-        """Name, equation, source and documentation are there."""
+        """The rule has a name, an equation, a source and a docstring."""
         for field in ("name", "equation", "source"):
             assert isinstance(getattr(self.rule, field), str), f"{field} is not a string"
             assert getattr(self.rule, field), f"{field} is empty"
@@ -129,22 +141,22 @@ class RuleChecks:
         np.testing.assert_array_equal(self.case.single.updates[-1], self.case.single.output_update)
 
     def check_every_layer_moves(self):
-        """Every sample gives every layer a finite target update, and every parameter a gradient."""
+        """Every sample gives each layer a finite target update, and each parameter a gradient."""
         outcome = self.case.single
         for dh in (*outcome.updates, *outcome.credited[1]):
-            assert np.all(np.any(np.asarray(dh) != 0, axis=1)), "a sample is given no target"
+            assert np.all(np.any(np.asarray(dh) != 0, axis=1)), "a sample has no target update"
         for leaf in jax.tree.leaves(outcome.gradients):
             assert np.all(np.isfinite(leaf)), "a gradient is not finite"
             assert np.any(np.asarray(leaf) != 0), "a gradient is zero"
 
     def check_float32(self):
-        """float32 gives the numbers of float64, up to rounding."""
+        """The results in float32 and in float64 agree up to rounding."""
         for part in ("updates", "credited", "gradients", "step"):
             off = distance(getattr(self.case.single, part), getattr(self.case.double, part))
             assert off <= FLOAT32, f"{part} in float32 are off by {off:.2g}, relative to float64"
 
     def check_feedback_gradients(self):
-        """What the feedback learns fits its parameters, is finite, and is there just where `learns_feedback` says so."""
+        """Feedback gradients exist if declared. They are finite and fit the parameters."""
         step = self.case.single.step
         assert (step is not None) == self.rule.learns_feedback, "learns_feedback and feedback_step do not agree"
         if step is None:
@@ -158,9 +170,10 @@ class RuleChecks:
         assert np.all(np.isfinite(step.losses)), "a feedback loss is not finite"
 
     def check_keys(self):
-        """The same key gives the same result, and another key other noise."""
+        """The same key gives the same result, and another key gives other noise."""
         case, rule = self.case, self.rule
-        assert same(rule.init(case.network, key=jax.random.key(2)), case.inputs.feedback), "init depends on more"
+        again = rule.init(case.network, key=jax.random.key(2))
+        assert same(again, case.inputs.feedback), "init does not depend on its arguments alone"
         assert same(ask(case.inputs, case.key), case.single), "the same key gives another result"
         if case.single.step is not None:
             noisy = rule.draw(case.network.trace(case.inputs.x), case.key) is not None
@@ -168,7 +181,7 @@ class RuleChecks:
             assert changed == noisy, "draw and feedback_step do not agree on whether there is noise"
 
     def check_other_layers(self):
-        """Layers that are not dense work too, or are refused by a ConfigError that says what is needed."""
+        """Layers that are not dense work, or raise a ConfigError that says what is needed."""
         network, refused = image_network(), None
         try:
             feedback = self.rule.init(network, key=jax.random.key(0))
@@ -176,7 +189,7 @@ class RuleChecks:
             feedback, refused = None, str(error)
         if refused is not None:
             assert self.rule.requires, f"refused, though the rule requires nothing: {refused}"
-            assert "layer" in refused.lower(), f"the error does not speak of layers: {refused}"
+            assert "layer" in refused.lower(), f"the error does not mention layers: {refused}"
             return
         x, y = numbers(4, 1, 5, 5), jnp.array([0, 2, 1, 1])
         outcome = ask(Inputs(self.rule, network, feedback, x, y), jax.random.key(0))
@@ -188,7 +201,7 @@ class RuleChecks:
             assert np.any(np.asarray(leaf) != 0), "a gradient is zero"
 
     def check_compiles_once(self):
-        """Other numbers in the rule, another learning rate and another seed compile nothing anew, and change the result."""
+        """Other numbers, learning rates and seeds change the result but compile nothing anew."""
         with jax.enable_x64(True):
             training = self.training
             reference, before = training.reference.network, training.traces
@@ -198,7 +211,7 @@ class RuleChecks:
             assert not any(same(state.network, reference) for state in states), "other numbers change nothing"
 
     def check_ensembles(self):
-        """Seeds side by side, under vmap, agree with each alone."""
+        """Several seeds under vmap give the same results as each seed alone."""
         with jax.enable_x64(True):
             training = self.training
             members = [training.member(seed) for seed in (0, 1, 2)]
@@ -207,10 +220,10 @@ class RuleChecks:
             for index, one in enumerate(members):
                 state = jax.tree.map(lambda leaf, index=index: leaf[index], together)
                 off = distance(state, eqx.filter(training.alone(one, samples()), eqx.is_array))
-                assert off <= 1e-9, f"seed {index} is off by {off:.2g} beside others"
+                assert off <= 1e-9, f"seed {index} is off by {off:.2g} under vmap"
 
     def check_no_leak(self):
-        """Neither test nor validation samples reach the state; labels reach it in training alone."""
+        """Test and validation samples never reach the state. Training labels do."""
         with jax.enable_x64(True):
             training, data = self.training, samples()
             one, reference = training.member(0), training.reference

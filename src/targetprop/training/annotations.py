@@ -1,6 +1,6 @@
-"""What the annotation of a recipe's field says to whoever asks a user for its value: the command line does so.
+"""Markers in the annotations of fields: how a field is written on the command line.
 
-The markers stand in `Annotated[type, marker]` and import nothing.
+They are used as `Annotated[type, marker]`, and import nothing.
 """
 
 import dataclasses
@@ -8,7 +8,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Flattened:
-    """The fields of this part are asked for without the name of the part: `sigma`, not `rule.sigma`."""
+    """The fields of this part are named without the part: `sigma`, not `rule.sigma`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Checkpoints: one `.npz` file of plain arrays and a JSON header, written whole or not at all; nothing is pickled."""
+"""Checkpoints: one `.npz` file with plain arrays and a JSON header.
+
+A file is written completely or not at all. Nothing is pickled.
+"""
 
 import json
 import os
@@ -13,7 +16,8 @@ import numpy as np
 
 from ..errors import UserError
 
-CHECKPOINT = "checkpoint.npz"  # its name in the folder of a run
+CHECKPOINT = "checkpoint.npz"
+"""The name of the file in the folder of a run."""
 
 
 class CheckpointError(UserError):
@@ -21,8 +25,10 @@ class CheckpointError(UserError):
 
 
 def save_checkpoint(path: Path, tree: Any, header: dict) -> None:
-    """Write the arrays of `tree` and a JSON-able `header`. After a crash at any moment the
-    file is either the old or the new."""
+    """Write the arrays of `tree` and a `header` of plain data.
+
+    After a crash at any moment, the file is either the old one or the new one.
+    """
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
     arrays: dict[str, Any] = {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
     partial = path.with_name(path.name + ".part")
@@ -34,21 +40,24 @@ def save_checkpoint(path: Path, tree: Any, header: dict) -> None:
 
 
 def load_header(path: Path) -> dict:
-    """The header alone. Raises `CheckpointError` for a missing or damaged file."""
+    """The header of a checkpoint. Raises `CheckpointError` if the file is missing or damaged."""
     return _read(path, lambda file: json.loads(file["header"].tobytes()))
 
 
 def load_checkpoint(path: Path, like: Any) -> Any:
-    """The arrays of a checkpoint in the structure of `like`. Raises `CheckpointError` for a missing or damaged file, or one
-    whose arrays do not fit `like` in number, shape or type."""
+    """The arrays of a checkpoint in the structure of `like`.
+
+    **Raises:** `CheckpointError` if the file is missing or damaged, or if its arrays do not have
+    the number, shapes and types of `like`.
+    """
     dynamic, static = eqx.partition(like, eqx.is_array)
     leaves, structure = jax.tree.flatten(dynamic)
     stored = _read(path, lambda file: [file[f"leaf{i}"] for i in range(len(file.files) - 1)])
     expected, found = ([(leaf.shape, str(leaf.dtype)) for leaf in side] for side in (leaves, stored))
     if expected != found:
         raise CheckpointError(
-            f"{path} was written by another network, rule or optimizer: it does not fit this run. Use the settings of the "
-            "config.json beside it, or another folder as `out`."
+            f"{path} was written by another network, rule or optimizer: it does not fit this run. "
+            "Use the settings in its config.json, or another folder as `out`."
         )
     return eqx.combine(jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in stored]), static)
 
@@ -59,8 +68,8 @@ def _read(path: Path, read):
             return read(file)
     except FileNotFoundError:
         raise CheckpointError(
-            f"No checkpoint at {path}: leave out `resume` to begin a run there (`overwrite` replaces one), "
-            "or correct the path."
+            f"There is no checkpoint at {path}: leave out `resume` to begin a run there "
+            "(`overwrite` replaces one), or correct the path."
         ) from None
     except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is damaged ({error}): delete it and start again without `resume`.") from error

@@ -1,4 +1,4 @@
-"""An ensemble on the device: its members, and the host's view of what the compiled program does to them."""
+"""An ensemble on the device: its members, and the control of the compiled program."""
 
 import dataclasses
 import math
@@ -44,10 +44,18 @@ from .state import (
 
 
 class Ensemble:
-    """Runs of one recipe that differ in seed, or in seed and numeric hyperparameters, trained as one program.
+    """Runs of one recipe with different seeds, trained as one program.
 
-    **Arguments:** `recipes`, one per member, alike but for their numbers; `seeds`, one per member.
-    Raises `ConfigError` for recipes that are not alike, and where the batch is larger than the training set.
+    Their recipes may differ in numbers, but in nothing else.
+
+    **Arguments:**
+
+    - `recipes`: one recipe per member.
+    - `seeds`: one seed per member.
+    - `dataset`: the data set.
+
+    **Raises:** `ConfigError` if the recipes differ in more than numbers, or if the batch is larger
+    than the training set.
     """
 
     def __init__(self, recipes: Sequence[Recipe], seeds: Sequence[int], dataset: Dataset):
@@ -58,7 +66,7 @@ class Ensemble:
         loss = recipe.loss or (SoftmaxCrossEntropy() if classify else SquaredError())
         if isinstance(loss, SoftmaxCrossEntropy) and not classify:
             raise ConfigError(
-                f"Cross-entropy needs labels, and {dataset.name} has real targets: use the squared-error `loss`."
+                f"Cross-entropy needs labels, but {dataset.name} has real targets: use the squared-error `loss`."
             )
         score = ErrorRate() if classify else MeanSquaredError()
         targets = None if classify else dtype
@@ -73,8 +81,8 @@ class Ensemble:
         self.steps = (samples - validation) // recipe.batch_size
         if self.steps < 1:
             raise ConfigError(
-                f"A batch of {recipe.batch_size} is larger than the {samples - validation} training samples: use a smaller "
-                "`batch_size` or a smaller `validation`."
+                f"A batch of {recipe.batch_size} is larger than the {samples - validation} training samples: "
+                "use a smaller `batch_size` or a smaller `validation`."
             )
         sizes = samples, validation
         plan = _Plan(recipe.architecture, dataset.shape, dataset.outputs, sizes, dtype, recipe.trainable)
@@ -95,11 +103,14 @@ class Ensemble:
         return _one(self.members, index)
 
     def compile(self, joint: bool) -> None:
-        """Compile the program of a kind of pass, running no step."""
+        """Compile the program of a kind of pass. No step is run."""
         self._advance(self.members, Pass(0, 0, joint, False), 0, 0)
 
     def advance(self, at: Pass, start: int, stop: int) -> program.Checkup:
-        """Run steps `start .. stop - 1` of a pass; the arrays of the result have the member as leading axis."""
+        """Run the steps `start .. stop - 1` of a pass.
+
+        **Returns:** the health of the members. Its arrays have the member as leading axis.
+        """
         states, health = self._advance(self.members, at, start, stop)
         self.members = self.members._replace(state=states)
         return jax.tree.map(np.asarray, health)
@@ -107,8 +118,16 @@ class Ensemble:
     def locate(
         self, before: Member, at: Pass, start: int, stop: int, index: int
     ) -> tuple[int, program.Checkup, Sequence[str]]:
-        """The first step after which member `index` is not finite, found by bisection from its state `before` the run, and
-        what its rule says about that step."""
+        """The first step after which a member is not finite, found by bisection.
+
+        **Arguments:**
+
+        - `before`: the members before the run of steps.
+        - `at`, `start`, `stop`: the steps `start .. stop - 1` of a pass.
+        - `index`: the member.
+
+        **Returns:** the step, the health of the member after it, and the advice of its rule.
+        """
         good, bad = start, stop
         while bad - good > 1:
             middle = (good + bad) // 2
@@ -119,11 +138,11 @@ class Ensemble:
         return bad - 1, health, self._advice(last_good, at, bad - 1, index)
 
     def advice(self, at: Pass, step: int, index: int) -> Sequence[str]:
-        """What the rule of member `index` says about the minibatch of a step of a pass that is still to be done."""
+        """The advice of the rule of member `index` on the minibatch of a future step."""
         return self._advice(self.members, at, step, index)
 
     def restore(self, saved: Member, index: int) -> None:
-        """Put member `index` back to where it stood in `saved`, and train it no further."""
+        """Restore member `index` from `saved`, and do not train it any more."""
 
         def pick(now, then):
             return now.at[index].set(then[index]) if eqx.is_array(now) else now
@@ -132,12 +151,13 @@ class Ensemble:
         self.alive[index] = False
 
     def assess(self) -> tuple[program.Evaluation | None, program.Evaluation]:
-        """Validation (or `None`) and test evaluation; arrays of shape `(members,)`."""
+        """Validation (or `None`) and test evaluation, with arrays of shape `(members,)`."""
         return jax.tree.map(np.asarray, program.assess(self.task, self.members, self.data))
 
     def diagnose(self, probe: Probe, at: Pass, step: int) -> dict[str, np.ndarray]:
-        """What a probe finds just before a step of a pass; the arrays have the member as leading axis."""
-        # one program per member: inside a loop, several batches of small decompositions can lock XLA on a CPU with few cores
+        """The values of a probe just before a step. The arrays have the member as leading axis."""
+        # One program per member: several batches of small decompositions in one loop can block
+        # XLA forever on a CPU with few cores.
         span = _span(at, step, step + 1)
         members = (self.member(i) for i in range(len(self.alive)))
         found = [program.diagnose(self.task, probe, member, self.data, span) for member in members]
@@ -158,7 +178,7 @@ def _span(at: Pass, start: int, stop: int) -> program.Span:
 
 
 def _on_first_units(loss: Loss, score: Score, network: Network, dataset: Dataset) -> tuple[Loss, Score]:
-    """The loss and the score, taken from the first units of the output alone where it has auxiliary ones."""
+    """The loss and the score. If the output has auxiliary units, they use its first units only."""
     width = math.prod(network.shapes[-1])
     if width < dataset.outputs:
         raise ConfigError(
@@ -170,7 +190,10 @@ def _on_first_units(loss: Loss, score: Score, network: Network, dataset: Dataset
 
 
 def validation_size(recipe: Recipe, dataset: Dataset) -> int:
-    """How many training samples a recipe keeps for validation. Raises `ConfigError` where that many cannot be kept."""
+    """The number of training samples that a recipe keeps for validation.
+
+    **Raises:** `ConfigError` if there are not so many.
+    """
     size = dataset.validation if recipe.validation is None else recipe.validation
     if not 0 <= size < len(dataset.train_x):
         raise ConfigError(
@@ -181,34 +204,44 @@ def validation_size(recipe: Recipe, dataset: Dataset) -> int:
 
 
 def healthy(health: program.Checkup, index: int) -> bool:
-    """Whether all of member `index` is finite."""
+    """Whether everything of member `index` is finite."""
     return all(bool(np.all(np.asarray(leaf)[index])) for leaf in health)
 
 
 def _check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
     if not seeds or len(recipes) != len(seeds):
-        raise ConfigError(f"{len(recipes)} recipes for {len(seeds)} seeds: give at least one seed, and one recipe for each.")
+        raise ConfigError(
+            f"There are {len(recipes)} recipes for {len(seeds)} seeds: give at least one seed, and one recipe for each."
+        )
     numeric = {field.name for field in dataclasses.fields(Hyperparameters)}
     for name in (field.name for field in dataclasses.fields(Recipe)):
         values = [getattr(recipe, name) for recipe in recipes]
         kinds = [jax.tree.structure(value) for value in values] if name in numeric else values
         if any(kind != kinds[0] for kind in kinds):
-            raise ConfigError(f"The recipes trained together may differ in numbers alone, not in {name}: train them apart.")
+            raise ConfigError(
+                f"Recipes that are trained together may only differ in numbers, not in {name}: train them separately."
+            )
 
 
 def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:
-    """The numeric hyperparameters of a recipe as arrays, so that none of them is compiled in. Raises `ConfigError` where one
-    is not a number."""
+    """The numeric hyperparameters of a recipe as arrays, so none of them is compiled in.
+
+    **Raises:** `ConfigError` if one is `nan`.
+    """
     tree = Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer, recipe.penalty)
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if isinstance(leaf, float | jax.Array | np.ndarray) and bool(jnp.any(jnp.isnan(leaf))):
-            raise ConfigError(f"{jax.tree_util.keystr(path).lstrip('.')} of the recipe is {leaf}: choose a number.")
+            raise ConfigError(f"{jax.tree_util.keystr(path).lstrip('.')} of the recipe is {leaf}: use a number.")
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-    """What is fixed when a member is made: network, samples for training and validation, types, and layers that learn."""
+    """What is fixed when a member is made.
+
+    It is the network, the samples for training and validation, the type, and the layers that
+    learn.
+    """
 
     architecture: Architecture
     shape: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Where metrics go: a crash-safe JSONL file, TensorBoard event files, a progress bar."""
+"""Loggers of metrics: a crash-safe JSONL file, TensorBoard event files, and a progress bar."""
 
 import abc
 import json
@@ -19,22 +19,29 @@ SECONDS_PER_LINE = 60.0
 
 
 class Logger(abc.ABC):
-    """Takes the metrics of each seed and epoch."""
+    """Records the metrics of each seed and epoch."""
 
     @abc.abstractmethod
     def log(self, record: dict) -> None:
-        """Take one record: `seed`, `epoch` named numbers (lists for one number per layer), and sentences as `warnings`."""
+        """Add one record.
+
+        **Arguments:**
+
+        - `record`: `seed`, `epoch`, named numbers (or a list with one number per layer), and
+          `warnings`, a list of sentences.
+        """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Finish writing."""
+        """Close the logger."""
 
 
 class JsonlLogger(Logger):
-    """One JSON object a line, flushed to disk line by line; a number that is not finite is written as null.
+    """One JSON object per line. Each line is flushed to disk at once.
 
-    The first `keep` lines of an existing file stay and the rest is dropped, a half-written last line included, so the file
-    of a resumed run reads like that of an unbroken one.
+    Numbers that are not finite are written as null. The first `keep` lines of an existing file are
+    kept, and the rest is removed, an incomplete last line too. So the file of a resumed run is the
+    same as that of an uninterrupted run.
     """
 
     def __init__(self, path: Path, keep: int = 0):
@@ -55,9 +62,18 @@ class JsonlLogger(Logger):
 
 
 class TensorBoardLogger(Logger):
-    """TensorBoard event files, one folder per seed, with the passes of pre-training in a folder `pretraining` of its own.
-    The files of an older run are removed, but for a resumed run, of which `epoch` and `passes`, of pre-training, are kept:
-    what they hold beyond is purged."""
+    """TensorBoard event files, one folder per seed. Pretraining has a subfolder `pretraining`.
+
+    The files of an older run are removed. For a resumed run they are kept up to the given epoch
+    and pass of pretraining, and later events are purged.
+
+    **Arguments:**
+
+    - `folder`: the folder of the event files.
+    - `seeds`: the seeds.
+    - `epoch`: the last epoch to keep of a resumed run. `None` for a new run.
+    - `passes`: the last pass of pretraining to keep.
+    """
 
     def __init__(self, folder: Path, seeds: Sequence[int], epoch: int | None = None, passes: int = 0):
         if epoch is None:
@@ -94,7 +110,10 @@ class TensorBoardLogger(Logger):
 
 
 def _writer(folder: Path, last: int) -> "SummaryWriter":
-    """A writer of events after step `last`, in a file of its own: the library names files by the second only."""
+    """A writer of events after step `last`, with its own file.
+
+    The library names files by the second only, so a suffix is added.
+    """
     from tensorboardX import SummaryWriter
 
     older = sum(1 for _ in folder.glob("events.*"))
@@ -102,8 +121,11 @@ def _writer(folder: Path, last: int) -> "SummaryWriter":
 
 
 class ProgressBar:
-    """A bar on standard error with the time left, or where that is no terminal a line every minute; silent when `shown` is
-    false."""
+    """A progress bar on standard error, with the time left.
+
+    If standard error is not a terminal, a line is printed every minute. If `shown` is false,
+    nothing is printed.
+    """
 
     def __init__(self, title: str, total: int, done: int = 0, shown: bool = True):
         from rich.console import Console
@@ -124,7 +146,7 @@ class ProgressBar:
         )
         self._task = self._progress.add_task(title, total=total, completed=done, note="")
         self._log = console.file if shown and not console.is_terminal else None
-        self._told = time.monotonic()
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> "ProgressBar":
         self._progress.start()
@@ -134,15 +156,15 @@ class ProgressBar:
         self._progress.stop()
 
     def advance(self, steps: int) -> None:
-        """Report steps done."""
+        """Report that some steps are done."""
         self._progress.advance(self._task, steps)
-        if self._log is not None and time.monotonic() - self._told >= SECONDS_PER_LINE:
-            self._told = time.monotonic()
+        if self._log is not None and time.monotonic() - self._last_line >= SECONDS_PER_LINE:
+            self._last_line = time.monotonic()
             task = self._progress.tasks[0]
             left = "" if task.time_remaining is None else f", {timedelta(seconds=round(task.time_remaining))} left"
             self._log.write(f"{task.description}: {task.percentage:.0f} %{left} {task.fields['note']}".rstrip() + "\n")
             self._log.flush()
 
     def note(self, text: str) -> None:
-        """Show a few words beside the bar."""
+        """Show a short text beside the bar."""
         self._progress.update(self._task, note=text)

@@ -1,4 +1,4 @@
-"""Which layers move in a step: masks on the updates, beside the optimizer."""
+"""Update masks: which layers move in a step."""
 
 import abc
 from typing import ClassVar
@@ -8,21 +8,26 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PRNGKeyArray
 
-UPDATE_MASK = 2  # purpose of the key of a step, whose other purpose is the noise of the feedback
+UPDATE_MASK = 2
+"""The key of a step is also used for the noise of the feedback. This number makes another key."""
 
 
 class UpdateMask(eqx.Module):
-    """Says which layers move in a step. The others keep their parameters; the optimizer sees all gradients."""
+    """Selects the layers that move in a step.
+
+    The other layers keep their parameters. The optimizer gets the gradients of all layers.
+    """
 
     @abc.abstractmethod
     def __call__(self, depth: int, key: PRNGKeyArray) -> Bool[Array, " L"]:
-        """Which of the `depth` layers move."""
+        """Whether each of the `depth` layers moves."""
 
 
 class OneRandomLayer(UpdateMask):
-    """In every step one layer, drawn at random, moves and the others stay (Meulemans 2019, Algorithm A.2).
+    """In every step, one random layer moves (Meulemans 2019, Algorithm A.2).
 
-    The output target asks every layer to bring about the whole change. When all of them do, the output moves too far.
+    The target update of each layer alone would produce the whole change of the output. If all
+    layers move, the output moves too far.
     """
 
     word: ClassVar[str] = "one-random-layer"

@@ -1,4 +1,4 @@
-"""Optimizers as trees of numbers, so that a new learning rate never compiles a new program."""
+"""Optimizers as trees of numbers, so a new learning rate needs no new compilation."""
 
 import abc
 from collections.abc import Hashable
@@ -14,11 +14,11 @@ from ..errors import ConfigError, check_fraction, check_not_negative, check_posi
 
 
 class Optimizer(eqx.Module):
-    """What turns gradients into parameter steps. Its numeric fields may be arrays (traced)."""
+    """Turns gradients into steps of the parameters. Its numbers may be traced arrays."""
 
     @abc.abstractmethod
     def transform(self) -> optax.GradientTransformation:
-        """The Optax transformation with the present values."""
+        """The Optax transformation with the present numbers."""
 
 
 class Adam(Optimizer):
@@ -38,8 +38,11 @@ class Adam(Optimizer):
 
 
 class AdamWithoutBiasCorrection(Optimizer):
-    """Adam without bias correction, as the published code of Ahmad, van Gerven and Ambrogioni (2020) has it: the averages
-    start at zero and are used as they are, so that the first steps are `(1 - b1^t) / sqrt(1 - b2^t)` times Adam's."""
+    """Adam without bias correction.
+
+    As in the published code of Ahmad, van Gerven and Ambrogioni (2020). The averages start at zero
+    and are used directly. So step `t` is `(1 - b1^t) / sqrt(1 - b2^t)` times that of Adam.
+    """
 
     learning_rate: float = 1e-3
     b1: float = 0.9
@@ -79,8 +82,10 @@ class SGD(Optimizer):
 
 
 class DecayingSGD(Optimizer):
-    """Gradient descent whose learning rate falls linearly to `last` times its first value over `steps` steps, and stays
-    there."""
+    """Gradient descent with a linearly decaying learning rate.
+
+    It falls to `last` times its first value over `steps` steps, and then stays constant.
+    """
 
     learning_rate: float = 1e-2
     last: float = 0.2
@@ -99,9 +104,9 @@ class DecayingSGD(Optimizer):
 
 
 class PerLayer(Optimizer):
-    """An optimizer of its own for each layer of a network, or for each mapping of its feedback, in order.
+    """One optimizer for each layer of a network, or for each mapping of its feedback, in order.
 
-    `transform().init` raises `ConfigError` where there is a layer without an optimizer.
+    `transform().init` raises `ConfigError` if a layer has no optimizer.
     """
 
     optimizers: tuple[Optimizer, ...]
@@ -113,7 +118,7 @@ class PerLayer(Optimizer):
         return optax.partition(transforms, self._layers)
 
     def _layers(self, parameters: Any) -> Any:
-        """For each parameter the layer that it belongs to, from 0: its position in the tuple of layers or mappings."""
+        """The layer of each parameter, from 0: its position in the tuple of layers or mappings."""
 
         def layer(path, leaf):
             index = next(key.idx for key in path if isinstance(key, SequenceKey))

@@ -1,4 +1,4 @@
-"""Penalties on the weights, whose gradients are added to those of any rule before the optimizer."""
+"""Penalties on the weights. Their gradients are added to the gradients of the rule."""
 
 import abc
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ Weight = Float[Array, "outputs inputs"]
 
 
 class Penalty(eqx.Module):
-    """A penalty on each weight matrix of the dense layers by itself."""
+    """A penalty on the weight matrix of each dense layer."""
 
     @abc.abstractmethod
     def value(self, weight: Weight) -> Float[Array, ""]:
@@ -27,11 +27,11 @@ class Penalty(eqx.Module):
 
 
 class OrthogonalityPenalty(Penalty):
-    """`strength * sum_{i != j} (W W^T)_ij^2`, zero where the rows of `W` are orthogonal, whatever their norms (Ahmad, van
-    Gerven and Ambrogioni 2020, equation 23).
+    """`strength * sum_{i != j} (W W^T)_ij^2`, which is zero if the rows of `W` are orthogonal.
 
-    The paper prints `||W W^T (J - I)||^2`; the product with `J - I` is one of elements. (As a matrix product it would have
-    its only zero at `W = 0`, since `J - I` is invertible.) Its gradient is `4 strength offdiag(W W^T) W`.
+    Their norms do not matter (Ahmad, van Gerven and Ambrogioni 2020, equation 23). The paper
+    prints `||W W^T (J - I)||^2`. This product is element-wise. (A matrix product would be zero
+    only for `W = 0`, since `J - I` is invertible.) The gradient is `4 strength offdiag(W W^T) W`.
     """
 
     word: ClassVar[str] = "orthogonality"
@@ -54,7 +54,14 @@ def _off_diagonal(weight: Weight) -> Float[Array, "outputs outputs"]:
 
 
 def penalized(penalty: Penalty | None, gradients: Any, trained: Any) -> Any:
-    """`gradients`, in the structure of the trained parameters, with those of the penalty added."""
+    """`gradients` plus the gradients of the penalty.
+
+    **Arguments:**
+
+    - `penalty`: the penalty, or `None`.
+    - `gradients`: the gradients of the rule.
+    - `trained`: the trained parameters, in the same structure.
+    """
     if penalty is None:
         return gradients
 

@@ -1,7 +1,8 @@
-"""The compiled part of training: one step, a run of steps, and evaluation.
+"""The compiled part of training: a step, a run of steps, and evaluation.
 
-A run of steps is one program with the first and last step as arguments, so a pass may be cut anywhere without compiling
-anew and without changing a number: randomness is a function of (seed, epoch, pass, step) alone.
+A run of steps is one program, with the first and the last step as arguments. So a pass can be
+split anywhere, without a new compilation and without a change of the numbers. Randomness depends
+only on (seed, epoch, pass, step).
 """
 
 import dataclasses
@@ -34,8 +35,20 @@ def step(
     key: PRNGKeyArray,
     joint: bool,
 ) -> TrainingState:
-    """One minibatch, `(x, y)`. Forward and feedback gradients are taken at the same parameters, then both are updated; with
-    `joint=False` the feedback alone is."""
+    """Train on one minibatch.
+
+    Forward and feedback gradients are computed at the same parameters. Then both are updated.
+
+    **Arguments:**
+
+    - `task`, `hyperparameters`: what is learned, and the numbers of the run.
+    - `state`: the state before the step.
+    - `batch`: inputs `x` and targets `y`.
+    - `key`: random key of the step.
+    - `joint`: whether the network learns. Otherwise the feedback learns alone.
+
+    **Returns:** the state after the step.
+    """
     (x, y), rule, network, feedback = batch, hyperparameters.rule, state.network, state.feedback
     example = Example(task.loss, x, y, hyperparameters.stepsize, key)
     totals = state.totals
@@ -77,12 +90,12 @@ def _apply(optimizer, gradients, state, tree, trained, mask=None):
 
 
 def inputs(network: Network, rows: Float[Array, "batch n_0"]) -> Array:
-    """Samples of a data set, which are rows, in the shape that the network takes."""
+    """Samples of a data set, which are rows, in the input shape of the network."""
     return rows.reshape(-1, *network.input_shape)
 
 
 class Span(NamedTuple):
-    """The steps `start` to `stop - 1` of pass `number` of an epoch, as traced integers."""
+    """The steps `start .. stop - 1` of pass `number` of an epoch, as traced integers."""
 
     epoch: Array
     number: Array
@@ -91,7 +104,7 @@ class Span(NamedTuple):
 
 
 class Checkup(NamedTuple):
-    """Whether the parameters of each layer and of each feedback mapping, and the loss, are finite."""
+    """Whether the parameters of each layer, of each feedback mapping, and the loss are finite."""
 
     layers: Bool[Array, " L"]
     feedback: Bool[Array, " mappings"]
@@ -99,8 +112,11 @@ class Checkup(NamedTuple):
 
 
 def run_steps(task: Task, member: Member, data: Data, span: Span, joint: bool) -> tuple[TrainingState, Checkup]:
-    """The steps of a span, for one member. The samples come in an order drawn anew for
-    each pass; the remainder of the last, incomplete minibatch is left out of that pass."""
+    """The steps of a span, for one member.
+
+    Each pass has a new random order of the samples. The samples of the last, incomplete minibatch
+    are left out of the pass.
+    """
     state, hyperparameters = member.state, member.hyperparameters
     noise_key, order = _pass_key(member, NOISE, span), _order(member, span)
     totals = jax.tree.map(lambda total: jnp.where(span.start == 0, jnp.zeros_like(total), total), state.totals)
@@ -153,7 +169,10 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(task: Task, network: Network, x: Array, y: Array, indices: Int[Array, " n"]) -> Evaluation:
-    """Mean loss and score over the samples at `indices`, in batches; nothing but the forward pass sees them."""
+    """Mean loss and score of the samples at `indices`, computed in batches.
+
+    Only the forward pass uses these samples.
+    """
     n = indices.shape[0]
     batch = min(n, EVALUATION_BATCH)
     padding = -n % batch
@@ -172,18 +191,21 @@ def evaluate(task: Task, network: Network, x: Array, y: Array, indices: Int[Arra
 
 @eqx.filter_jit
 def advance(task: Task, members: Member, alive: Array, data: Data, span: Span, joint: bool) -> tuple[TrainingState, Checkup]:
-    """`run_steps` for every living member of an ensemble, as one program; the others stay as they are."""
+    """`run_steps` for every living member of an ensemble, as one program.
+
+    The other members do not change.
+    """
     static_state = eqx.filter(members.state, eqx.is_array, inverse=True)
 
     def one(member, living):
-        def go():
+        def trained():
             state, health = run_steps(task, member, data, span, joint)
             return eqx.filter(state, eqx.is_array), health
 
-        def rest():
+        def unchanged():
             return eqx.filter(member.state, eqx.is_array), checkup(member.state)
 
-        return lax.cond(living, go, rest)
+        return lax.cond(living, trained, unchanged)
 
     states, health = over_members(one, members, alive)
     return eqx.combine(states, static_state), health
@@ -191,7 +213,10 @@ def advance(task: Task, members: Member, alive: Array, data: Data, span: Span, j
 
 @eqx.filter_jit
 def assess(task: Task, members: Member, data: Data) -> tuple[Evaluation | None, Evaluation]:
-    """Validation and test evaluation of every member; no validation result where there is no validation set."""
+    """Validation and test evaluation of every member.
+
+    Without a validation set, the validation result is `None`.
+    """
     test_indices = jnp.arange(data.test_x.shape[0])
 
     def one(member):
@@ -206,7 +231,7 @@ def assess(task: Task, members: Member, data: Data) -> tuple[Evaluation | None, 
 
 @eqx.filter_jit
 def diagnose(task: Task, probe: Probe, member: Member, data: Data, span: Span) -> dict[str, Array]:
-    """What a probe finds at one member, on the minibatch of the first step of a span, before it is done."""
+    """The values of a probe for one member, before the first step of a span, on its minibatch."""
     network, numbers = member.state.network, member.hyperparameters
     x, y = _minibatch(task, network, data, _order(member, span), span.start)
     example = Example(task.loss, x, y, numbers.stepsize, jax.random.key(0))
@@ -214,8 +239,10 @@ def diagnose(task: Task, probe: Probe, member: Member, data: Data, span: Span) -
 
 
 def advice(task: Task, member: Member, data: Data, span: Span) -> Sequence[str]:
-    """What the rule says about the minibatch of the first step of a span. Not compiled; nothing is computed for a
-    rule whose targets are not found by iteration."""
+    """The advice of the rule on the minibatch of the first step of a span.
+
+    It is not compiled. For a rule that is not iterative, nothing is computed.
+    """
     rule, network = member.hyperparameters.rule, member.state.network
     if not rule.iterative:
         return ()
@@ -225,8 +252,11 @@ def advice(task: Task, member: Member, data: Data, span: Span) -> Sequence[str]:
 
 
 def over_members(one: Callable, *members: Any) -> Any:
-    """Apply `one` to every member of an ensemble inside one program: one after the other on a CPU, side by side on an
-    accelerator. The leading axis of every array in `members` is the member."""
+    """Apply `one` to every member of an ensemble, inside one program.
+
+    The members run one after the other on a CPU, and in parallel on an accelerator. The leading
+    axis of every array in `members` is the member.
+    """
     dynamic, static = eqx.partition(members, eqx.is_array)
 
     def apply(dynamic):

@@ -1,4 +1,4 @@
-"""Where results come from: configuration, versions and machine, written beside them."""
+"""The origin of results: configuration, versions and machine, written next to them."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 
 def describe(value: Any) -> Any:
-    """A JSON-able description of a configuration object: its type and its fields."""
+    """A configuration object as plain data: its type and its fields."""
     if dataclasses.is_dataclass(value):
         fields = {field.name: describe(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
@@ -51,7 +51,7 @@ def environment() -> dict:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells."""
+    """The name of the processor, if the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -61,7 +61,7 @@ def processor() -> str:
 
 
 def describe_data(dataset: Dataset) -> dict:
-    """A data set's name, its sizes and a checksum of its arrays."""
+    """The name of a data set, its sizes, and a checksum of its arrays."""
     arrays = (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y)
     checksum = 0
     for array in arrays:
@@ -70,7 +70,7 @@ def describe_data(dataset: Dataset) -> dict:
 
 
 def same_settings(before: Any, now: Any) -> bool:
-    """Whether a kept configuration is the present one; fields that there were not yet then do not matter."""
+    """Whether a stored configuration equals the present one. New fields are ignored."""
     if isinstance(before, dict) and isinstance(now, dict):
         return all(key in now and same_settings(value, now[key]) for key, value in before.items())
     if isinstance(before, list) and isinstance(now, list):
@@ -79,8 +79,12 @@ def same_settings(before: Any, now: Any) -> bool:
 
 
 def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset: Dataset, resume: bool) -> None:
-    """Write `config.json`: one recipe, or the list of them where they differ. With `resume`, first check that the folder's
-    run is the same, or a shorter one; raises `ConfigError` naming the first difference, or for a damaged file."""
+    """Write `config.json`: one recipe, or a list of recipes if they differ.
+
+    With `resume`, first check that the run in the folder is the same or a shorter one.
+
+    **Raises:** `ConfigError` if it is not, with the first difference, or if the file is damaged.
+    """
     path = folder / "config.json"
     described = [describe(recipe) for recipe in recipes]
     alike = all(entry == described[0] for entry in described)
@@ -105,7 +109,7 @@ def _read_config(path: Path) -> dict:
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, TypeError, ValueError) as error:
-        advice = "replace the run with `overwrite`, or choose another `out`"
+        advice = "replace the run with `overwrite`, or use another `out`"
         raise ConfigError(f"{path} is damaged ({error}): {advice}.") from error
 
 

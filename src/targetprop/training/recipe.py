@@ -18,7 +18,8 @@ from .schedule import Schedule
 class Recipe:
     """A rule with the network, data, optimizers and schedule that it is trained with.
 
-    Raises `ConfigError` for numbers out of range, and `TypeError` if `rule` is not a rule, for example a class.
+    Raises `ConfigError` for numbers out of range, and `TypeError` if `rule` is not a rule, for
+    example if it is a class.
     """
 
     rule: Annotated[Rule, Flattened()]
@@ -28,7 +29,7 @@ class Recipe:
     loss: Annotated[Loss | None, NoneAs("auto")] = None
     """Output loss. auto (None): softmax cross-entropy for labels, squared error for regression."""
     stepsize: float = 1.0
-    """Size of the step from the output to its target, down the gradient of the loss."""
+    """Size of the step from the output to its target, which descends the loss."""
     optimizer: Optimizer = Adam()
     feedback_optimizer: Optimizer = Adam()
     penalty: Annotated[Penalty | None, NoneAs("none")] = None
@@ -37,19 +38,19 @@ class Recipe:
     batch_size: int = 128
     """Number of samples in a minibatch."""
     validation: int | None = None
-    """Number of training samples that are kept for validation. None: the usual number for the data set."""
+    """Number of training samples kept for validation. None: the default of the data set."""
     trainable: tuple[int, ...] | None = None
-    """Layers that learn; 1 is the first layer. None: all layers."""
+    """Layers that learn. 1 is the first layer. None: all layers."""
     update_mask: Annotated[UpdateMask | None, NoneAs("none")] = None
-    """Which of these layers move in a step. none (None): all of them."""
+    """Layers that move in each step. none (None): all layers that learn."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point type."""
 
     def __post_init__(self):
         if not isinstance(self.rule, Rule):
             named = isinstance(self.rule, type | Preset)
-            hint = f"write {self.rule.__name__}()" if named else "give an object of one"
-            raise TypeError(f"{self.rule!r} is no rule: {hint}.")
+            hint = f"write {self.rule.__name__}()" if named else "give an object of a rule class"
+            raise TypeError(f"{self.rule!r} is not a rule: {hint}.")
         check_positive(self, "stepsize", "batch_size")
 
     def replace(self, **changes: Any) -> "Recipe":

@@ -1,4 +1,4 @@
-"""What a training run returns."""
+"""The result of a training run."""
 
 import math
 import statistics
@@ -10,7 +10,10 @@ from ..networks.network import Network
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean, standard deviation (`nan` for a single value, or one that is not finite) and the values themselves."""
+    """Mean, standard deviation, and the values themselves.
+
+    The deviation is `nan` for a single value, or if a value is not finite.
+    """
 
     values: tuple[float, ...]
 
@@ -23,7 +26,7 @@ class Summary:
         return statistics.stdev(self.values) if len(self.values) > 1 and math.isfinite(self.mean) else math.nan
 
     def __str__(self) -> str:
-        """Mean ± SD, to two decimals or, where the deviation is small, to two digits of it."""
+        """Mean ± SD with two decimals, or with two digits of a small deviation."""
         if not self.values:
             return "-"
         if len(self.values) == 1 or not math.isfinite(self.sd):
@@ -42,7 +45,7 @@ class Summary:
 
 
 def finite_or_none(value: Any) -> Any:
-    """Plain data with `None` in place of every number that is not finite, which JSON has no word for."""
+    """Plain data with `None` for numbers that are not finite, which JSON cannot represent."""
     if isinstance(value, dict):
         return {key: finite_or_none(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -60,8 +63,14 @@ FINISHED, RUNNING = "finished", "interrupted"
 
 @dataclass
 class SeedResult:
-    """The metrics of one seed, an entry of `history` per finished epoch, and how the run ended: `"finished"`,
-    `"interrupted"`, or where it diverged."""
+    """The metrics of one seed.
+
+    **Arguments:**
+
+    - `seed`: the seed.
+    - `history`: one record per finished epoch.
+    - `status`: how the run ended: `"finished"`, `"interrupted"`, or where it diverged.
+    """
 
     seed: int
     history: list[dict] = field(default_factory=list)
@@ -69,12 +78,12 @@ class SeedResult:
 
     @property
     def diverged(self) -> bool:
-        """Whether it was given up; its metrics are those before."""
+        """Whether the run diverged. Its metrics are those before."""
         return self.status not in (FINISHED, RUNNING)
 
     @property
     def best_epoch(self) -> int | None:
-        """The first epoch with the lowest validation error; the last one where there is no validation set."""
+        """The first epoch with the lowest validation error. Without validation: the last epoch."""
         if not self.history:
             return None
         if self.history[-1]["validation_error"] is None:
@@ -94,7 +103,7 @@ class SeedResult:
 
     @property
     def train_loss(self) -> float | None:
-        """The mean training loss over the last epoch's minibatches."""
+        """The mean training loss over the minibatches of the last epoch."""
         return self.history[-1]["train_loss"] if self.history else None
 
     def to_json(self) -> dict:
@@ -110,9 +119,17 @@ class SeedResult:
 
 @dataclass
 class Result:
-    """What `train` returns: one `SeedResult` per seed, the unit of the error (`%` or `MSE`), and the time of an epoch
-    of one seed in seconds, all its passes included, compilation not, and the trained network of each seed. Means and
-    deviations leave out seeds that diverged."""
+    """The result of `train`. Means and deviations leave out seeds that diverged.
+
+    **Arguments:**
+
+    - `rule`, `dataset`: their names.
+    - `unit`: the unit of the error, `%` or `MSE`.
+    - `seeds`: one result per seed.
+    - `seconds_per_epoch`: the time of an epoch of one seed, with all its passes, without
+      compilation.
+    - `networks`: the trained network of each seed.
+    """
 
     rule: str
     dataset: str
@@ -123,7 +140,7 @@ class Result:
 
     @property
     def test_error(self) -> Summary:
-        """Test error at each seed's best validation epoch."""
+        """Test error of each seed at its best validation epoch."""
         return self._summary("test_error")
 
     @property
@@ -138,7 +155,7 @@ class Result:
 
     @property
     def finished(self) -> bool:
-        """Whether every seed came to its end."""
+        """Whether all seeds finished."""
         return all(seed.status == FINISHED for seed in self.seeds)
 
     @property
@@ -148,7 +165,7 @@ class Result:
 
     @property
     def counted(self) -> list[SeedResult]:
-        """The seeds that the summaries are over: those that have not diverged."""
+        """The seeds of the summaries: those that did not diverge."""
         return [seed for seed in self.seeds if not seed.diverged]
 
     def _summary(self, name: str) -> Summary:

@@ -1,4 +1,4 @@
-"""The training loop: passes cut into runs of steps, evaluation, logs, checkpoints, interruption and divergence."""
+"""The training loop: runs of steps, evaluation, logs, checkpoints, interruption, divergence."""
 
 import json
 import logging
@@ -46,19 +46,35 @@ def train(
     probe: Probe | None = None,
     progress: bool = True,
 ) -> Result:
-    """Train a network, one run per seed, all seeds as one program.
+    """Train a network, one run per seed. All seeds are one program.
 
-    **Arguments:** `recipe`, or one recipe per seed (alike but for their numbers); `data`, the recipe's own data set unless
-    given; `seeds`, a list of seeds or a number `n` for seeds 0 .. n-1; `out`, a folder for configuration, metrics,
-    TensorBoard events and checkpoints (every `checkpoint_every` epochs), nothing is written without it; `resume`
-    continues from the folder's checkpoint to the numbers of an unbroken run; `overwrite` replaces the run that it holds;
-    `probe`, diagnostics to be sampled during training and written with the metrics, with a warning in the log of
-    `targetprop` where a hidden layer stands still or learns against the gradient. A probe changes no other number.
+    A seed that diverges is restored to its last good state. Its `status` names the layer and the
+    epoch. The other seeds go on. SIGINT stops after the current steps, and everything is saved.
 
-    A seed that diverges is put back to its last good state, its `status` names the layer and the epoch, and the others go
-    on. SIGINT stops after the steps under way, with everything saved. Raises `CheckpointError` or `ConfigError` for a
-    folder that does not fit, `ConfigError` (a `ValueError`) for settings that do not, `UserError` for a folder that cannot
-    be written, `TypeError` for what is no recipe or no data set.
+    **Arguments:**
+
+    - `recipe`: the recipe, or one recipe per seed. These may only differ in numbers.
+    - `data`: the data set. Default: the data set of the recipe.
+    - `seeds`: a list of seeds, or a number `n` for the seeds 0 .. n-1.
+    - `out`: a folder for configuration, metrics, TensorBoard events and checkpoints. Default:
+      nothing is written.
+    - `resume`: continue from the checkpoint in the folder. The numbers are the same as in an
+      uninterrupted run.
+    - `overwrite`: replace the run in the folder.
+    - `checkpoint_every`: the number of epochs between checkpoints.
+    - `probe`: diagnostics to measure during training. They are written with the metrics. The log
+      of `targetprop` warns about hidden layers that do not move or that learn against the
+      gradient. A probe changes no other number.
+    - `progress`: whether a progress bar is shown.
+
+    **Returns:** the metrics and the trained networks.
+
+    **Raises:**
+
+    - `CheckpointError` or `ConfigError` if the run in the folder does not fit.
+    - `ConfigError` (a `ValueError`) if settings do not fit.
+    - `UserError` if the folder is not writable.
+    - `TypeError` if the recipe or the data have the wrong type.
     """
     check_data(data)
     if checkpoint_every < 1:
@@ -72,14 +88,14 @@ def train(
     if not (seeds and recipes):
         raise ConfigError("There is nothing to train: give at least one seed, and a recipe.")
     if len(set(seeds)) < len(seeds) and (out is not None or isinstance(recipe, Recipe)):
-        raise ConfigError(f"The seeds {seeds} are not all different: repeat none, or the same run counts twice.")
+        raise ConfigError(f"The seeds {seeds} are not all different: use each seed once.")
     with precision(recipes[0].dtype):
         output = _Output(None if out is None else Path(out), resume, overwrite, checkpoint_every)
         return _Loop(recipes, data or load(recipes[0].dataset), seeds, output, probe).run(progress)
 
 
 class _Output(NamedTuple):
-    """Where a run is written, what becomes of a run that is there, and the epochs between checkpoints."""
+    """Where a run is written, what happens to an old run, and when checkpoints are written."""
 
     folder: Path | None
     resume: bool
@@ -165,13 +181,16 @@ class _Loop:
         return self._finish()
 
     def _warn(self) -> None:
-        """Pass on what the rule has to say about the first minibatch."""
+        """Log the advice of the rule on the first minibatch."""
         for index, result in enumerate(self.results):
             for advice in self.ensemble.advice(self.passes[0], 0, index):
                 LOGGER.warning("seed %d: %s", result.seed, advice)
 
     def _run_pass(self, number: int, bar: ProgressBar, interruption: "_Interruption") -> bool:
-        """Run one pass from the present position, as far as a member lives; returns whether the run was interrupted."""
+        """Run one pass from the present position, while a member is alive.
+
+        **Returns:** whether the run was interrupted.
+        """
         at, step, chunk = self.passes[number], self.position[1], 4
         while step < self.ensemble.steps and self.ensemble.alive.any():
             stop = min(step + chunk, self.ensemble.steps)
@@ -202,7 +221,11 @@ class _Loop:
         return interruption.asked and number + 1 < len(self.passes)
 
     def _count(self, elapsed: float, steps: int, joint: bool) -> None:
-        """Add to the time. The first steps of a program are slow, and taken for as quick as the next ones."""
+        """Add to the time.
+
+        The first steps of a program are slow. They are counted as if they were as fast as the next
+        ones.
+        """
         if joint not in self.cold:
             self.cold[joint] = (steps, elapsed)
             return
@@ -211,7 +234,10 @@ class _Loop:
         self.cold[joint] = (0, 0.0)
 
     def _measure(self, probe: Probe, at: Pass, step: int) -> int:
-        """Use the probe if it is its turn; returns the step before which its next turn comes."""
+        """Use the probe if it is due at this step.
+
+        **Returns:** the step before which it is due again.
+        """
         if step % probe.every == 0:
             self.measured.add(self.ensemble.diagnose(probe, at, step))
         return step - step % probe.every + probe.every
@@ -226,11 +252,15 @@ class _Loop:
             where = "the feedback to layer " + ", ".join(map(str, maps))
         else:
             where = "the loss"
-        said = "; ".join(advice) or "try a smaller learning rate"
-        return f"diverged: {where} not finite in epoch {at.epoch}, step {step + 1}; {said}"
+        hint = "; ".join(advice) or "try a smaller learning rate"
+        return f"diverged: {where} not finite in epoch {at.epoch}, step {step + 1}; {hint}"
 
     def _log(self, at: Pass, bar: ProgressBar) -> None:
-        """Record a pass: all metrics after the joint pass of an epoch, the feedback loss after one of pre-training."""
+        """Record a pass.
+
+        After the joint pass of an epoch all metrics are recorded. After a pass of pretraining it
+        is the feedback loss.
+        """
         if not at.joint and at.epoch > 0:
             return
         totals = jax.device_get(self.ensemble.members.state.totals)
@@ -257,7 +287,7 @@ class _Loop:
             bar.note(f"test {best:.2f} {self.result.unit}")
 
     def _diagnostics(self, index: int) -> dict:
-        """What the probe has found for a member in this epoch, how far its hidden layers have moved, and what is odd."""
+        """The values of the probe in this epoch, the movement of the layers, and the warnings."""
         before = self.good.state.network
         start, now = (
             jax.tree.map(lambda leaf: leaf[index], parameters(n)) for n in (before, self.ensemble.members.state.network)
@@ -307,23 +337,29 @@ class _Loop:
 
 
 def _number(value: np.floating) -> float:
-    """The shortest decimal number that stands for a value of its precision."""
+    """The shortest decimal number that represents the value in its precision."""
     return float(str(value))
 
 
 def _clear(folder: Path, overwrite: bool) -> None:
-    """Make room for a new run. Raises `ConfigError` for a folder that holds one, unless that is to be overwritten."""
+    """Remove the results of an old run.
+
+    **Raises:** `ConfigError` if there is a run and `overwrite` is false.
+    """
     if (folder / "config.json").exists() and not overwrite:
         raise ConfigError(
             f"There is a run in {folder} already: continue it with `resume`, replace it with `overwrite`, "
-            "or choose another `out`."
+            "or use another `out`."
         )
     for name in ("result.json", "checkpoint.npz"):
         (folder / name).unlink(missing_ok=True)
 
 
 class _Interruption:
-    """While open, the first SIGINT or SIGTERM only asks to stop; a second one acts as usual. Main thread only."""
+    """A context in which the first SIGINT or SIGTERM only sets `asked`.
+
+    A second signal acts as usual. It works in the main thread only.
+    """
 
     def __init__(self):
         self.asked = False

@@ -1,4 +1,4 @@
-"""Which passes over the training set make up a run."""
+"""The schedule of a run: its passes over the training set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,16 @@ from ..errors import ConfigError
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over the training set: the `index`-th of `epoch`; `joint` passes train forward and feedback parameters
-    together, the others the feedback alone. Epoch 0 is the pre-training."""
+    """One pass over the training set.
+
+    **Arguments:**
+
+    - `epoch`: the epoch. Epoch 0 is the pretraining.
+    - `index`: the number of the pass in its epoch.
+    - `joint`: whether the network learns together with the feedback. Otherwise the feedback learns
+      alone.
+    - `ends_epoch`: whether this is the last pass of the epoch.
+    """
 
     epoch: int
     index: int
@@ -19,8 +27,11 @@ class Pass:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`pretraining` passes of the feedback, then `epochs` joint passes with `between` feedback passes between each two
-    (Meulemans et al. 2020, supplement B.1)."""
+    """The passes of a run (Meulemans et al. 2020, supplement B.1).
+
+    First `pretraining` passes of the feedback, then `epochs` joint passes, with `between` feedback
+    passes between two joint passes.
+    """
 
     epochs: int = 30
     """Number of joint passes: network and feedback learn."""
@@ -32,12 +43,12 @@ class Schedule:
     def __post_init__(self):
         if self.epochs < 1 or self.pretraining < 0 or self.between < 0:
             raise ConfigError(
-                f"A schedule needs at least 1 epoch and no negative number of feedback passes, not epochs={self.epochs}, "
-                f"pretraining={self.pretraining}, between={self.between}."
+                "A schedule needs at least 1 epoch and no negative number of feedback passes, "
+                f"not epochs={self.epochs}, pretraining={self.pretraining}, between={self.between}."
             )
 
     def passes(self, trains_feedback: bool) -> list[Pass]:
-        """All passes in order; the feedback passes only for a rule that trains its feedback."""
+        """All passes in order, without feedback passes if the rule does not train its feedback."""
         return list(self._passes(trains_feedback))
 
     def _passes(self, trains_feedback: bool) -> Iterator[Pass]:

@@ -1,4 +1,4 @@
-"""What a training run carries on from step to step, and the numbers that steer it."""
+"""The state of a training run, and the numbers that control it."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from .penalties import Penalty
 
 
 class Hyperparameters(eqx.Module):
-    """The numbers of one run: a rule, the output stepsize, the two optimizers, and a penalty on the weights, if any."""
+    """The numbers of one run: the rule, the output stepsize, the optimizers and the penalty."""
 
     rule: Rule
     stepsize: Any
@@ -28,7 +28,7 @@ class Hyperparameters(eqx.Module):
 
 
 class Totals(NamedTuple):
-    """Sums over the steps of the pass under way."""
+    """Sums over the steps of the current pass."""
 
     loss: Float[Array, ""]
     score: Float[Array, ""]
@@ -36,7 +36,10 @@ class Totals(NamedTuple):
 
 
 class TrainingState(eqx.Module):
-    """What one member of an ensemble carries on: parameters, optimizer states, and the sums of the present pass."""
+    """The state of one member of an ensemble.
+
+    It holds parameters, optimizer states, and the sums of the current pass.
+    """
 
     network: Network
     feedback: Any
@@ -46,8 +49,16 @@ class TrainingState(eqx.Module):
 
 
 class Task(eqx.Module):
-    """What is learned: an output loss, how a test set is scored, the minibatch size, the layers that are trained (1 is the
-    first; `None` is all of them), and which of them move in a step (`None`: all in each)."""
+    """What the members of an ensemble learn.
+
+    **Arguments:**
+
+    - `loss`: the output loss.
+    - `score`: how the outputs on a data set are scored.
+    - `batch_size`: the number of samples in a minibatch.
+    - `trainable`: the numbers of the layers that learn. 1 is the first. `None`: all layers.
+    - `update_mask`: which of these layers move in a step. `None`: all of them.
+    """
 
     loss: Loss
     score: Score
@@ -57,7 +68,10 @@ class Task(eqx.Module):
 
 
 class Data(NamedTuple):
-    """The data set on the device, shared by all members; each member's split is a set of indices into it."""
+    """The data set on the device, shared by all members.
+
+    The split of each member is a set of indices into it.
+    """
 
     x: Array
     y: Array
@@ -66,14 +80,14 @@ class Data(NamedTuple):
 
 
 class Split(NamedTuple):
-    """A member's training and validation samples, as indices into the training set."""
+    """The training and validation samples of a member, as indices into the training set."""
 
     train: Array
     validation: Array
 
 
 class Member(NamedTuple):
-    """One run of an ensemble: its state, its numbers, its split and the seed of its randomness."""
+    """One run of an ensemble: its state, its numbers, its split and its seed."""
 
     state: TrainingState
     hyperparameters: Hyperparameters
@@ -85,15 +99,29 @@ NETWORK, FEEDBACK, SPLIT, ORDER, NOISE = range(5)
 
 
 def stream(seed: Array, purpose: int) -> PRNGKeyArray:
-    """The key of one purpose: initial weights, initial feedback, split, data order or noise. A function of the seed
-    alone, so every rule starts from the same weights and sees the same minibatches."""
+    """The random key of one purpose.
+
+    The purposes are initial weights, initial feedback, split, data order and noise. The key
+    depends only on the seed. So every rule starts from the same weights and sees the same
+    minibatches.
+    """
     return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
 def initial_state(
     network: Network, hyperparameters: Hyperparameters, seed: Array, trainable: Layers = None
 ) -> TrainingState:
-    """The state before the first step; only the layers in `trainable` (all, unless given) have an optimizer state."""
+    """The state before the first step.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `hyperparameters`: the numbers of the run.
+    - `seed`: the seed.
+    - `trainable`: the layers that have an optimizer state. Default: all.
+
+    **Returns:** the state.
+    """
     feedback = hyperparameters.rule.init(network, key=stream(seed, FEEDBACK))
     zero = jnp.zeros((), network.dtype)
     trained = count_trained_maps(hyperparameters.rule, network, feedback)
@@ -107,7 +135,7 @@ def initial_state(
 
 
 def count_trained_maps(rule: Rule, network: Network, feedback: Any) -> int:
-    """How many feedback losses the rule reports on this network; 0 where its feedback does not learn."""
+    """The number of feedback losses of the rule. It is 0 if its feedback does not learn."""
     if not rule.learns_feedback:
         return 0
 

@@ -1,4 +1,4 @@
-"""Reading and changing the numbers of a recipe by dotted name, for example `optimizer.learning_rate`."""
+"""Read and change the fields of a recipe by dotted name, such as `optimizer.learning_rate`."""
 
 import dataclasses
 import operator
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def has_value(tree: Any, name: str) -> bool:
-    """Whether `tree` has a field of that dotted name."""
+    """Whether `tree` has a field with this dotted name."""
     for part in name.split("."):
         if not hasattr(tree, part):
             return False
@@ -16,12 +16,15 @@ def has_value(tree: Any, name: str) -> bool:
 
 
 def get_value(tree: Any, name: str) -> Any:
-    """The value of the field of that dotted name. `AttributeError` for an unknown one."""
+    """The value of the field with this dotted name. Raises `AttributeError` if there is none."""
     return operator.attrgetter(name)(tree)
 
 
 def set_values(tree: Any, values: Mapping[str, Any]) -> Any:
-    """A copy of a dataclass with the fields of the given dotted names changed. `AttributeError` for an unknown one."""
+    """A copy of a dataclass with some fields changed, by their dotted names.
+
+    **Raises:** `AttributeError` for an unknown name.
+    """
     for name, value in values.items():
         tree = _set(tree, name.split("."), value)
     return tree
