@@ -7,17 +7,16 @@ import numpy as np
 import pytest
 
 from targetprop.errors import ConfigError
+from targetprop.feedback.inverse_formulas import drift, woodbury
 from targetprop.feedback.inverses import (
     Automatic,
     ConjugateGradients,
     ExplicitInverse,
     LUSolve,
     Woodbury,
-    drift,
     init_inverses,
     inverse_displacement,
     update_inverses,
-    woodbury,
 )
 from targetprop.networks.activations import Identity, LeakyReLU, ReLU, Tanh
 from targetprop.networks.initializers import orthogonal

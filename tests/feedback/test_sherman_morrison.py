@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from targetprop.feedback.inverses import RobustShermanMorrison, drift, robust_sherman_morrison
+from targetprop.feedback.inverse_formulas import drift, robust_sherman_morrison
+from targetprop.feedback.inverses import RobustShermanMorrison
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -11,22 +11,19 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from .._linear_algebra import inverse, orthonormal_columns, solve_columns
 from ..errors import check_fraction, check_positive
 from ..networks.invertible import inverted_layers
 from ..networks.layers import Dense, LayerLike, Point, as_layer
 from ..networks.network import Network, Trace
-
-Weight = Float[Array, "n n"]
+from .inverse_formulas import Weight, conjugate_gradients, refined, robust_sherman_morrison, woodbury
 
 NARROW = 128
 """Up to this width, an LU factorization costs less than an update of a stored inverse."""
 LOW_RANK = 24
 """A rank-B update is cheaper if the layer is at least this many times as wide as the batch."""
-ITERATIONS = 20
-"""The largest number of refinements."""
 
 
 class Inverse(eqx.Module):
@@ -107,7 +104,7 @@ class KeptInverse(Inverse):
         return _kept(weight)
 
     def apply(self, state, weight, v):
-        return _refined(state.matrix, weight, v)
+        return refined(state.matrix, weight, v)
 
 
 class ExplicitInverse(KeptInverse):
@@ -190,7 +187,7 @@ class ConjugateGradients(FreshInverse):
         check_positive(self, "iterations")
 
     def apply(self, state, weight, v):
-        x, converged = _conjugate_gradients(weight, v, self.iterations)
+        x, converged = conjugate_gradients(weight, v, self.iterations)
         return lax.cond(converged, lambda: x, lambda: solve_columns(weight, v.T).T)
 
 
@@ -222,56 +219,6 @@ class Automatic(Inverse):
         return Woodbury(self.limit) if LOW_RANK * rows.shape[0] <= width else ConjugateGradients()
 
 
-def woodbury(matrix: Weight, step: Weight, x: Float[Array, "batch n"]) -> Weight:
-    """The inverse of `W + P` by Woodbury's formula.
-
-    `P` is the part of `step` whose rows lie in the span of the rows of `x`.
-
-    **Arguments:**
-
-    - `matrix`: the inverse of `W`.
-    - `step`: the change of the weight.
-    - `x`: the inputs, shape `(batch, n)`.
-
-    **Returns:** the inverse.
-    """
-    basis = orthonormal_columns(x.T)
-    left = matrix @ (step @ basis)
-    right = basis.T @ matrix
-    small = jnp.eye(basis.shape[1], dtype=matrix.dtype) + basis.T @ left
-    return matrix - left @ solve_columns(small, right)
-
-
-def robust_sherman_morrison(
-    weight: Weight, matrix: Weight, u: Float[Array, " n"], v: Float[Array, " n"], threshold: Any
-) -> tuple[Weight, Weight, Float[Array, ""]]:
-    """`W + beta u v^T` and its inverse, by the formula of Sherman and Morrison.
-
-    `beta` is 1 if the denominator of the formula is at least `threshold` in size. Otherwise `beta`
-    makes the denominator `beta threshold` (Meulemans 2019, equation 4.80).
-
-    **Arguments:**
-
-    - `weight`: `W`.
-    - `matrix`: the inverse of `W`.
-    - `u`, `v`: the vectors of the step.
-    - `threshold`: the smallest denominator.
-
-    **Returns:** the new weight, its inverse, and `beta`.
-    """
-    mu, vm = matrix @ u, v @ matrix
-    d = v @ mu
-    robust = jnp.abs(1 + d) >= threshold
-    beta = jnp.where(robust, 1, 1 / (threshold - jnp.where(robust, 0, d)))
-    return weight + beta * jnp.outer(u, v), matrix - jnp.outer(mu, vm) / jnp.where(robust, 1 + d, threshold), beta
-
-
-def drift(matrix: Weight, weight: Weight) -> Float[Array, ""]:
-    """`||M W - I||_F / sqrt(n)`: 0 for the inverse, 1 for the zero matrix."""
-    n = weight.shape[0]
-    return jnp.linalg.norm(matrix @ weight - jnp.eye(n, dtype=weight.dtype)) / n**0.5
-
-
 def _kept(weight: Weight) -> Kept:
     probe = jax.random.normal(jax.random.key(0), (weight.shape[0], 4), jnp.float32).astype(weight.dtype)
     return Kept(inverse(weight), probe / jnp.linalg.norm(probe, axis=0))
@@ -288,66 +235,6 @@ def _repaired(state: Kept, weight: Weight, limit: Any) -> Kept:
     )
     sharper = (sizes > 0) & jnp.isfinite(sizes)
     return Kept(matrix, jnp.where(sharper, drifted / jnp.where(sharper, sizes, 1), state.probe))
-
-
-def _refined(matrix: Weight, weight: Weight, v: Float[Array, "batch n"]) -> Float[Array, "batch n"]:
-    """`W^{-1} v`, by refinement of `M v` until the residual no longer halves.
-
-    If the residual is then not near the rounding level, an LU factorization is used.
-    """
-    tolerance = 4 * jnp.finfo(v.dtype).eps
-
-    def residual(x):
-        left = v - x @ weight.T
-        return left, jnp.linalg.norm(left)
-
-    def unfinished(carry):
-        _, _, size, last, count = carry
-        return (size > tolerance * goal) & (size < last / 2) & (count < ITERATIONS)
-
-    def refine(carry):
-        x, left, size, _, count = carry
-        x = x + left @ matrix.T
-        return x, *residual(x), size, count + 1
-
-    goal = jnp.linalg.norm(v)
-    first = v @ matrix.T
-    left, size = residual(first)
-    x, _, size, _, _ = lax.while_loop(unfinished, refine, (first, left, size, jnp.inf * jnp.ones_like(size), 0))
-    close = size <= 1e3 * tolerance * goal
-    return lax.cond(close, lambda: x, lambda: solve_columns(weight, v.T).T)
-
-
-def _conjugate_gradients(
-    weight: Weight, v: Float[Array, "batch n"], iterations: int
-) -> tuple[Float[Array, "batch n"], Bool[Array, ""]]:
-    """`W^{-1} v` for each row, and whether all residuals fell to the rounding level."""
-    tolerance = 8 * jnp.finfo(v.dtype).eps
-    scale = 1 / jnp.sum(weight**2, axis=1)
-    goal = jnp.sum(v**2, axis=1)
-
-    def ratio(a, b):
-        return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)[:, None]
-
-    def converged(residual):
-        return jnp.all(jnp.sum(residual**2, axis=1) <= tolerance**2 * goal)
-
-    def unfinished(carry):
-        _, residual, _, _, count = carry
-        return ~converged(residual) & (count < iterations)
-
-    def advance(carry):
-        x, residual, direction, size, count = carry
-        moved = direction @ weight
-        length = ratio(size, jnp.sum(moved**2, axis=1))
-        x, residual = x + length * moved, residual - length * (moved @ weight.T)
-        scaled = scale * residual
-        new_size = jnp.sum(residual * scaled, axis=1)
-        return x, residual, scaled + ratio(new_size, size) * direction, new_size, count + 1
-
-    start = (jnp.zeros_like(v), v, scale * v, jnp.sum(v * scale * v, axis=1), 0)
-    x, residual, *_ = lax.while_loop(unfinished, advance, start)
-    return x, converged(residual)
 
 
 # --- all layers of a network ----------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from .feedback_alignment import FeedbackAlignment
 from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
 from .gradient_targets import GradientTargets
 from .modified import InverseSlopes
+from .preset import Preset, preset
 from .presets import (
-    Preset,
     ddtp_control,
     ddtp_ggn,
     ddtp_linear,
@@ -22,7 +22,6 @@ from .presets import (
     dtp_ai,
     dtpdrl,
     multiplexing,
-    preset,
     tp,
     tp_ai,
 )

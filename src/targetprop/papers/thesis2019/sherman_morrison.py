@@ -12,7 +12,7 @@ import numpy as np
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
 from ...experiments.figures import COLORS, canvas
 from ...experiments.item import Item, Options, Report, plus_minus, report_cell
-from ...feedback.inverses import robust_sherman_morrison
+from ...feedback.inverse_formulas import robust_sherman_morrison
 from ...training.result import Summary
 
 SIZE, TRIALS, THRESHOLD, CONDITION = 6, 20_000, 0.1, 0.4
