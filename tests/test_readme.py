@@ -1,13 +1,16 @@
-"""The examples of the README and the docs run as they stand, with fewer epochs."""
+"""The examples of the README and the docs run as they stand, with fewer epochs, and their commands can be read."""
 
+import importlib
 import re
 import runpy
+import shlex
 from pathlib import Path
 
 import jax
 import pytest
 
 import targetprop as tp
+from targetprop.cli import VERBS, parsing
 from targetprop.papers.items import item
 
 ROOT = Path(__file__).parent.parent
@@ -15,7 +18,7 @@ README = ROOT / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize(("number", "lines"), [(0, 15), (1, 30)])
+@pytest.mark.parametrize(("number", "lines"), [(0, 15), (1, 30), (2, 10)])
 def test_example_runs(number, lines, capsys, monkeypatch):
     recipe, compare = tp.recipe, tp.compare
     monkeypatch.setattr(tp, "recipe", lambda *args: recipe(*args).replace(schedule=tp.Schedule(1)))
@@ -56,6 +59,34 @@ def test_theorems_have_their_tests_and_the_snippet_shows_one(capsys):
     distances = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()]
     assert distances[0] > 0.01
     assert distances[-1] < 1e-12
+
+
+class Read(Exception):
+    """A command was read and would now run."""
+
+
+def commands() -> list[str]:
+    """The commands of the README and the docs, apart from those with a placeholder in capitals."""
+    pages = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    text = "\n".join(page.read_text() for page in pages)
+    found = re.findall(r"^ *(targetprop .*)$", text, re.MULTILINE) + re.findall(r"`(targetprop\s[^`]+)`", text)
+    whole = [" ".join(command.split()) for command in found if not re.search(r"\b[A-Z]{2,}\b|--help|\.\.", command)]
+    return list(dict.fromkeys(command for command in whole if len(command.split()) > 2))
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_can_be_read(command, monkeypatch):
+    verb, *args = shlex.split(command)[1:]
+
+    def read(*args, **options):
+        parsing.parse(*args, **options)
+        raise Read
+
+    assert verb in VERBS
+    module = importlib.import_module(f"targetprop.cli.{verb}")
+    monkeypatch.setattr(module, "parse", read)
+    with pytest.raises(Read):
+        module.run(args)
 
 
 def test_tables_are_those_of_the_results():

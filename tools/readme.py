@@ -1,5 +1,7 @@
-"""Fill the tables of README.md from the committed results: `make readme`. A table stands between two marks,
-`<!-- table NAME -->` and `<!-- end -->`; the functions below make what is between them."""
+"""Fill the tables of README.md from the registry of rules and from the committed results: `make readme`.
+
+A table is between two marks, `<!-- table NAME -->` and `<!-- end -->`. A function below makes it.
+"""
 
 import json
 import re
@@ -9,6 +11,7 @@ from pathlib import Path
 from targetprop.experiments.item import TrainingOptions, plus_minus
 from targetprop.experiments.tables import Cell, TableItem
 from targetprop.papers.meulemans2020.items import TABLES as PUBLISHED
+from targetprop.rules import RULES
 
 ROOT = Path(__file__).parent.parent
 DATASETS = {"mnist": "MNIST", "frozen-mnist": "frozen MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
@@ -17,6 +20,12 @@ DATASETS = {"mnist": "MNIST", "frozen-mnist": "frozen MNIST", "fashion-mnist": "
 def lines(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     return "\n".join("| " + " | ".join(line) + " |" for line in (titles, ["---"] * len(titles), *rows))
+
+
+def rules() -> str:
+    """All built-in rules, from the registry."""
+    rows = [(f"`{rule.name}`", f"`{rule.equation}`".replace("|", "\\|"), rule.source) for rule in RULES.values()]
+    return lines(("name", "target update", "source"), rows)
 
 
 def digits() -> str:
@@ -60,6 +69,7 @@ def steps(name: str) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "rules": rules,
     "digits": digits,
     "errors": errors,
     "steps": lambda: steps("steps"),
