@@ -78,6 +78,11 @@ from .rules import (
     TargetPropExact,
     TwoPhase,
     assign,
+    local_gradients,
+    minibatch_step,
+    output_update,
+)
+from .rules.presets import (
     ddtp_control,
     ddtp_ggn,
     ddtp_linear,
@@ -87,10 +92,7 @@ from .rules import (
     dtp,
     dtp_ai,
     dtpdrl,
-    local_gradients,
-    minibatch_step,
     multiplexing,
-    output_update,
     tp,
     tp_ai,
 )

@@ -14,9 +14,10 @@ from targetprop.losses import ErrorRate, SoftmaxCrossEntropy
 from targetprop.networks.architectures import MLP
 from targetprop.networks.layers import Fixed, evaluate, parameters, split_parameters
 from targetprop.networks.network import Network, mlp
-from targetprop.rules import Backprop, ddtp_control, ddtp_linear, ddtp_rhl, ddtp_rhl_rec, dtp, tp
+from targetprop.rules import Backprop
 from targetprop.rules.by_numbers import minibatch_step
 from targetprop.rules.contract import Example, Minibatch, output_update
+from targetprop.rules.presets import ddtp_control, ddtp_linear, ddtp_rhl, ddtp_rhl_rec, dtp, tp
 from targetprop.rules.updates import local_gradients, trainable_parameters
 from targetprop.training.optimizers import SGD, Adam
 from targetprop.training.program import step

@@ -32,6 +32,11 @@ class Mine(Rule):
         raise NotImplementedError
 
 
+@RULE
+def test_every_rule_has_a_public_name(name):
+    assert RULES[name] in vars(tp).values()
+
+
 def parse_entry(entry: str) -> tuple[str, str, dict[str, str]]:
     """Kind, key and fields of a BibTeX entry; fails where braces do not pair off or a value is not in braces."""
     head = re.match(r"@(\w+)\{([^\s,{}]+),", entry)

@@ -20,9 +20,10 @@ from targetprop.losses import SoftmaxCrossEntropy, SquaredError
 from targetprop.networks.activations import Identity, Tanh
 from targetprop.networks.layers import Dense, evaluate, parameters
 from targetprop.networks.network import Network, mlp
-from targetprop.rules import GaussNewtonTargets, GeneralizedGaussNewtonTargets, ddtp_ggn
+from targetprop.rules import GaussNewtonTargets, GeneralizedGaussNewtonTargets
 from targetprop.rules.by_numbers import minibatch_step
 from targetprop.rules.contract import Example, Minibatch
+from targetprop.rules.presets import ddtp_ggn
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -12,8 +12,9 @@ from targetprop.losses import SoftmaxCrossEntropy, SquaredError
 from targetprop.networks.activations import Activation, LeakyReLU, Sigmoid, Tanh
 from targetprop.networks.layers import evaluate, parameters
 from targetprop.networks.network import Network, mlp
-from targetprop.rules import Backprop, ddtp_linear, dtp, dtpdrl, tp
+from targetprop.rules import Backprop
 from targetprop.rules.contract import Minibatch, output_update
+from targetprop.rules.presets import ddtp_linear, dtp, dtpdrl, tp
 from targetprop.rules.updates import local_gradients
 
 SIZES = (8, 7, 6, 4, 3)

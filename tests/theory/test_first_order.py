@@ -13,8 +13,8 @@ from targetprop.losses import SquaredError
 from targetprop.networks.activations import Activation, Sigmoid, Softplus, Tanh
 from targetprop.networks.layers import Dense, Layer, Point, evaluate
 from targetprop.networks.network import Network, mlp
-from targetprop.rules import dtp, tp
 from targetprop.rules.contract import Minibatch, output_update
+from targetprop.rules.presets import dtp, tp
 
 SIZES = (8, 7, 6, 4, 3)
 STEPSIZES = 2.0 ** -np.arange(8, 14)

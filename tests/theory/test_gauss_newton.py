@@ -14,9 +14,10 @@ from targetprop.losses import SoftmaxCrossEntropy, SquaredError
 from targetprop.networks.activations import Identity, Tanh
 from targetprop.networks.layers import Dense, Layer, Point, evaluate
 from targetprop.networks.network import Network, mlp
-from targetprop.rules import Backprop, GaussNewtonTargets, GeneralizedGaussNewtonTargets, ddtp_ggn, ddtp_linear, tp
+from targetprop.rules import Backprop, GaussNewtonTargets, GeneralizedGaussNewtonTargets
 from targetprop.rules.by_numbers import minibatch_step
 from targetprop.rules.contract import Example, Minibatch
+from targetprop.rules.presets import ddtp_ggn, ddtp_linear, tp
 from targetprop.rules.updates import local_gradients
 
 pytestmark = pytest.mark.usefixtures("float64")

@@ -20,8 +20,9 @@ from targetprop.feedback.noise import Gaussian
 from targetprop.networks.activations import Identity, LeakyReLU, Tanh
 from targetprop.networks.layers import Dense
 from targetprop.networks.network import Network, mlp
-from targetprop.rules import GaussNewtonTargets, dtp_ai, tp_ai
+from targetprop.rules import GaussNewtonTargets
 from targetprop.rules.contract import Minibatch
+from targetprop.rules.presets import dtp_ai, tp_ai
 
 S = LeakyReLU(0.35)
 SIGMA = 0.7

@@ -10,8 +10,8 @@ from targetprop.feedback.maps import direct_maps, layerwise_maps
 from targetprop.losses import SquaredError
 from targetprop.networks.activations import Identity
 from targetprop.networks.network import mlp
-from targetprop.rules import ddtp_linear, dtp
 from targetprop.rules.contract import Minibatch, output_update
+from targetprop.rules.presets import ddtp_linear, dtp
 from targetprop.rules.updates import local_gradients
 
 SIZES = (8, 7, 6, 4, 3)

@@ -22,8 +22,9 @@ from targetprop.networks.activations import Identity, LeakyReLU, Sigmoid, Tanh
 from targetprop.networks.initializers import orthogonal
 from targetprop.networks.invertible import invertible_mlp
 from targetprop.networks.network import mlp
-from targetprop.rules import BurstChannel, TargetPropagation, TargetPropExact, dtp, multiplexing
+from targetprop.rules import BurstChannel, TargetPropagation, TargetPropExact
 from targetprop.rules.contract import Minibatch
+from targetprop.rules.presets import dtp, multiplexing
 
 SIZES = (4, 6, 5, 5, 3)
 DEPTH = len(SIZES) - 1

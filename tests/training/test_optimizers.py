@@ -9,7 +9,7 @@ import pytest
 import targetprop as tp
 from targetprop.networks.layers import parameters
 from targetprop.networks.network import mlp
-from targetprop.rules import ddtp_rhl
+from targetprop.rules.presets import ddtp_rhl
 from targetprop.training.ensemble import Ensemble
 from targetprop.training.optimizers import DecayingSGD
 

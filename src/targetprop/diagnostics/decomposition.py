@@ -3,15 +3,13 @@
 Meulemans 2019, section 5.2.
 """
 
-import dataclasses
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..networks.network import Network
-from ..rules import Dendrites, InverseSlopes, Minibatch, Rule, TargetPropagation, Updates
+from ..rules import Minibatch, Rule, Updates
 
 
 class Decomposition(NamedTuple):
@@ -50,39 +48,10 @@ def decompose(rule: Rule, network: Network, feedback: Any, batch: Minibatch) -> 
 
     **Returns:** the parts.
     """
-    if isinstance(rule, InverseSlopes):
-        return decompose(rule.rule, network, feedback, batch)
-    maps = rule.layerwise_maps(network, feedback, batch.trace)
-    without = dataclasses.replace(batch, output_update=jnp.zeros_like(batch.output_update))
-    if maps is not None and isinstance(rule, Dendrites):
-        signal = _expand_chain(maps, batch)[0]
-        reconstruction = rule.target_updates(network, feedback, without)[:-1]
-    elif maps is not None and isinstance(rule, TargetPropagation) and not rule.propagation.corrected:
-        signal, reconstruction = _expand_chain(maps, batch)
-    else:
-        signal, reconstruction = _expand(rule, network, feedback, batch)
+    signal, reconstruction = rule.first_order(network, feedback, batch)
     updates = rule.target_updates(network, feedback, batch)[:-1]
     taylor = tuple(dh - (e + s) for dh, e, s in zip(updates, reconstruction, signal, strict=True))
     return Decomposition(signal, reconstruction, taylor)
-
-
-def _expand(rule, network, feedback, batch):
-    def hidden(dh):
-        return rule.target_updates(network, feedback, dataclasses.replace(batch, output_update=dh))[:-1]
-
-    reconstruction, signal = jax.jvp(hidden, (jnp.zeros_like(batch.output_update),), (batch.output_update,))
-    return signal, reconstruction
-
-
-def _expand_chain(maps, batch):
-    signal, error = batch.output_update, jnp.zeros_like(batch.output_update)
-    signals, errors = [], []
-    for g, below, above in zip(maps[::-1], batch.h[-2:0:-1], batch.h[:1:-1], strict=True):
-        rebuilt, signal = jax.jvp(lambda h, g=g: g.at(h).h, (above,), (signal,))
-        error = rebuilt - below + jax.jvp(lambda h, g=g: g.at(h).h, (above,), (error,))[1]
-        signals.append(signal)
-        errors.append(error)
-    return tuple(reversed(signals)), tuple(reversed(errors))
 
 
 def sizes(updates: Updates) -> Float[Array, "hidden batch"]:

@@ -11,20 +11,6 @@ from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
 from .gradient_targets import GradientTargets
 from .modified import InverseSlopes
 from .preset import Preset, preset
-from .presets import (
-    ddtp_control,
-    ddtp_ggn,
-    ddtp_linear,
-    ddtp_rhl,
-    ddtp_rhl_rec,
-    dfa,
-    dtp,
-    dtp_ai,
-    dtpdrl,
-    multiplexing,
-    tp,
-    tp_ai,
-)
 from .propagation import BurstChannel, Difference, Plain, Propagation
 from .registry import GENERAL, RULES, NamedRule
 from .target_propagation import TargetPropagation
@@ -61,22 +47,10 @@ __all__ = [
     "TwoPhase",
     "Updates",
     "assign",
-    "ddtp_control",
-    "ddtp_ggn",
-    "ddtp_linear",
-    "ddtp_rhl",
-    "ddtp_rhl_rec",
-    "dfa",
-    "dtp",
-    "dtp_ai",
-    "dtpdrl",
     "local_gradients",
     "minibatch_step",
-    "multiplexing",
     "output_update",
     "prepare",
     "preset",
-    "tp",
-    "tp_ai",
     "trainable_parameters",
 ]

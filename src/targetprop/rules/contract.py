@@ -6,10 +6,13 @@ same for every rule.
 """
 
 import abc
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..feedback.noise import NoiseDraw
@@ -106,6 +109,19 @@ class Credit(NamedTuple):
     feedback: FeedbackStep | None
 
 
+class FirstOrder(NamedTuple):
+    """The parts of the target updates that are of first order, for the hidden layers.
+
+    **Arguments:**
+
+    - `signal`: the part that is linear in the output update.
+    - `reconstruction`: the part without any output update.
+    """
+
+    signal: Updates
+    reconstruction: Updates
+
+
 class Rule(eqx.Module):
     """A credit-assignment rule: functions of the network, the feedback and a minibatch.
 
@@ -195,6 +211,16 @@ class Rule(eqx.Module):
         `None` for a rule without such mappings.
         """
         return None
+
+    def first_order(self, network: Network, feedback: Any, batch: Minibatch) -> FirstOrder:
+        """The parts of `target_updates` that are of first order. Default: expanded at `dh_L = 0`."""
+
+        def hidden(dh):
+            return self.target_updates(network, feedback, dataclasses.replace(batch, output_update=dh))[:-1]
+
+        zero = jnp.zeros_like(batch.output_update)
+        reconstruction, signal = jax.jvp(hidden, (zero,), (batch.output_update,))
+        return FirstOrder(signal, reconstruction)
 
     def advice(self, network: Network, feedback: Any, batch: Minibatch) -> Sequence[str]:
         """What is wrong with the target updates of a minibatch: which layer, and what to change.

@@ -5,6 +5,7 @@ above (Meulemans 2019, sections 6.3 to 6.6).
 """
 
 import abc
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -24,7 +25,8 @@ from ..feedback.mappings import ExactInverses, Layerwise, Mappings
 from ..feedback.reconstruction import FeedbackStep
 from ..networks.layers import Activity
 from ..networks.network import Network, Trace
-from .contract import Credit, Minibatch, Rule
+from .contract import Credit, FirstOrder, Minibatch, Rule
+from .layerwise import expand_layerwise
 
 
 class Dendrites(Rule):
@@ -102,6 +104,11 @@ class Dendrites(Rule):
 
     def layerwise_maps(self, network, feedback, trace):
         return self.mappings.maps(network, feedback, trace)
+
+    def first_order(self, network, feedback, batch):
+        signal, _ = expand_layerwise(self.layerwise_maps(network, feedback, batch.trace), batch)
+        without = dataclasses.replace(batch, output_update=jnp.zeros_like(batch.output_update))
+        return FirstOrder(signal, self.target_updates(network, feedback, without)[:-1])
 
     def advice(self, network, feedback, batch):
         forward = network.trace(batch.h[0])

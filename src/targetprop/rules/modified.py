@@ -63,6 +63,9 @@ class InverseSlopes(Rule):
     def layerwise_maps(self, network, feedback, trace):
         return self.rule.layerwise_maps(network, feedback, trace)
 
+    def first_order(self, network, feedback, batch):
+        return self.rule.first_order(network, feedback, batch)
+
     def advice(self, network, feedback, batch):
         return self.rule.advice(network, feedback, batch)
 

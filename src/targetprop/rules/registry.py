@@ -3,6 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 from ..networks.requirements import Requirement
+from . import presets
 from .backprop import Backprop
 from .contract import Rule
 from .dendrites import SinglePhase, TwoPhase
@@ -10,20 +11,7 @@ from .exact import ITP, GAITProp, TargetPropExact
 from .feedback_alignment import FeedbackAlignment
 from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
 from .gradient_targets import GradientTargets
-from .presets import (
-    ddtp_control,
-    ddtp_ggn,
-    ddtp_linear,
-    ddtp_rhl,
-    ddtp_rhl_rec,
-    dfa,
-    dtp,
-    dtp_ai,
-    dtpdrl,
-    multiplexing,
-    tp,
-    tp_ai,
-)
+from .preset import Preset
 
 
 @runtime_checkable
@@ -58,26 +46,15 @@ RULES: dict[str, NamedRule] = {  # pyright: ignore[reportAssignmentType] (classe
     for rule in (
         Backprop,
         FeedbackAlignment,
-        dfa,
-        tp,
-        dtp,
-        dtpdrl,
-        tp_ai,
-        dtp_ai,
-        ddtp_linear,
-        ddtp_rhl,
-        ddtp_rhl_rec,
-        ddtp_control,
+        *(made for made in vars(presets).values() if isinstance(made, Preset)),
         GaussNewtonTargets,
         GeneralizedGaussNewtonTargets,
-        ddtp_ggn,
         GradientTargets,
         TargetPropExact,
         ITP,
         GAITProp,
         SinglePhase,
         TwoPhase,
-        multiplexing,
     )
 }
 

@@ -11,6 +11,7 @@ from ..feedback.metrics import Euclidean, OutputMetric
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
 from .contract import Minibatch, Rule
+from .layerwise import expand_layerwise
 from .propagation import Difference, Propagation
 
 
@@ -100,6 +101,12 @@ class TargetPropagation(Rule):
 
     def layerwise_maps(self, network, feedback, trace):
         return None if self.mappings.direct else self.mappings.maps(network, feedback, trace)
+
+    def first_order(self, network, feedback, batch):
+        maps = self.layerwise_maps(network, feedback, batch.trace)
+        if maps is None or self.propagation.corrected:
+            return super().first_order(network, feedback, batch)
+        return expand_layerwise(maps, batch)
 
     def _paths(self, network, feedback, batch: Minibatch):
         paths = self.mappings.paths(network, feedback, batch.trace)

@@ -18,8 +18,9 @@ from ...experiments.figures import COLORS, canvas, curve, legend
 from ...experiments.item import EpochOptions, Item, Report, plus_minus, report_cell
 from ...losses import SquaredError
 from ...networks.architectures import MLP
-from ...rules import Minibatch, Rule, ddtp_linear, dtp
+from ...rules import Minibatch, Rule
 from ...rules.contract import output_update
+from ...rules.presets import ddtp_linear, dtp
 from ...training.ensemble import Ensemble
 from ...training.optimizers import Adam
 from ...training.recipe import Recipe

@@ -44,7 +44,8 @@ from ..._packaged import beside, read_json
 from ...experiments.sources import RecipeSource
 from ...feedback.regularizers import WeightDecayPerUnit
 from ...networks.architectures import CNN, MLP, Architecture
-from ...rules import Backprop, Rule, ddtp_control, ddtp_linear, ddtp_rhl, ddtp_rhl_rec, dfa, dtp, dtpdrl
+from ...rules import Backprop, Rule
+from ...rules.presets import ddtp_control, ddtp_linear, ddtp_rhl, ddtp_rhl_rec, dfa, dtp, dtpdrl
 from ...training.optimizers import Adam, Optimizer, PerLayer
 from ...training.recipe import Recipe
 from ...training.schedule import Schedule

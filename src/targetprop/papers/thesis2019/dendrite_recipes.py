@@ -17,7 +17,8 @@ from ...feedback.learners import NoLearning
 from ...feedback.mappings import ExactInverses, Layerwise
 from ...networks.activations import LeakyReLU
 from ...networks.architectures import MLP, Architecture, SquareMLP
-from ...rules import RULES, Rule, SinglePhase, TargetPropExact, TwoPhase, dtp, multiplexing, tp
+from ...rules import RULES, Rule, SinglePhase, TargetPropExact, TwoPhase
+from ...rules.presets import dtp, multiplexing, tp
 from ...training.optimizers import Adam
 from ...training.penalties import OrthogonalityPenalty
 from ...training.recipe import Recipe

@@ -26,7 +26,8 @@ from ...experiments.sources import RecipeSource
 from ...feedback.inverses import RobustShermanMorrison
 from ...networks.activations import LeakyReLU
 from ...networks.architectures import MLP
-from ...rules import Backprop, InverseSlopes, Rule, TargetPropExact, dtp, dtp_ai, tp, tp_ai
+from ...rules import Backprop, InverseSlopes, Rule, TargetPropExact
+from ...rules.presets import dtp, dtp_ai, tp, tp_ai
 from ...training.masks import OneRandomLayer
 from ...training.optimizers import DecayingSGD
 from ...training.recipe import Recipe
