@@ -1,4 +1,4 @@
-"""Target propagation: learning rules that send targets backwards through a network, behind one interface."""
+"""Target propagation: rules that send targets backwards through a network, in one interface."""
 
 from . import papers as papers  # registers the published recipes
 from .data import DataError, Dataset, load

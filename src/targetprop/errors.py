@@ -1,7 +1,8 @@
 """Errors that the user can correct, and checks of numbers.
 
-A message names a setting by its field, in backticks: `batch_size`, or `optimizer.learning_rate` for a field of a part. The
-command line prints an error in one line, without a traceback. There a field in backticks becomes the flag: `--batch-size`.
+A message names a setting by its field, in backticks: `batch_size`, or `optimizer.learning_rate`
+for a field of a part. The command line prints an error in one line, without a traceback. There a
+field in backticks becomes the flag: `--batch-size`.
 """
 
 import math
@@ -22,7 +23,10 @@ class ConfigError(UserError, ValueError):
 def check_positive(owner: object, *names: str) -> None:
     """Check that the named fields are finite and above 0.
 
-    Numbers are checked, and numbers in a tuple. Arrays are not. Raises `ConfigError` for the first field that fails."""
+    Numbers are checked, and numbers in a tuple. Arrays are not.
+
+    **Raises:** `ConfigError` for the first field that fails.
+    """
     _check(owner, names, lambda value: 0 < value < math.inf, "above 0")
 
 

@@ -6,7 +6,7 @@ _FIELD = re.compile(r"`([a-z]\w*(?:\.[a-z]\w*)*)`")
 
 
 def flag(field: str) -> str:
-    """The flag of a field: `--batch-size` for `batch_size`, and `--optimizer.b1` for `optimizer.b1`."""
+    """The flag of a field: `--batch-size`, or `--optimizer.b1` for `optimizer.b1`."""
     return "--" + field.replace("_", "-")
 
 

@@ -10,7 +10,7 @@ from .parsing import parse
 
 
 def run(args: list[str]) -> int:
-    """Run what is missing of a published table or figure. Print our numbers beside the published ones.
+    """Run what is missing of a published item. Print our numbers beside the published ones.
 
     Returns 0 if nothing is missing any more, else 1."""
     source, rest = split_name(args, "reproduce", "a paper; one of its items comes next", catalog.SOURCES)

@@ -10,7 +10,8 @@ at the equilibrium. The matrix of the chain is tridiagonal, with 1 on the diagon
 `-nu` above it. Its leading minors are `D_n = D_{n-1} - nu D_{n-2}` with `D_0 = D_1 = 1`. From its
 inverse,
 
-    u_i = D_{L-i} / D_L y_i + nu^(L-i) D_{i-1} / D_L t_i,     y_i = W_i .. W_2 x,     t_i = (W_L .. W_{i+1})^{-1} t_L
+    u_i = D_{L-i} / D_L y_i + nu^(L-i) D_{i-1} / D_L t_i,
+    y_i = W_i .. W_2 x,     t_i = (W_L .. W_{i+1})^{-1} t_L
 
 For two layers this is `(1 + γ) x + γ t_1` with `γ = nu / (1 - nu)`. The eigenvalues of the
 dynamics are `-1 + 2 sqrt(nu) cos(k π / (L + 1))`. At the coupling where the first of them is 0,

@@ -145,7 +145,7 @@ class Integration(EquilibriumSolver):
 
     - `tolerance`: the largest velocity at an equilibrium, relative to the size of what moves.
     - `steps`: the largest number of integration steps.
-    - `solver`: a Runge-Kutta method of Diffrax, `diffrax.Tsit5()` unless given.
+    - `solver`: a Runge-Kutta method of Diffrax, by default `diffrax.Tsit5()`.
     """
 
     word: ClassVar[str] = "integration"

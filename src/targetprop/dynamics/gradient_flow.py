@@ -1,6 +1,6 @@
 """The flow of a layer's activity down the cost of the layer above.
 
-    dy_i/dt = -dC_{i+1}/dy_i,    y_i = h_i + d,    C_{i+1} = C(h_{i+1} + dh_{i+1}, f_{i+1}(h_i + d))
+    dy_i/dt = -dC_{i+1}/dy_i,   y_i = h_i + d,   C_{i+1} = C(h_{i+1} + dh_{i+1}, f_{i+1}(h_i + d))
 
 (Farias and Maziero 2018, equation 3). Neither the target `h_{i+1} + dh_{i+1}` nor `y_i` is
 formed. The distance to the target is `dh_{i+1} - (f_{i+1}(h_i + d) - f_{i+1}(h_i))`, which

@@ -122,7 +122,7 @@ class SteadyState(Integrator):
 
     - `tolerance`: the largest velocity at rest, relative to that at the start.
     - `steps`: the largest number of integration steps.
-    - `solver`: a Runge-Kutta method of Diffrax, `diffrax.Kvaerno5()` unless given. Use an
+    - `solver`: a Runge-Kutta method of Diffrax, by default `diffrax.Kvaerno5()`. Use an
       implicit one, as the default, if the singular values of a layer differ widely.
     """
 

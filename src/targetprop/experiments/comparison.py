@@ -54,7 +54,7 @@ class Comparison:
         return [f"{rule}, seed {seed.seed}: {seed.status}" for rule, seed in seeds if seed.status != FINISHED]
 
     def to_json(self) -> dict:
-        """The comparison as plain data. Errors in percent, or mean squared errors for regression."""
+        """Plain data: errors in percent, or mean squared errors for regression."""
         rules = [
             {
                 "rule": result.rule,

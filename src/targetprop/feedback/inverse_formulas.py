@@ -1,4 +1,4 @@
-"""Formulas for the inverse of a square weight: updates of a stored inverse, and solvers that iterate."""
+"""Formulas for the inverse of a square weight: updates of a stored inverse, and iterations."""
 
 from typing import Any
 

@@ -98,7 +98,7 @@ class NoiseDraw(NamedTuple):
 
     - `layers`: `layers[i - 1]` is the displacement `sigma * eps_i` of hidden layer `i`, in the
       shape of its activity.
-    - `probe`: the displacement of the output that a regularizer needs, or `None`.
+    - `probe`: a displacement of the output that the learner or its regularizer needs, or `None`.
     """
 
     layers: LayerNoise
@@ -112,7 +112,7 @@ class NoiseLoop(NamedTuple):
 
     - `noise`: `noise[i - 1]` is the noise on hidden layer `i`.
     - `moved`: `moved[i - 1]` is the displacement of the output if layer `i` alone has noise.
-    - `probe`: the displacement of the output that a regularizer needs, or `None`.
+    - `probe`: a displacement of the output that the learner or its regularizer needs, or `None`.
     """
 
     noise: LayerNoise

@@ -213,7 +213,7 @@ class Rule(eqx.Module):
         return None
 
     def first_order(self, network: Network, feedback: Any, batch: Minibatch) -> FirstOrder:
-        """The parts of `target_updates` that are of first order. Default: expanded at `dh_L = 0`."""
+        """The first-order parts of `target_updates`. Default: expanded at `dh_L = 0`."""
 
         def hidden(dh):
             return self.target_updates(network, feedback, dataclasses.replace(batch, output_update=dh))[:-1]

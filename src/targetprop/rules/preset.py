@@ -1,4 +1,4 @@
-"""What a named rule is: a function that returns the parts of the rule, with a name and a source."""
+"""A named rule: a function that returns its parts, with a name, an equation and a source."""
 
 import dataclasses
 import functools
