@@ -21,12 +21,9 @@ from ..networks.network import Network, Trace
 
 Weight = Float[Array, "n n"]
 
-NARROW = 128
-"""Up to this width, an LU factorization costs less than an update of a stored inverse."""
-LOW_RANK = 24
-"""A rank-B update is cheaper if the layer is at least this many times as wide as the batch."""
-ITERATIONS = 20
-"""The largest number of refinements."""
+NARROW = 128  # up to this width, an LU factorization is cheaper than a stored inverse
+LOW_RANK = 24  # a rank-B update pays off if the layer is this many times as wide as the batch
+ITERATIONS = 20  # the largest number of refinements
 
 
 class Inverse(eqx.Module):
@@ -81,13 +78,7 @@ class LUSolve(FreshInverse):
 
 
 class Kept(eqx.Module):
-    """A stored inverse.
-
-    **Arguments:**
-
-    - `matrix`: the inverse `M`.
-    - `probe`: the directions in which the last measured drift was largest.
-    """
+    """A stored inverse, and the directions in which its last measured drift was largest."""
 
     matrix: Weight
     probe: Float[Array, "n probes"]
@@ -232,8 +223,6 @@ def woodbury(matrix: Weight, step: Weight, x: Float[Array, "batch n"]) -> Weight
     - `matrix`: the inverse of `W`.
     - `step`: the change of the weight.
     - `x`: the inputs, shape `(batch, n)`.
-
-    **Returns:** the inverse.
     """
     basis = orthonormal_columns(x.T)
     left = matrix @ (step @ basis)
@@ -252,8 +241,7 @@ def robust_sherman_morrison(
 
     **Arguments:**
 
-    - `weight`: `W`.
-    - `matrix`: the inverse of `W`.
+    - `weight`, `matrix`: `W` and its inverse.
     - `u`, `v`: the vectors of the step.
     - `threshold`: the smallest denominator.
 
@@ -366,8 +354,6 @@ def inverse_displacement(
 ) -> Float[Array, "batch ..."]:
     """The displacement of a layer's input that moves its pre-activation by `da`.
 
-    Auxiliary units do not move.
-
     **Arguments:**
 
     - `method`, `state`: how the inverse is computed, and its state for this layer.
@@ -375,7 +361,7 @@ def inverse_displacement(
     - `point`: where it was evaluated.
     - `da`: the displacement of the pre-activation, shape `(batch, n)`.
 
-    **Returns:** an array with the shape of the input.
+    **Returns:** an array with the shape of the input. It is zero for auxiliary units.
     """
     dense = _dense(layer)
     dx = method.apply(state, dense.weight, da)
@@ -394,8 +380,6 @@ def update_inverses(
     - `before`, `after`: the network before and after the step.
     - `states`: the states of the layers 2 .. L.
     - `trace`: the forward pass from which the step was computed.
-
-    **Returns:** the network and the states.
     """
     moved = []
     for old, new, state, point in zip(before.layers[1:], after.layers[1:], states, trace.points[1:], strict=True):
