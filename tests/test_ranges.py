@@ -68,7 +68,7 @@ def toy(**changes) -> tp.Dataset:
     ("changes", "message"),
     [
         ({"rule": tp.TargetPropExact(Woodbury(math.nan))}, r"rule\.inverse\.limit of the recipe is nan"),
-        ({"dtype": "float16"}, "float16: use the dtype float32 or float64"),
+        ({"dtype": "float16"}, "`dtype` is float16: use float32 or float64"),
         ({"loss": tp.SoftmaxCrossEntropy()}, "Cross-entropy needs labels, but toy has real targets"),
     ],
 )
