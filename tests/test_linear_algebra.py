@@ -10,7 +10,7 @@ from targetprop.diagnostics import Probe
 from targetprop.diagnostics.probe import Sample
 from targetprop.losses import SoftmaxCrossEntropy
 from targetprop.networks.network import mlp
-from targetprop.rules import GeneralizedGaussNewtonTargets
+from targetprop.rules import Example, GeneralizedGaussNewtonTargets
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -53,7 +53,9 @@ def test_no_program_decomposes_two_matrices_in_one_call(operations):
     network, x, y = mlp((4, 6, 5, 3), key=jax.random.key(0)), jnp.ones((7, 4)), jnp.zeros(7, int)
 
     def measured(x):
-        return Probe()(Sample.take(GeneralizedGaussNewtonTargets(), network, None, SoftmaxCrossEntropy(), x, y, 0.1))
+        return Probe()(
+            Sample.take(GeneralizedGaussNewtonTargets(), network, None, Example(SoftmaxCrossEntropy(), x, y, 0.1))
+        )
 
     found = [operation for operation in operations(measured, x) if operation.primitive.name in DECOMPOSITIONS]
     assert {"qr", "svd", "cholesky", "lu"} <= {operation.primitive.name for operation in found}

@@ -10,7 +10,6 @@ import pytest
 import targetprop as tp
 from targetprop.experiments import SPACE, Range, UnknownRecipeError, recipe_names, search
 from targetprop.feedback.maps import direct_paths
-from targetprop.feedback.noise import Gaussian
 from targetprop.networks.layers import parameters
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
 from targetprop.rules import RULES
@@ -177,13 +176,15 @@ def test_converted_recipe_gives_the_published_adam_steps(float64):
     rule = recipe.rule
     feedback = rule.init(network, key=jax.random.key(3))
     trace = network.trace(x)
-    noise = Gaussian(rule.sigma).on_layers(trace, jax.random.key(4))
+    noise = rule.learner.noise.on_layers(trace, jax.random.key(4))
     updates = rule.target_updates(
         network, feedback, Minibatch(trace, tp.output_update(tp.SoftmaxCrossEntropy(), trace.output, y, recipe.stepsize))
     )
     ours = tp.local_gradients(network, trace, updates).layers
     loop = NoiseLoop(noise, output_displacements(network, trace, noise), None)
-    ours_feedback = direct_reconstruction(direct_paths(feedback, trace), loop, rule.sigma, rule.regularizer).gradients
+    ours_feedback = direct_reconstruction(
+        direct_paths(feedback, trace), loop, rule.learner.noise.sigma, rule.learner.regularizer
+    ).gradients
     theirs, theirs_feedback = published_steps(row, network, feedback, x, y, noise)
     ours_feedback = [gradient.dense for gradient in ours_feedback]
     theirs_feedback = [gradient.dense for gradient in theirs_feedback]

@@ -159,7 +159,7 @@ def started(rule, trainable=None, optimizer=None):
     numbers = Hyperparameters(rule, 0.1, optimizer or Adam(1e-2), Adam(1e-2))
     task = Task(LOSS, ErrorRate(), 4, trainable)
     state = initial_state(network, numbers, jnp.uint32(0), trainable)
-    after = eqx.filter_jit(step)(task, numbers, state, x, Y, KEY, True)
+    after = eqx.filter_jit(step)(task, numbers, state, (x, Y), KEY, True)
     return state, after
 
 

@@ -38,4 +38,4 @@ def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
     known = (*RULES, *recipe_names())
     close = difflib.get_close_matches(str(name), known, n=3)
     hint = f"Did you mean {' or '.join(close)}?" if close else f"The rules are {', '.join(RULES)}."
-    raise UnknownRecipeError(f"No rule or recipe is called {name!r}. {hint} `targetprop train --help` lists all.")
+    raise UnknownRecipeError(f"No rule or recipe is called {name!r}. {hint} `experiments.recipe_names()` lists all recipes.")
