@@ -1,10 +1,16 @@
 """What all tests share."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import jax
 import pytest
 from jax.extend.core import JaxprEqn, jaxprs_in_params
+
+# Most programs of the tests run for an instant: without most of the optimizations they are compiled in a fraction of
+# the time. It holds for all of a process and those it starts, since numbers differ in their last digit without them.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture
@@ -12,16 +18,6 @@ def float64() -> Iterator[None]:
     """Double precision inside the test."""
     with jax.enable_x64(True):
         yield
-
-
-@pytest.fixture(scope="module")
-def quick_compilation() -> Iterator[None]:
-    """Programs that run once, for an instant: they are compiled without most of the optimizations, in half the time."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-    jax.clear_caches()  # no other module is to meet these programs
 
 
 def _equations(jaxpr) -> Iterator[JaxprEqn]:

@@ -6,8 +6,6 @@ import pytest
 import targetprop as tp
 from targetprop.training.run import train
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = tp.recipe("two-phase", "digits").replace(architecture=tp.MLP((8, 6)), schedule=tp.Schedule(2), batch_size=256)
 
 
