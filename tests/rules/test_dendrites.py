@@ -36,6 +36,7 @@ def loss_by_sweeps():
     return one_epoch(tp.Sweeps(1e-5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [tp.Newton(), tp.Integration(1e-3)], ids=["newton", "integration"])
 def test_every_solver_trains_alike(solver, loss_by_sweeps):
     losses = [loss_by_sweeps, one_epoch(solver)]
