@@ -7,13 +7,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 FITS := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: demo test lint bench readme reports lock setup clean help
+.PHONY: demo test test-all lint bench readme reports lock setup clean help
 
 demo: setup  ## compare seven rules on the digits: a table and a figure in results-demo
 	$(BIN)/targetprop compare --dataset digits --rules bp fa dfa tp dtp dtpdrl ddtp-linear --seeds 3 --out results-demo --overwrite
 
-test: setup  ## run all tests
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
+test: setup  ## run the tests, but not the slow ones
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow" $(ARGS)
+
+test-all: setup  ## run all tests, the slow ones included
+	@JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
 lint: setup  ## check style, formatting and types
 	$(BIN)/ruff check
@@ -38,7 +41,7 @@ clean:  ## remove .venv
 	rm -rf .venv
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*  ## /make \1|/p' Makefile | while IFS='|' read -r goal text; do printf '  %-12s%s\n' "$$goal" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*  ## /make \1|/p' Makefile | while IFS='|' read -r goal text; do printf '  %-15s%s\n' "$$goal" "$$text"; done
 
 .venv/locked: requirements.lock
 	@found=; for python in $(PYTHONS); do \

@@ -1,10 +1,19 @@
 """What all tests share."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import jax
 import pytest
 from jax.extend.core import JaxprEqn, jaxprs_in_params
+
+# Most programs of the tests run for an instant: without most of the optimizations, and with plain loops in place of fused
+# ones, they are compiled in a third of the time. One setting holds for all of a process and for those that it starts:
+# last digits depend on it. `JAX_DISABLE_MOST_OPTIMIZATIONS=0`, as in `make test-all`, compiles them as everybody else does.
+QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
+jax.config.update("jax_disable_most_optimizations", QUICK)
+if QUICK and jax.__version_info__ < (0, 11):  # XLA ends the process at a flag that it does not know
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 
 @pytest.fixture
@@ -12,16 +21,6 @@ def float64() -> Iterator[None]:
     """Double precision inside the test."""
     with jax.enable_x64(True):
         yield
-
-
-@pytest.fixture(scope="module")
-def quick_compilation() -> Iterator[None]:
-    """Programs that run once, for an instant: they are compiled without most of the optimizations, in half the time."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-    jax.clear_caches()  # no other module is to meet these programs
 
 
 def _equations(jaxpr) -> Iterator[JaxprEqn]:

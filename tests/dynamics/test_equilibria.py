@@ -21,8 +21,6 @@ from targetprop.networks.network import Network, mlp
 from targetprop.rules import SinglePhase, TwoPhase
 from targetprop.rules.contract import Minibatch
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SIZES = (5, 6, 4, 5, 3)
 SOLVERS = {"sweeps": Sweeps, "newton": Newton, "integration": Integration}
 KEY = jax.random.key(0)

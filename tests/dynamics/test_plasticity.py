@@ -23,8 +23,6 @@ from targetprop.rules import SinglePhase, TwoPhase
 from targetprop.rules.contract import Example, Minibatch
 from targetprop.rules.updates import local_gradients
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SIZES, L, MU, BATCH = (4, 3, 4, 2), 3, 0.2, 3
 KEY = jax.random.key(0)
 FEEDBACK, LEARNER = Layerwise(Tanh()), ActivityReconstruction(WeightDecay(0.1))

@@ -65,7 +65,6 @@ def test_a_comparison_takes_the_data_set_of_its_recipes():
     assert tp.compare([recipe], seeds=1, progress=False).dataset == "student-teacher-deep"
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_one_rule_with_two_settings_and_seeds_that_diverge(tmp_path):
     recipe = tp.recipe("bp").replace(architecture=tp.MLP((4,)), schedule=tp.Schedule(1))
     wild = recipe.replace(optimizer=tp.Adam(1e38))

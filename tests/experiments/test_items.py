@@ -178,7 +178,6 @@ def test_extrapolation_counts_the_first_call_once(monkeypatch):
 SMALL = tp.recipe("bp", "digits").replace(architecture=tp.MLP((8,)), schedule=tp.Schedule(epochs=1))
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_training_part_is_continued_by_seed_and_probed(tmp_path):
     store = Store(tmp_path)
     plain = TrainingPart("BP", "digits", "any/digits/bp", SMALL, store)
@@ -196,7 +195,6 @@ def test_training_part_is_continued_by_seed_and_probed(tmp_path):
     assert probed.seconds([0]) > 0
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_an_interrupted_part_goes_on_when_more_seeds_are_asked_for(tmp_path, monkeypatch):
     part = TrainingPart("BP", "digits", "any/digits/bp", SMALL, Store(tmp_path))
     folder = part.store.run_folder(part.name, SMALL, [0, 1])
@@ -211,7 +209,6 @@ def test_an_interrupted_part_goes_on_when_more_seeds_are_asked_for(tmp_path, mon
     assert runs == [(0, 1), (2,)]
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_a_diverged_seed_is_said_to_be_so_and_leaves_the_item_unfinished(tmp_path, monkeypatch):
     name = "meulemans2020/mnist/bp"
     recipe = SMALL.replace(optimizer=tp.Adam(1e38))

@@ -27,7 +27,6 @@ from targetprop.networks.network import Network, mlp
 WIDTH, BATCH = 24, 3
 METHODS = [LUSolve(), ExplicitInverse(), ExplicitInverse(0.0), Woodbury(), ConjugateGradients(), Automatic()]
 NAMES = ["lu", "explicit", "anew every step", "woodbury", "conjugate gradients", "automatic"]
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def numbers(seed: int, *shape: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -150,7 +151,7 @@ def test_gradients_of_backprop_are_those_of_the_loss(float64):
         network, None, Minibatch(trace, tp.output_update(LOSS, trace.output, LABELS, 1.0))
     )
     ours = tp.local_gradients(network, trace, updates)
-    true = jax.grad(lambda network: jnp.mean(LOSS.value(network(x), LABELS)))(network)
+    true = eqx.filter_jit(jax.grad(lambda network: jnp.mean(LOSS.value(network(x), LABELS))))(network)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(true), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-13)
 
@@ -158,21 +159,26 @@ def test_gradients_of_backprop_are_those_of_the_loss(float64):
 RULES = [tp.ddtp_linear(), tp.dfa(), tp.dtp(), tp.dtpdrl(), GaussNewtonTargets(PseudoInverse())]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_rules_give_every_layer_its_targets(rule):
-    network, x = small_cnn(), normal(1, 4, 1, 7, 6)
+@eqx.filter_jit
+def lesson(rule, network, x):
+    """A step of a rule as one program: target updates, gradients, and the losses of feedback that learns."""
     feedback = rule.init(network, key=KEY)
     trace = network.trace(x)
     updates = rule.target_updates(network, feedback, Minibatch(trace, tp.output_update(LOSS, trace.output, LABELS, 0.1)))
+    learned = rule.feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, key=KEY))
+    return updates, tp.local_gradients(network, trace, updates), None if learned is None else learned.losses
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_rules_give_every_layer_its_targets(rule):
+    updates, gradients, losses = lesson(rule, small_cnn(), normal(1, 4, 1, 7, 6))
     assert [dh.shape[1:] for dh in updates] == [(2, 4, 3), (3, 2, 2), (5,), (3,)]
-    gradients = tp.local_gradients(network, trace, updates)
     for leaf in jax.tree.leaves(gradients):
         assert np.all(np.isfinite(leaf))
         assert np.any(np.asarray(leaf) != 0)
-    learned = rule.feedback_step(network, feedback, Minibatch(trace, 0 * trace.output, key=KEY))
-    if learned is not None:
-        assert learned.losses.shape == (3,)
-        assert np.all(np.isfinite(learned.losses))
+    if losses is not None:
+        assert losses.shape == (3,)
+        assert np.all(np.isfinite(losses))
 
 
 def test_gauss_newton_targets_of_pooled_activities(float64):

@@ -11,8 +11,6 @@ from targetprop.losses import ErrorRate, LossOnFirstUnits, ScoreOnFirstUnits, So
 from targetprop.training.ensemble import Ensemble
 from targetprop.training.schedule import Pass
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def test_auxiliary_outputs_carry_no_loss():
     loss, numbers = LossOnFirstUnits(SoftmaxCrossEntropy(), 3), np.random.default_rng(0)

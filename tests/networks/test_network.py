@@ -16,8 +16,6 @@ from targetprop.rules import Backprop
 from targetprop.rules.contract import Minibatch, output_update
 from targetprop.rules.updates import local_gradients
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 SIZES = (5, 8, 7, 3)
 

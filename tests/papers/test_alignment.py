@@ -124,7 +124,6 @@ def test_unknown_methods_and_data_sets_are_refused():
             figure.report(dataclasses.replace(figure.defaults, **options))
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_figure_and_table_share_their_runs(tmp_path, capfd, monkeypatch):
     """The whole path on digits with small layers: the table finds what the figure has run."""
     small = tp.recipe("dfa", "digits").replace(architecture=tp.MLP((6, 6, 6)), batch_size=128)

@@ -1,5 +1,8 @@
 """The published CNN: the conversion of its values, layer by layer."""
 
+from functools import partial
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,8 +65,10 @@ def test_converted_recipe_gives_the_published_adam_steps(float64, name):
     feedback = recipe.rule.init(network, key=jax.random.key(3))
     noise = recipe.rule.learner.noise.on_layers(network.trace(x), jax.random.key(4))
     loss = tp.SoftmaxCrossEntropy()
-    ours = minibatch_step(recipe.rule, network, feedback, Example(loss, x, y, recipe.stepsize, noise=NoiseDraw(noise)))
-    theirs, theirs_feedback = published_steps(row, network, feedback, x, y, noise, name == "ddtp-linear")
+    example = Example(loss, x, y, recipe.stepsize, noise=NoiseDraw(noise))
+    ours = eqx.filter_jit(partial(minibatch_step, recipe.rule))(network, feedback, example)
+    published = eqx.filter_jit(partial(published_steps, row, difference=name == "ddtp-linear"))
+    theirs, theirs_feedback = published(network, feedback, x, y, noise)
     forward = (layer.weight for layer in ours.gradients.layers)
     for mine, published, adam, rate, epsilon in zip(
         forward, theirs, recipe.optimizer.optimizers, row["lr"], row["epsilon"], strict=True

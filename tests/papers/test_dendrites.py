@@ -12,8 +12,6 @@ from targetprop.papers.items import item
 from targetprop.papers.thesis2019.settling import MIXTURES, NOISE, TIMES, TrainedSettling
 from targetprop.training.schedule import Schedule
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 HIDDEN = (12, 10)
 
 

@@ -11,8 +11,6 @@ import pytest
 from targetprop.papers.gait2020.equilibrium import POINTS, CouplingLimit, EquilibriumCircuit
 from targetprop.papers.items import item
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 RESULTS = Path(__file__).parents[2] / "results"
 
 

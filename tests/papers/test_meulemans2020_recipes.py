@@ -3,6 +3,9 @@ minibatch as the published code reduces it, with autodiff, against ours. Adam's 
 ratio of a gradient to epsilon alone; that must agree.
 """
 
+from functools import partial
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -107,9 +110,11 @@ def test_converted_recipe_gives_the_published_adam_steps(name):
     y = jax.random.randint(jax.random.key(2), (meulemans2020.BATCH,), 0, 10)
     feedback = rule.init(network, key=jax.random.key(3))
     noise = rule.draw(network.trace(x), jax.random.key(4))
-    ours = minibatch_step(rule, network, feedback, Example(tp.SoftmaxCrossEntropy(), x, y, recipe.stepsize, noise=noise))
+    example = Example(tp.SoftmaxCrossEntropy(), x, y, recipe.stepsize, noise=noise)
+    ours = eqx.filter_jit(partial(minibatch_step, rule))(network, feedback, example)
     maps = getattr(ours.feedback.gradients, "maps", ours.feedback.gradients)
-    theirs, theirs_feedback = published_step(rule, row, network, feedback, x, y, noise.layers)
+    published = eqx.filter_jit(partial(published_step, rule, row))
+    theirs, theirs_feedback = published(network, feedback, x, y, noise.layers)
     pairs = [
         (ours.gradients.layers, theirs, recipe.optimizer.eps, row["epsilon"]),
         ([g.dense for g in maps], theirs_feedback, recipe.feedback_optimizer.eps, row["epsilon_fb"]),

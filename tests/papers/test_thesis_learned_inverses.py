@@ -22,8 +22,6 @@ from targetprop.papers.thesis2019.regression import Regression, factored_gauss_n
 from targetprop.rules import GaussNewtonTargets
 from targetprop.rules.contract import Minibatch
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 RESULTS = Path(__file__).parents[2] / "results"
 ITERATED = ("ben-israel-cohen", "ben-israel-cohen-equal", "ben-israel-cohen-contracting")
 MINE = (*ITERATED, *(f"fig-5.{n}" for n in range(9, 20)))

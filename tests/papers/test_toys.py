@@ -18,8 +18,6 @@ from targetprop.papers.meulemans2020 import null_space
 from targetprop.papers.meulemans2020.null_space import NullSpace, random_share
 from targetprop.papers.meulemans2020.output_space import directions
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.mark.parametrize(("size", "outputs"), [(6, 2), (4, 3)])
 def test_share_of_a_random_direction(size, outputs):

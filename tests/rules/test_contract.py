@@ -17,8 +17,6 @@ from targetprop.testing import RuleCheckError, RuleChecks, check_rule
 from targetprop.testing.cases import LOSS, SIZES, TASK, double, image_network, same, samples
 from targetprop.training import program
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEY = jax.random.key(0)
 
 

@@ -6,8 +6,6 @@ import pytest
 import targetprop as tp
 from targetprop.training.run import train
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SMALL = tp.recipe("two-phase", "digits").replace(architecture=tp.MLP((8, 6)), schedule=tp.Schedule(2), batch_size=256)
 
 
@@ -28,12 +26,19 @@ def test_training_stops_where_there_is_no_rest_and_keeps_the_last_good_state(tmp
     assert all(np.isfinite(a).all() for a in arrays if np.issubdtype(a.dtype, np.floating))
 
 
+def one_epoch(solver) -> float:
+    rule = tp.TwoPhase(solver=solver)
+    return train(SMALL.replace(rule=rule, schedule=tp.Schedule(1)), seeds=1, progress=False).seeds[0].train_loss
+
+
+@pytest.fixture(scope="module")
+def loss_by_sweeps():
+    return one_epoch(tp.Sweeps(1e-5))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [tp.Newton(), tp.Integration(1e-3)], ids=["newton", "integration"])
-def test_every_solver_trains_alike(solver):
-    found = [
-        train(SMALL.replace(rule=tp.TwoPhase(solver=each), schedule=tp.Schedule(1)), seeds=1, progress=False)
-        for each in (tp.Sweeps(1e-5), solver)
-    ]
-    losses = [result.seeds[0].train_loss for result in found]
+def test_every_solver_trains_alike(solver, loss_by_sweeps):
+    losses = [loss_by_sweeps, one_epoch(solver)]
     assert all(np.isfinite(losses))
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-2)

@@ -37,7 +37,7 @@ def test_output_update_is_per_sample(loss):
     np.testing.assert_allclose(together, -0.3 * loss.error(h, Y), rtol=1e-14)
 
 
-@pytest.mark.usefixtures("float64", "quick_compilation")
+@pytest.mark.usefixtures("float64")
 def test_local_gradients_are_those_of_the_local_losses():
     network = mlp(SIZES, key=jax.random.key(0), dtype=jnp.float64)
     trace = network.trace(jnp.asarray(NUMBERS.normal(size=(4, SIZES[0]))))

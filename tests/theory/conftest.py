@@ -7,6 +7,6 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def double_precision(quick_compilation) -> Iterator[None]:
+def double_precision() -> Iterator[None]:
     with jax.enable_x64(True):
         yield

@@ -14,8 +14,6 @@ from targetprop.networks.layers import Dense
 from targetprop.networks.network import Network, mlp
 from theory.circuit_stability import feedback_error, kreiss_bound, stability
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 MUS = (0.05, 0.3, 0.4999, 0.5, 0.8)
 
 

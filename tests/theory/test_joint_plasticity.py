@@ -25,8 +25,6 @@ from targetprop.rules.contract import Minibatch
 from targetprop.rules.updates import local_gradients
 from theory.joint_plasticity import Changes, PhaseTimes, Rates, learn_in_a_single_phase, learn_in_two_phases
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 SIZES, L, MU, BATCH = (4, 3, 4, 2), 3, 0.2, 3
 KEY = jax.random.key(0)
 FEEDBACK, INVERSES, LEARNER = Layerwise(Tanh()), LearnedInverses(), ActivityReconstruction(WeightDecay(0.1))

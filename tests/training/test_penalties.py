@@ -15,8 +15,6 @@ from targetprop.training.optimizers import SGD
 from targetprop.training.penalties import OrthogonalityPenalty
 from targetprop.training.state import Hyperparameters, Task, initial_state
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 def test_the_gradient_is_that_of_the_value(float64):
     penalty, weight = OrthogonalityPenalty(0.3), jnp.asarray(np.random.default_rng(0).normal(size=(4, 6)))
