@@ -1,4 +1,6 @@
-"""The house: which room imports which, how long files are, how many parameters functions have, names that stand once."""
+"""The house: which room imports which, how long files are, how many parameters functions have,
+names that stand once.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -11,7 +13,8 @@ import targetprop
 ROOT = Path(targetprop.__file__).parent
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
-# Each room imports from those before it alone. Modules in the root that all rooms share come first.
+# Each room imports from those before it alone. Modules in the root that all rooms share come
+# first.
 ROOMS = (
     "errors",
     "version",

@@ -1,4 +1,6 @@
-"""What `import targetprop` costs and gives: no heavy library before it is used, all public names, and the types."""
+"""What `import targetprop` costs and gives: no heavy library before it is used, all public names,
+and the types.
+"""
 
 import ast
 import subprocess

@@ -63,7 +63,9 @@ def test_no_program_decomposes_two_matrices_in_one_call(operations):
 
 
 def test_single_matrices_may_be_batched_and_differentiated(matrices):
-    """`vmap` and forward-mode differentiation in both orders, with both, one or none of the operands batched."""
+    """`vmap` and forward-mode differentiation in both orders, with both, one or none of the
+    operands batched.
+    """
     square = jnp.asarray(matrices @ matrices.transpose(0, 2, 1))
     columns = jnp.asarray(matrices)
     for axes, args in (((0, 0), (square, columns)), ((None, 0), (square[0], columns)), ((0, None), (square, columns[0]))):

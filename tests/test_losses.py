@@ -49,7 +49,8 @@ def certain(margin: float) -> np.ndarray:
 
 @pytest.mark.parametrize("margin", [20.0, 40.0, 60.0, 80.0])
 def test_cross_entropy_keeps_its_relative_precision_when_certain(margin):
-    # Rounding the differences of outputs near `margin` costs up to 80 * 2^-24 = 5e-6 of a probability.
+    # Rounding the differences of outputs near `margin` costs up to 80 * 2^-24 = 5e-6 of a
+    # probability.
     loss, h, labels = SoftmaxCrossEntropy(), certain(margin), np.array([0, 0])
     value, error = loss.value(jnp.asarray(h), jnp.asarray(labels)), loss.error(jnp.asarray(h), jnp.asarray(labels))
     others = np.exp(h[:, 1:].astype(np.float64) - h[:, :1]).sum(axis=1)

@@ -1,4 +1,6 @@
-"""Settings that make no sense are refused where they are made; those at the edge of sense are not."""
+"""Settings that make no sense are refused where they are made; those at the edge of sense are
+not.
+"""
 
 import dataclasses
 import math

@@ -1,4 +1,6 @@
-"""The examples of the README and the docs run as they stand, with fewer epochs, and their commands can be read."""
+"""The examples of the README and the docs run as they stand, with fewer epochs, and their commands
+can be read.
+"""
 
 import importlib
 import re

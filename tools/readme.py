@@ -1,4 +1,5 @@
-"""Fill the tables of README.md from the registry of rules and from the committed results: `make readme`.
+"""Fill the tables of README.md from the registry of rules and from the committed results: `make
+readme`.
 
 A table is between two marks, `<!-- table NAME -->` and `<!-- end -->`. A function below makes it.
 """
@@ -37,7 +38,9 @@ def digits() -> str:
 
 
 def errors() -> str:
-    """Table S6 of Meulemans et al. 2020 on the data sets of which something was run, from `results/meulemans2020`."""
+    """Table S6 of Meulemans et al. 2020 on the data sets of which something was run, from
+    `results/meulemans2020`.
+    """
     item = TableItem(PUBLISHED["table-s6"])
     cells = [cell for cell in item.compared(TrainingOptions(results=ROOT / "results")) if cell.published.column in DATASETS]
     found = {(cell.published.row, cell.published.column): cell for cell in cells}

@@ -1,4 +1,6 @@
-"""Write the pages and pictures of everything below `results/` of which something was run: `make reports`."""
+"""Write the pages and pictures of everything below `results/` of which something was run: `make
+reports`.
+"""
 
 import dataclasses
 from pathlib import Path

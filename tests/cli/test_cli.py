@@ -1,4 +1,6 @@
-"""The command line: one document for --json, one line for a user's error, exit status 0 only when all went well."""
+"""The command line: one document for --json, one line for a user's error, exit status 0 only when
+all went well.
+"""
 
 import dataclasses
 import json

@@ -12,7 +12,8 @@ def test_every_digit_is_in_one_part():
     assert data.train_x.shape == (1437, 64)
     assert data.test_x.shape == (360, 64)
     assert (data.inputs, data.outputs) == (64, 10)
-    # Standardization is the same affine map for all pixels, so it keeps the order of rows sorted by value.
+    # Standardization is the same affine map for all pixels, so it keeps the order of rows sorted
+    # by value.
     ours = np.concatenate([data.train_x, data.test_x])
     low, high = ours.min(), ours.max()
     restored = np.rint((ours - low) / (high - low) * 16)

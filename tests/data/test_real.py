@@ -6,8 +6,8 @@ import pytest
 from targetprop.data import describe, load, verify
 from targetprop.data.cifar import read_binary_batch
 
-# Mean and standard deviation of the training pixels in [0, 1], per channel, as commonly published; then the
-# mean and deviation that the set is to be scaled by.
+# Mean and standard deviation of the training pixels in [0, 1], per channel, as commonly published;
+# then the mean and deviation that the set is to be scaled by.
 PUBLISHED = {
     "mnist": ([0.1307], [0.3081], 0.1307, 0.3081),
     "fashion-mnist": ([0.2860], [0.3530], 0.0, 1.0),

@@ -1,4 +1,6 @@
-"""What the tests of diagnostics share: small networks in double precision, and Jacobians written out in full."""
+"""What the tests of diagnostics share: small networks in double precision, and Jacobians written
+out in full.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -62,7 +64,9 @@ def images(double) -> Problem:
 
 
 def layer_jacobians(network: Network, x: jax.Array, layer: int) -> np.ndarray:
-    """`dh_L / d(parameters of a layer)` of every sample, shape `(batch, n_L, parameters)`, by automatic differentiation."""
+    """`dh_L / d(parameters of a layer)` of every sample, shape `(batch, n_L, parameters)`, by
+    automatic differentiation.
+    """
     blocks = jax.tree.leaves(jax.jacobian(lambda network: network(x))(network).layers[layer - 1])
     return np.concatenate([np.asarray(block).reshape(*block.shape[:2], -1) for block in blocks], axis=2)
 
@@ -75,8 +79,9 @@ def activity_jacobians(problem: Problem, layer: int) -> np.ndarray:
 
 
 def single_updates(problem: Problem, updates, layer: int) -> np.ndarray:
-    """The update that each sample by itself makes of a layer's parameters: minus the gradient of the local loss
-    with the target held fixed, shape `(batch, parameters)`."""
+    """The update that each sample by itself makes of a layer's parameters: minus the gradient of
+    the local loss with the target held fixed, shape `(batch, parameters)`.
+    """
     found = []
     for b in range(len(problem.x)):
         below, goal = problem.trace.h[layer - 1][b : b + 1], (problem.trace.h[layer] + updates[layer - 1])[b : b + 1]

@@ -58,7 +58,9 @@ def test_backprop_gradients_are_the_stepsize_times_those_of_the_loss(dense):
 
 
 def dense_target_update(problem, oracle, layer, damping):
-    """The parameter update of a hidden layer from (damped) Gauss-Newton targets with explicit Jacobians."""
+    """The parameter update of a hidden layer from (damped) Gauss-Newton targets with explicit
+    Jacobians.
+    """
     jacobians = oracle.activity_jacobians(problem, layer)
     targets = []
     for jacobian, v in zip(jacobians, np.asarray(problem.output_update), strict=True):
@@ -97,7 +99,9 @@ def test_the_search_finds_the_damping_of_damped_targets(dense, damping):
 
 
 def test_gauss_newton_step_of_the_parameters(dense, oracle):
-    """Against the normal equations of the whole minibatch (Meulemans et al. 2020, equation 117)."""
+    """Against the normal equations of the whole minibatch (Meulemans et al. 2020, equation
+    117).
+    """
     sample, damping = dense.sample(tp.Backprop(), None), 0.3
     found = AngleToGaussNewton(Tikhonov(damping))(sample)["angle_gn"]
     error = np.asarray(sample.error).ravel()
@@ -128,8 +132,9 @@ def test_angles_of_targets(dense):
 
 
 def test_angles_to_target_propagation(dense):
-    """Multiplexing with linear mappings is DTP; in the last hidden layer it is with any. TP has its reconstruction errors
-    besides."""
+    """Multiplexing with linear mappings is DTP; in the last hidden layer it is with any. TP has
+    its reconstruction errors besides.
+    """
     for mapping, layers in ((tp.Identity(), slice(None)), (tp.Tanh(), slice(1, None))):
         rule = tp.multiplexing(feedback_activation=mapping)
         feedback = rule.init(dense.network, key=jax.random.key(3))

@@ -59,8 +59,10 @@ def test_linear_rules_are_all_signal(dense, rule):
 
 @pytest.mark.parametrize("kind", [tp.SinglePhase, tp.TwoPhase], ids=lambda kind: kind.name)
 def test_parts_in_continuous_time(dense, kind):
-    """The chain of Jacobians where the free network rests is the signal (the last term of (6.22)); what a single phase
-    learns there without a teacher is `rho (g_i(h_{i+1}) - h_i)`, scaled up; two phases learn nothing without one."""
+    """The chain of Jacobians where the free network rests is the signal (the last term of (6.22));
+    what a single phase learns there without a teacher is `rho (g_i(h_{i+1}) - h_i)`, scaled up;
+    two phases learn nothing without one.
+    """
     mu = 0.05
     rule = kind(mu, solver=tp.Sweeps(1e-10, 200))
     feedback = rule.init(dense.network, key=jax.random.key(3))

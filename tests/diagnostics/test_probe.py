@@ -1,4 +1,6 @@
-"""Diagnostics during training: sampled when they should be, written with the metrics, and without effect."""
+"""Diagnostics during training: sampled when they should be, written with the metrics, and without
+effect.
+"""
 
 import json
 import logging
@@ -84,7 +86,9 @@ def test_the_mean_over_an_epoch(monkeypatch):
 
 
 def test_a_probe_sees_the_minibatch_of_its_step():
-    """With one step in between, the second value is that of the network after that step on the next minibatch."""
+    """With one step in between, the second value is that of the network after that step on the
+    next minibatch.
+    """
     data = load("digits")
     together, alone = (Ensemble([RECIPE], [3], data) for _ in range(2))
     at = next(at for at in RECIPE.schedule.passes(True) if at.joint)

@@ -75,7 +75,9 @@ def test_output_change_is_the_difference_after_a_small_step(request, name):
 
 
 def test_gauss_newton_targets_push_a_linear_output_along_the_negative_error(linear):
-    """Theorem 5: for one sample, the output moves straight to its target; under backpropagation it does not."""
+    """Theorem 5: for one sample, the output moves straight to its target; under backpropagation it
+    does not.
+    """
     angles = {
         rule.name: float(OutputDirection()(linear.sample(rule, None))["angle_output"])
         for rule in (GaussNewtonTargets(PseudoInverse()), tp.Backprop())

@@ -49,7 +49,9 @@ find = eqx.filter_jit(lambda solver, motion: solver.find(motion))
 
 
 def apart(one, other):
-    """The largest distance of two displacements, relative to the other's size, over layers and samples."""
+    """The largest distance of two displacements, relative to the other's size, over layers and
+    samples.
+    """
     return float(jnp.max(norms(jax.tree.map(jnp.subtract, one, other)) / norms(other)))
 
 
@@ -63,7 +65,8 @@ def test_solvers_agree_to_their_tolerance(name, dtype):
             assert one.reached.all()
             assert other.reached.all()
             assert one.d[0].dtype == dtype
-            # the slowest way back to rest takes several times tau: so much larger are errors than velocities
+            # the slowest way back to rest takes several times tau: so much larger are errors than
+            # velocities
             assert apart(other.d, one.d) < 10 * tolerance
 
 

@@ -1,4 +1,6 @@
-"""Ways to have the inverse of a weight: all give that of dense float64 algebra, also after many steps."""
+"""Ways to have the inverse of a weight: all give that of dense float64 algebra, also after many
+steps.
+"""
 
 import equinox as eqx
 import jax
@@ -64,7 +66,9 @@ def test_the_inverse_stays_exact_over_many_steps(method, low_rank):
 
 
 def test_a_step_of_the_rank_of_the_batch_needs_no_repair(float64):
-    """The formula of Woodbury alone, for plain gradient descent: thousands of steps leave rounding."""
+    """The formula of Woodbury alone, for plain gradient descent: thousands of steps leave
+    rounding.
+    """
     inputs = jnp.asarray(numbers(1, 3000, BATCH, WIDTH))
     steps = 0.003 * jnp.einsum("tbi,tbj->tij", numbers(2, 3000, BATCH, WIDTH), inputs)
     moved, kept = walk(Woodbury(jnp.inf), weight().astype(float), steps, inputs)
@@ -80,7 +84,9 @@ def test_a_batch_of_one_is_the_formula_of_sherman_and_morrison(float64):
 
 
 def test_drift_is_measured_and_repaired(float64):
-    """Steps outside the span of the batch make a kept inverse drift; above the limit it is computed anew."""
+    """Steps outside the span of the batch make a kept inverse drift; above the limit it is
+    computed anew.
+    """
     inputs, steps = jnp.zeros((200, 1, WIDTH)), 0.003 * jnp.asarray(numbers(3, 200, WIDTH, WIDTH))
     start = weight().astype(float)
     moved, never = walk(ExplicitInverse(jnp.inf), start, steps, inputs)

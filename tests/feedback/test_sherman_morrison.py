@@ -41,8 +41,10 @@ def test_what_comes_out_is_a_weight_with_its_inverse(seed, u, v):
 
 
 def test_a_step_onto_a_singular_weight_is_shortened():
-    """`W + u v^T` is singular for `u = -W v / v^T v`; what is left has a smallest singular value that the threshold bounds:
-    `|det|` falls by the denominator, and no other singular value grows beyond `||W|| + ||u v^T||`."""
+    """`W + u v^T` is singular for `u = -W v / v^T v`; what is left has a smallest singular value
+    that the threshold bounds: `|det|` falls by the denominator, and no other singular value grows
+    beyond `||W|| + ||u v^T||`.
+    """
     before, v = weight(0), np.array([1.0, 2.0, 0.0, -1.0])
     u = -before @ v / (v @ v)
     assert np.linalg.svd(before + np.outer(u, v), compute_uv=False)[-1] < 1e-12

@@ -1,9 +1,11 @@
-"""Differences of nonlinearities against their definition, evaluated in 120-digit decimal arithmetic.
+"""Differences of nonlinearities against their definition, evaluated in 120-digit decimal
+arithmetic.
 
-`EPS` is the spacing of float32 at 1. A difference is computed from the float32 nearest to `a + d`, whose rounding alone
-moves it by up to `EPS/2 |a + d| s'(a + d)`; an inverse difference from the quotients of `d` by the distances of `h` to the
-ends of the image, whose rounding moves it by up to a few `EPS |d| (s^-1)'(h + d)`. These are the conditioning terms of the
-bounds; the rest is a few ulp.
+`EPS` is the spacing of float32 at 1. A difference is computed from the float32 nearest to `a + d`,
+whose rounding alone moves it by up to `EPS/2 |a + d| s'(a + d)`; an inverse difference from the
+quotients of `d` by the distances of `h` to the ends of the image, whose rounding moves it by up to
+a few `EPS |d| (s^-1)'(h + d)`. These are the conditioning terms of the bounds; the rest is a few
+ulp.
 """
 
 import decimal
@@ -109,7 +111,9 @@ def arrays(elements: st.SearchStrategy, size: int) -> st.SearchStrategy:
 
 
 def crossed(a: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every `a` with every `d`, with no displacement, and with those that end near or beyond its mirror image and 0."""
+    """Every `a` with every `d`, with no displacement, and with those that end near or beyond its
+    mirror image and 0.
+    """
     own = np.stack([0 * a, -a, np.nextafter(-a, np.float32(0)), -2 * np.clip(a, -HUGE / 2, HUGE / 2)])
     d = np.concatenate([np.broadcast_to(d[:, None], (d.size, a.size)), own])
     a = np.broadcast_to(a, d.shape)
@@ -134,7 +138,9 @@ def with_gradients(function: Callable, at, by):
 
 
 def assert_close(got: np.ndarray, true: np.ndarray, conditioning: np.ndarray) -> None:
-    """Relative agreement to `ULPS`, plus the conditioning; absolute where the true value is subnormal or overflows."""
+    """Relative agreement to `ULPS`, plus the conditioning; absolute where the true value is
+    subnormal or overflows.
+    """
     got = got.astype(np.float64)
     with np.errstate(over="ignore"):
         overflows = ~np.isfinite(true.astype(np.float32))
@@ -155,7 +161,8 @@ def test_difference_and_its_gradient_in_float32(oracle, a, d):
     for array in (got, by_a, by_d):
         assert not np.isnan(array).any()
     assert_close(got, exact(oracle.value, a, d), np.where(moved_slope > 0, np.abs(moved) * moved_slope, 0))
-    # A slope falls no faster than exp(-2|x|): rounding its argument changes it by up to |x| EPS of itself.
+    # A slope falls no faster than exp(-2|x|): rounding its argument changes it by up to |x| EPS of
+    # itself.
     unsure = (1 + np.abs(moved)) * moved_slope
     np.testing.assert_array_less(np.abs(by_d - moved_slope), EPS * (ULPS * moved_slope + CONDITIONING * unsure) + 4 * TINY)
     np.testing.assert_array_less(
@@ -264,7 +271,8 @@ def test_inverse_difference_inverts_difference(oracle, a, d):
     a, d = a.astype(np.float64), d.astype(np.float64)
     with jax.enable_x64(True):
         back = np.asarray(there_and_back(oracle.activation, jnp.asarray(a), jnp.asarray(d)))
-    # At |a + d| <= 5 the slopes are above 1e-4, so rounding in float64 is amplified by less than 1e4.
+    # At |a + d| <= 5 the slopes are above 1e-4, so rounding in float64 is amplified by less than
+    # 1e4.
     np.testing.assert_allclose(back, d, rtol=1e-11)
 
 
@@ -293,7 +301,9 @@ def test_leaky_relu_needs_a_positive_slope(slope):
     "activation", [Identity(), Tanh(), Sigmoid(), Softplus(), LeakyReLU(0.1)], ids=lambda a: type(a).__name__
 )
 def test_the_inverse_quotient_keeps_its_precision_at_any_scale(activation):
-    """In float32, against subtraction in float64; for a vanishing scale, against the reciprocal slope."""
+    """In float32, against subtraction in float64; for a vanishing scale, against the reciprocal
+    slope.
+    """
     numbers = np.random.default_rng(0)
     a, d = (jnp.asarray(size * numbers.normal(size=50), jnp.float32) for size in (1, 0.05))
     h = activation(a)

@@ -1,4 +1,6 @@
-"""Convolutions with pooling: values, differences, gradients, and the rules on a network of them."""
+"""Convolutions with pooling: values, differences, gradients, and the rules on a network of
+them.
+"""
 
 import dataclasses
 import math
@@ -161,7 +163,9 @@ RULES = [tp.ddtp_linear(), tp.dfa(), tp.dtp(), tp.dtpdrl(), GaussNewtonTargets(P
 
 @eqx.filter_jit
 def lesson(rule, network, x):
-    """A step of a rule as one program: target updates, gradients, and the losses of feedback that learns."""
+    """A step of a rule as one program: target updates, gradients, and the losses of feedback that
+    learns.
+    """
     feedback = rule.init(network, key=KEY)
     trace = network.trace(x)
     updates = rule.target_updates(network, feedback, Minibatch(trace, tp.output_update(LOSS, trace.output, LABELS, 0.1)))

@@ -1,4 +1,6 @@
-"""Losses and scores on the first units of an output with auxiliary ones, and training with them."""
+"""Losses and scores on the first units of an output with auxiliary ones, and training with
+them.
+"""
 
 import jax
 import jax.numpy as jnp

@@ -208,7 +208,8 @@ def test_xavier_variance(initializer, gain):
     shape = (300, 200)
     weight = np.asarray(initializer(gain)(KEY, shape, jnp.float32), np.float64)
     variance = gain**2 * 2 / (200 + 300)
-    # Five standard errors: of the mean; of the second moment, whose variance is at most 2 variance^2.
+    # Five standard errors: of the mean; of the second moment, whose variance is at most 2
+    # variance^2.
     assert abs(weight.mean()) < 5 * math.sqrt(variance / weight.size)
     assert abs((weight**2).mean() - variance) < 5 * variance * math.sqrt(2 / weight.size)
 
@@ -219,7 +220,8 @@ def test_xavier_shapes_of_the_distributions():
     normal = np.asarray(xavier_normal()(KEY, shape, jnp.float32), np.float64)
     assert np.abs(uniform).max() <= bound * (1 + 1e-6)
     assert np.abs(uniform).max() > 0.99 * bound
-    # Within one standard deviation lies 68.27 % of a normal law and 57.74 % of a uniform one; 5 standard errors are 1 %.
+    # Within one standard deviation lies 68.27 % of a normal law and 57.74 % of a uniform one; 5
+    # standard errors are 1 %.
     assert (np.abs(normal) < math.sqrt(2 / 500)).mean() == pytest.approx(0.6827, abs=0.01)
     assert (np.abs(uniform) < math.sqrt(2 / 500)).mean() == pytest.approx(0.5774, abs=0.0101)
 

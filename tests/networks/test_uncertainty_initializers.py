@@ -32,26 +32,34 @@ def test_moments_by_quadrature():
 
 
 def test_the_published_constants():
-    """Equations (9) and (10). A sample variance of a million normal numbers has a standard deviation of 0.14 %."""
+    """Equations (9) and (10). A sample variance of a million normal numbers has a standard
+    deviation of 0.14 %.
+    """
     assert variance(published_neuron_uncertainty(inputs=UNIFORM_INPUTS)) == pytest.approx(48 / 35, rel=0.007)
     assert variance(published_neuron_uncertainty()) == pytest.approx(16 / 11, rel=0.007)
 
 
 def test_the_corrected_constants():
-    """With the square of the mean: (1/20) / (1/16 (1/4 + 1/12)) and (1/20) / (1/16 (1/4 + 1/20))."""
+    """With the square of the mean: (1/20) / (1/16 (1/4 + 1/12)) and (1/20) / (1/16 (1/4 +
+    1/20)).
+    """
     assert variance(neuron_uncertainty(inputs=UNIFORM_INPUTS)) == pytest.approx(12 / 5, rel=0.007)
     assert variance(neuron_uncertainty()) == pytest.approx(8 / 3, rel=0.007)
 
 
 def draw(inputs: Moments, rng, size):
-    """Inputs with these moments: uniform on [0, 1], or with the density 6 y (1 - y), which is Beta(2, 2)."""
+    """Inputs with these moments: uniform on [0, 1], or with the density 6 y (1 - y), which is
+    Beta(2, 2).
+    """
     return rng.uniform(size=size) if inputs is UNIFORM_INPUTS else rng.beta(2, 2, size=size)
 
 
 @BOTH
 def test_the_pre_activation_has_the_variance_that_the_corrected_form_asks_for(inputs):
-    """Equation (18) asks for `VAR(z) = VAR(y) / f'(0)^2 = 0.8`. Drawn weights and inputs give it with `E[x]^2`; with `E[x]`
-    as in (26) they give `0.8 (E[x]^2 + VAR(x)) / (E[x] + VAR(x))`, little more than half."""
+    """Equation (18) asks for `VAR(z) = VAR(y) / f'(0)^2 = 0.8`. Drawn weights and inputs give it
+    with `E[x]^2`; with `E[x]` as in (26) they give `0.8 (E[x]^2 + VAR(x)) / (E[x] + VAR(x))`,
+    little more than half.
+    """
     n_in, outputs, rng = 400, 1000, np.random.default_rng(0)
     x = draw(inputs, rng, (1000, n_in))
     power = inputs.mean**2 + inputs.variance
@@ -65,8 +73,10 @@ def test_the_pre_activation_has_the_variance_that_the_corrected_form_asks_for(in
 
 
 def test_known_initializers_are_special_cases():
-    """A linear neuron that keeps the spread of centered inputs: variance 1 / n_in (Glorot and Bengio 2010, forward). So does
-    tanh with `U = 3/4 (1 - y^2)`. All means are zero, and the two forms agree."""
+    """A linear neuron that keeps the spread of centered inputs: variance 1 / n_in (Glorot and
+    Bengio 2010, forward). So does tanh with `U = 3/4 (1 - y^2)`. All means are zero, and the two
+    forms agree.
+    """
     parabola = Uncertainty(lambda y: 0.75 * (1 - y**2), -1.0, 1.0)
     for activation in (tp.Identity(), tp.Tanh()):
         for form in (neuron_uncertainty, published_neuron_uncertainty):

@@ -1,7 +1,8 @@
-"""The numbers that pin every rule across a refactoring: `python tests/rules/pinned.py` writes them to `pinned.json`.
+"""The numbers that pin every rule across a refactoring: `python tests/rules/pinned.py` writes them
+to `pinned.json`.
 
-They are the library's own, so they say that nothing has moved, not that anything is right. Four joint steps in double
-precision are so few that another processor gives them to `TOLERANCE`.
+They are the library's own, so they say that nothing has moved, not that anything is right. Four
+joint steps in double precision are so few that another processor gives them to `TOLERANCE`.
 """
 
 import json

@@ -69,7 +69,9 @@ def test_noise_is_the_same_numbers_in_both_precisions():
 
 
 def test_labels_do_not_reach_predictions():
-    """The evaluated score is that of outputs computed from the inputs alone, whatever the labels are."""
+    """The evaluated score is that of outputs computed from the inputs alone, whatever the labels
+    are.
+    """
     network, data = mlp(SIZES, key=KEY), samples()
     evaluate = jax.jit(program.evaluate)
     predicted = np.argmax(network(data.x), axis=1)
@@ -111,7 +113,9 @@ class Mine(tp.Rule):
 
 
 class Wrong(Mine):
-    """Leaves the first hidden layer without targets, and says that its feedback learns, which it does not."""
+    """Leaves the first hidden layer without targets, and says that its feedback learns, which it
+    does not.
+    """
 
     @property
     def learns_feedback(self):

@@ -1,5 +1,6 @@
-"""The variants of DDTP against the published algorithms written out with absolute activities; weight decay, freezing, fixed
-feedback and given noise."""
+"""The variants of DDTP against the published algorithms written out with absolute activities;
+weight decay, freezing, fixed feedback and given noise.
+"""
 
 import equinox as eqx
 import jax
@@ -53,7 +54,9 @@ def tail(network: Network, start: int, h):
 
 
 def random_hidden_map(kind, feedback, i, own):
-    """`g_i` as the paper writes it, a function of the mapping's parameters and of the output; `own` is `h_i`."""
+    """`g_i` as the paper writes it, a function of the mapping's parameters and of the output;
+    `own` is `h_i`.
+    """
     hidden = feedback.hidden.value
 
     def g(dense, h_L):

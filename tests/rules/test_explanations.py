@@ -38,7 +38,9 @@ def test_every_rule_has_a_public_name(name):
 
 
 def parse_entry(entry: str) -> tuple[str, str, dict[str, str]]:
-    """Kind, key and fields of a BibTeX entry; fails where braces do not pair off or a value is not in braces."""
+    """Kind, key and fields of a BibTeX entry; fails where braces do not pair off or a value is not
+    in braces.
+    """
     head = re.match(r"@(\w+)\{([^\s,{}]+),", entry)
     assert head
     fields, rest = {}, entry[head.end() :].lstrip()
@@ -196,7 +198,9 @@ def test_a_rule_of_the_user_needs_no_explanation(monkeypatch, capfd):
 
 
 def test_a_combination_that_no_paper_has_explains_itself():
-    """In one line; its equation is put together from its parts, and the steps say what its feedback learns."""
+    """In one line; its equation is put together from its parts, and the steps say what its
+    feedback learns.
+    """
     rule = tp.TargetPropagation(tp.Direct(tp.Tanh()), tp.Plain(), tp.DifferenceReconstruction(), name="plain-direct")
     assert rule.equation == "dh_i = g_i(h_L + dh_L) - h_i, g_i(h_L) = t(Q_i h_L + c_i)"
     found = explain.explain(rule)

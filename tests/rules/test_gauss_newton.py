@@ -1,4 +1,6 @@
-"""Gauss-Newton targets and their solvers against dense algebra with explicit Jacobians, in double precision."""
+"""Gauss-Newton targets and their solvers against dense algebra with explicit Jacobians, in double
+precision.
+"""
 
 import equinox as eqx
 import jax
@@ -137,7 +139,9 @@ def test_pseudo_inverse_is_exact_whatever_the_rank(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_damped_solution_is_the_regularized_least_squares_one(kind):
-    """`argmin ||J d - v||^2 + damping ||d||^2`, solved as an ordinary least-squares problem of a stacked matrix."""
+    """`argmin ||J d - v||^2 + damping ||d||^2`, solved as an ordinary least-squares problem of a
+    stacked matrix.
+    """
     jacobian, damping = matrix(kind), 1e-2
     v = np.random.default_rng(4).normal(size=len(jacobian))
     columns = jacobian.shape[1]

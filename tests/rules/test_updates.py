@@ -59,7 +59,9 @@ def test_local_gradients_are_those_of_the_local_losses():
 
 
 class Setting(NamedTuple):
-    """A network that is right about `y` by some margin, and feedback mappings of the layer-wise and of the direct rules."""
+    """A network that is right about `y` by some margin, and feedback mappings of the layer-wise
+    and of the direct rules.
+    """
 
     network: Network
     layerwise: tuple
@@ -89,7 +91,9 @@ def displacements(s: Setting):
 
 @eqx.filter_jit
 def subtractions(s: Setting):
-    """The same for DTP and DDTP as the algorithms are printed: absolute targets, less the activities."""
+    """The same for DTP and DDTP as the algorithms are printed: absolute targets, less the
+    activities.
+    """
     h = s.network.trace(s.x).h
     target = h[-1] - STEPSIZE * SoftmaxCrossEntropy().error(h[-1], s.y)
     direct = [g.at(target).h + below - g.at(h[-1]).h - below for g, below in zip(s.direct, h[1:-1], strict=True)]
@@ -115,7 +119,8 @@ def test_float32_keeps_small_target_updates_where_subtraction_loses_them(activat
     for name in got:
         assert max(relative_errors(got[name], wide[name])) < 1e-4, name
     for name in naive:
-        # In float64 both forms are the same rule, so what float32 loses, it loses to the subtraction.
+        # In float64 both forms are the same rule, so what float32 loses, it loses to the
+        # subtraction.
         assert max(relative_errors(naive_wide[name], wide[name])) < 1e-6, name
         assert min(relative_errors(naive[name], wide[name])[:-1]) > 0.1, name
 

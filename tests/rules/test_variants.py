@@ -97,7 +97,9 @@ def test_each_unit_is_normalized_over_the_minibatch(layer, x):
 
 
 def test_mean_and_deviation_are_constants_of_every_derivative(layer, x):
-    """The pullback and the difference are those of a dense layer whose weights are divided by the deviation."""
+    """The pullback and the difference are those of a dense layer whose weights are divided by the
+    deviation.
+    """
     deviation = np.sqrt(x.var(axis=0) + EPSILON)
     fixed = Dense(layer.dense.weight / deviation, -(layer.dense.weight / deviation) @ x.mean(axis=0), tp.Tanh())
     ours, theirs = (Network([entry], 4).trace(x) for entry in (layer, fixed))

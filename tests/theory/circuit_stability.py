@@ -28,7 +28,8 @@ def feedback_error(blocks: Blocks, feedback: Blocks) -> PerMatrix:
 def kreiss_bound(matrices: Matrices, points: Float[np.ndarray, " points"]) -> PerMatrix:
     """The largest of `x ||(x I - J)^{-1}||` for some `x > 0`.
 
-    It is a lower bound of the transient growth, because `||(x I - J)^{-1}|| <= ∫ exp(-x t) ||exp(t J)|| dt`.
+    It is a lower bound of the transient growth, because `||(x I - J)^{-1}|| <= ∫ exp(-x t) ||exp(t
+    J)|| dt`.
 
     **Arguments:**
 

@@ -1,7 +1,7 @@
 """Weights that learn continuously, together with the activities: one equation for both.
 
     tau dh_i/dt = -h_i + forward f_i(h_{i-1}) + backward g_i(h_{i+1})
-        dW_i/dt = eta_i D_i dh_i h_{i-1}^T                              eta_i = eta rho^-(L+1-i),  rho = mu / (1 - mu)
+        dW_i/dt = eta_i D_i dh_i h_{i-1}^T    eta_i = eta rho^-(L+1-i),  rho = mu / (1 - mu)
         dQ_i/dt = -eta^inv d/dQ_i ( ||g_i(h_{i+1}) - h_i||^2 + penalty )
 
 In a single phase `dh_i = h_i - f_i(h_{i-1})` (Meulemans 2019, equations 6.17 and 6.26). In two

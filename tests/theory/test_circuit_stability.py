@@ -62,7 +62,9 @@ def test_in_the_coordinates_of_the_paths_the_circuit_is_a_chain_of_single_units(
 @pytest.mark.parametrize("depth", [2, 5])
 @pytest.mark.parametrize("mu", MUS)
 def test_with_a_target_that_keeps_its_distance_the_circuit_is_stable_too(depth, mu):
-    """The chain plus `I` is a non-negative matrix whose rows sum to `mu`, 1, .., 1: one that loses probability."""
+    """The chain plus `I` is a non-negative matrix whose rows sum to `mu`, 1, .., 1: one that loses
+    probability.
+    """
     blocks, gains = gaussian(depth, 2), Gains.mixing(mu)
     found = sorted_eigenvalues(st.circuit_jacobian(blocks, inverses(blocks), gains, echo=True))
     chain = np.diag(np.full(depth - 1, mu), 1) + np.diag(np.full(depth - 1, 1 - mu), -1)
@@ -75,8 +77,9 @@ def test_with_a_target_that_keeps_its_distance_the_circuit_is_stable_too(depth, 
 
 
 def test_negative_eigenvalues_do_not_make_a_matrix_negative_definite():
-    """Two layers: the symmetric part splits by the singular values `s` of `W_2`, with eigenvalues `-1 ± ((1 - mu) s + mu /
-    s) / 2`."""
+    """Two layers: the symmetric part splits by the singular values `s` of `W_2`, with eigenvalues
+    `-1 ± ((1 - mu) s + mu / s) / 2`.
+    """
     mu = 0.1
     limits = (1 + np.array([-1, 1]) * np.sqrt(1 - mu * (1 - mu))) / (1 - mu)
     s = np.array([0.02, 0.06, 1.0, 2.0, 2.5, *limits])
@@ -98,7 +101,9 @@ def test_orthogonal_weights_let_nothing_grow(mu):
 
 
 def test_growth_between_two_units_is_that_of_the_written_out_exponential():
-    """`exp(t J) = exp(-t) [[cosh ct, (mu / s) sinh ct / c], [(1 - mu) s sinh ct / c, cosh ct]]`, `c^2 = mu (1 - mu)`."""
+    """`exp(t J) = exp(-t) [[cosh ct, (mu / s) sinh ct / c], [(1 - mu) s sinh ct / c, cosh ct]]`,
+    `c^2 = mu (1 - mu)`.
+    """
     mu, s, times = 0.2, np.array([0.1, 1.0, 10.0]), np.linspace(0, 6, 13)
     matrices = st.circuit_jacobian([s[:, None, None]], [1 / s[:, None, None]], Gains.mixing(mu))
     c = np.sqrt(mu * (1 - mu))
@@ -179,12 +184,15 @@ def test_networks_at_their_equilibrium_have_the_spectrum_of_the_theory():
 
 
 def test_exact_inverses_do_not_make_every_network_with_a_target_stable():
-    """Under a target `h_2 != f_2(h_1)`, so the slopes of `f_2` and of its inverse belong to different points, and (6.42)
-    fails. Two units, weights 1, slope 0.1 below zero, `mu = 0.2`, target -2.5:
+    """Under a target `h_2 != f_2(h_1)`, so the slopes of `f_2` and of its inverse belong to
+    different points, and (6.42) fails. Two units, weights 1, slope 0.1 below zero, `mu = 0.2`,
+    target -2.5:
 
         h_1 = 0.8 + 0.2 s^{-1}(h_2),     h_2 = 0.8 s(h_1) - 0.5
 
-    where `h_1 > 0 > h_2` the unit above answers with `s = 1`, `s^{-1} = 10`: eigenvalues `-1 ± sqrt(10 * 0.16)`."""
+    where `h_1 > 0 > h_2` the unit above answers with `s = 1`, `s^{-1} = 10`: eigenvalues `-1 ±
+    sqrt(10 * 0.16)`.
+    """
     one = jnp.ones((1, 1))
     network = Network([Dense(one, None, Identity()), Dense(one, None, LeakyReLU(0.1))], 1)
     trace = network.trace(one)

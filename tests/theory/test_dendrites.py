@@ -55,7 +55,9 @@ class Case(NamedTuple):
 
 
 def square(activation=None):
-    """A network of square layers, its exact inverses as plain functions of the activity, and a batch."""
+    """A network of square layers, its exact inverses as plain functions of the activity, and a
+    batch.
+    """
     network = mlp(SQUARE, (activation or ArcSinh(), activation or ArcSinh()), key=KEY)
     maps = tuple(_inverse(layer) for layer in network.layers[1:])
     return Case(network, maps, *_batch(SQUARE))
@@ -127,7 +129,9 @@ def test_fixed_points_satisfy_6_5(mu, solver):
 
 
 def test_without_a_target_exact_inverses_leave_the_forward_pass_in_place():
-    """Section 6.4: by recursion, the activity of every layer is then the forward prediction alone."""
+    """Section 6.4: by recursion, the activity of every layer is then the forward prediction
+    alone.
+    """
     case = square()
     forward = case.network.trace(case.x)
     assert max(unrest(case, 0.2, forward.h, forward.output)) < 1e-12
@@ -139,7 +143,9 @@ def test_without_a_target_exact_inverses_leave_the_forward_pass_in_place():
 
 @pytest.mark.parametrize("loss", [SquaredError(), SoftmaxCrossEntropy()], ids=["squared", "cross-entropy"])
 def test_output_at_rest_with_a_target_that_follows_it(loss):
-    """(6.12), with the error taken where the output has come to: `h_L = f_L(h_{L-1}) - rho stepsize e_L(h_L)`."""
+    """(6.12), with the error taken where the output has come to: `h_L = f_L(h_{L-1}) - rho
+    stepsize e_L(h_L)`.
+    """
     case, mu, stepsize = trained(), 0.2, 0.5
     target = jnp.array([0, 2, 1]) if isinstance(loss, SoftmaxCrossEntropy) else case.dh
     forward = case.network.trace(case.x)
@@ -152,8 +158,10 @@ def test_output_at_rest_with_a_target_that_follows_it(loss):
 
 
 def test_exact_inverses_make_incremental_targets():
-    """(6.9) and (6.13) hold without approximation as `r_i = rho [f_{i+1}^{-1}(f_{i+1}(h_i) + r_{i+1}) - h_i]` for
-    `r_i = h_i - f_i(h_{i-1})`: incremental target propagation with `gamma = rho`, at the activities with a target."""
+    """(6.9) and (6.13) hold without approximation as `r_i = rho [f_{i+1}^{-1}(f_{i+1}(h_i) +
+    r_{i+1}) - h_i]` for `r_i = h_i - f_i(h_{i-1})`: incremental target propagation with `gamma =
+    rho`, at the activities with a target.
+    """
     case, mu = square(), 0.3
     rho, dh = mu / (1 - mu), 0.2 * case.dh
     _, taught = settled(case, exact_rule(mu), dh)
@@ -180,8 +188,10 @@ def test_the_single_phase_rule_tends_to_itp():
 
 @pytest.mark.parametrize("equation", ["6.9", "6.15"])
 def test_orders_of_the_expansion_with_exact_inverses(equation):
-    """(6.9) errs by third order in mu at layer L-1 (its Taylor expansion of `g` is to first order in a step of `mu^2`, and
-    the signal itself is of second), (6.14) to (6.16) by one order of mu more than the signal."""
+    """(6.9) errs by third order in mu at layer L-1 (its Taylor expansion of `g` is to first order
+    in a step of `mu^2`, and the signal itself is of second), (6.14) to (6.16) by one order of mu
+    more than the signal.
+    """
     case, errors = square(), []
     layers = [lambda x, layer=layer: layer.at(x).h for layer in case.network.layers[1:]]
     for mu in (0.02, 0.01):
@@ -209,9 +219,10 @@ def reconstruction_errors(case, h):
 
 
 def test_learned_mappings_gather_reconstruction_errors():
-    """(6.22) for linear mappings, where it holds exactly: the product of Jacobians in front of the reconstruction error of
-    layer `j` runs over `k = i .. j-1`, and that error is taken at `f_{j+1}(h_j)`. As printed, over `k = i+1 .. j` and with
-    `g_j(h_{j+1})`, it does not hold."""
+    """(6.22) for linear mappings, where it holds exactly: the product of Jacobians in front of the
+    reconstruction error of layer `j` runs over `k = i .. j-1`, and that error is taken at
+    `f_{j+1}(h_j)`. As printed, over `k = i+1 .. j` and with `g_j(h_{j+1})`, it does not hold.
+    """
     case, mu = trained(feedback_activation=Identity()), 0.2
     rho = mu / (1 - mu)
     _, taught = settled(case, SinglePhase(mu, Layerwise(Identity()), solver=EXACT), case.dh)
@@ -244,8 +255,9 @@ def test_reconstruction_errors_outgrow_the_signal_towards_the_input():
 
 
 def test_the_difference_of_two_phases_cancels_reconstruction_errors():
-    """(6.31) to (6.36): the difference tends to the chain of the mappings' Jacobians times `dh_L`, however bad the mappings
-    are as inverses, with an error of first order in mu."""
+    """(6.31) to (6.36): the difference tends to the chain of the mappings' Jacobians times `dh_L`,
+    however bad the mappings are as inverses, with an error of first order in mu.
+    """
     case, errors = trained(), []
     forward = case.network.trace(case.x)
     assert min(map(size, reconstruction_errors(case, forward.h))) > 1
@@ -261,8 +273,10 @@ def test_the_difference_of_two_phases_cancels_reconstruction_errors():
 
 
 def test_linear_two_phase_learns_nothing_from_reconstruction_errors():
-    """In a linear circuit the difference solves the equations of the circuit without them: it is what dense algebra gives
-    for the teaching signal alone, and biases of the feedback, which are reconstruction error only, do not move it."""
+    """In a linear circuit the difference solves the equations of the circuit without them: it is
+    what dense algebra gives for the teaching signal alone, and biases of the feedback, which are
+    reconstruction error only, do not move it.
+    """
     case, mu = trained(Identity(), Identity()), 0.3
     shifted = eqx.tree_at(lambda maps: [g.dense.bias for g in maps], case.maps, [g.dense.bias + 1.0 for g in case.maps])
     rule = TwoPhase(mu, Layerwise(Identity()), solver=EXACT)
@@ -282,8 +296,9 @@ def test_linear_two_phase_learns_nothing_from_reconstruction_errors():
 
 
 def test_weight_dynamics_at_the_equilibrium():
-    """(6.17) and (6.35), with `h^f_i` where the latter is printed with `h^f_{i-1}`: `D_i (h_i - ..) h_{i-1}^T`, slopes and
-    inputs taken with the target."""
+    """(6.17) and (6.35), with `h^f_i` where the latter is printed with `h^f_{i-1}`: `D_i (h_i -
+    ..) h_{i-1}^T`, slopes and inputs taken with the target.
+    """
     case, mu = trained(), 0.1
     for kind in (SinglePhase, TwoPhase):
         rule = kind(mu, Layerwise(), solver=EXACT)
@@ -303,8 +318,9 @@ def test_weight_dynamics_at_the_equilibrium():
 
 @pytest.mark.parametrize("kind", [SinglePhase, TwoPhase])
 def test_backward_weights_learn_at_the_equilibrium(kind):
-    """(6.26) with the target in the single phase, (6.37) in the free one of two: `2 (g_i(h_{i+1}) - h_i) t'(..)
-    h_{i+1}^T`, averaged over the batch."""
+    """(6.26) with the target in the single phase, (6.37) in the free one of two: `2 (g_i(h_{i+1})
+    - h_i) t'(..) h_{i+1}^T`, averaged over the batch.
+    """
     case, rule = trained(), kind(0.1, Layerwise(), solver=EXACT)
     rest, taught = settled(case, rule, case.dh)
     learned = rule.credit(case.network, case.maps, Minibatch(rest, case.dh, key=KEY)).feedback

@@ -1,6 +1,8 @@
-"""What the difference reconstruction loss teaches: Meulemans et al. 2020, Theorem 4 (supplement, Theorem S5) and B.1.
+"""What the difference reconstruction loss teaches: Meulemans et al. 2020, Theorem 4 (supplement,
+Theorem S5) and B.1.
 
-Expectations over white noise are taken exactly: noise whose second moment over the batch is the identity.
+Expectations over white noise are taken exactly: noise whose second moment over the batch is the
+identity.
 """
 
 import equinox as eqx
@@ -78,7 +80,8 @@ def test_theorem_4_descent_on_direct_linear_maps_reaches_the_damped_inverse(regu
     network = linear_network()
     trace = network.trace(same_sample(network))
     loop = exact_loop(network, probed=isinstance(regularizer, OutputNoise))
-    # The loss is quadratic with curvature 2 (J J^T + damping), so a step of 1 over the largest one converges.
+    # The loss is quadratic with curvature 2 (J J^T + damping), so a step of 1 over the largest one
+    # converges.
     curvature = max(2 * np.linalg.norm(jacobian(network, i), 2) ** 2 + 2 * DAMPING for i in range(1, DEPTH))
 
     @jax.jit
@@ -109,9 +112,10 @@ def test_theorem_4_without_damping_the_pseudo_inverse_is_the_minimum():
 
 
 def test_one_linear_map_for_all_samples_is_their_damped_compromise():
-    """In a nonlinear network the Jacobian `J_b` differs from sample to sample and `Q` cannot. For small noise the loss is
-    the mean over the samples of `||Q J_b - I||^2`, plus `damping ||Q||^2`; its gradient vanishes at
-    `Q = mean(J_b)^T (mean(J_b J_b^T) + damping I)^{-1}`."""
+    """In a nonlinear network the Jacobian `J_b` differs from sample to sample and `Q` cannot. For
+    small noise the loss is the mean over the samples of `||Q J_b - I||^2`, plus `damping ||Q||^2`;
+    its gradient vanishes at `Q = mean(J_b)^T (mean(J_b J_b^T) + damping I)^{-1}`.
+    """
     samples, width, sigma = 6, 4, 1e-7
     network = mlp((5, width, width, 3), key=jax.random.key(0))
     x = np.random.default_rng(0).normal(size=(samples, 5))
@@ -135,8 +139,10 @@ def test_one_linear_map_for_all_samples_is_their_damped_compromise():
 
 
 def test_theorem_4_holds_for_a_chain_of_layerwise_maps():
-    """In a contracting linear network each `Q_i` can make the product `Q_i .. Q_{L-1}` the damped inverse: Algorithm 2's
-    losses are then all at their minimum at once, where every gradient vanishes."""
+    """In a contracting linear network each `Q_i` can make the product `Q_i .. Q_{L-1}` the damped
+    inverse: Algorithm 2's losses are then all at their minimum at once, where every gradient
+    vanishes.
+    """
     network = linear_network()
     trace, loop = network.trace(same_sample(network)), exact_loop(network, probed=True)
     above, best = np.eye(SIZES[-1]), []
@@ -150,14 +156,17 @@ def test_theorem_4_holds_for_a_chain_of_layerwise_maps():
     for i, (first, last) in enumerate(zip(start.gradients, end.gradients, strict=True), start=1):
         assert np.linalg.norm(first.dense.weight) > 1e-2
         np.testing.assert_allclose(last.dense.weight, np.zeros_like(last.dense.weight), atol=1e-12)
-        # At the minimum the loss is damping tr (J J^T + damping)^{-1} plus the dimension of the kernel of J.
+        # At the minimum the loss is damping tr (J J^T + damping)^{-1} plus the dimension of the
+        # kernel of J.
         j = jacobian(network, i)
         expected = DAMPING * np.trace(np.linalg.inv(j @ j.T + DAMPING * np.eye(len(j)))) + SIZES[i] - SIZES[-1]
         assert end.losses[i - 1] == pytest.approx(expected, rel=1e-12)
 
 
 def test_layerwise_reconstruction_of_white_noise_teaches_layerwise_pseudo_inverses():
-    """Equation (43): with activities that are white noise, `Q_i` is best at the pseudo-inverse of `W_{i+1}`."""
+    """Equation (43): with activities that are white noise, `Q_i` is best at the pseudo-inverse of
+    `W_{i+1}`.
+    """
     network = linear_network()
     trace = network.trace(jnp.zeros((BATCH, SIZES[0])))
     noise = [white(width, seed) for seed, width in enumerate(HIDDEN)]
@@ -172,7 +181,9 @@ def test_layerwise_reconstruction_of_white_noise_teaches_layerwise_pseudo_invers
 
 
 def test_equation_10_the_loss_for_small_noise():
-    """The loss of a nonlinear network tends to `E ||J_g J_f eps - eps||^2 + damping E ||J_g eps||^2` linearly in sigma."""
+    """The loss of a nonlinear network tends to `E ||J_g J_f eps - eps||^2 + damping E ||J_g
+    eps||^2` linearly in sigma.
+    """
     network = mlp(SIZES, key=jax.random.key(0))
     maps = layerwise_maps(network, network.layers[0].activation, key=jax.random.key(2))
     x = jnp.asarray(np.random.default_rng(1).normal(size=(BATCH, SIZES[0])))

@@ -1,4 +1,6 @@
-"""GAIT-prop as a shift of equilibria in a linear circuit: Ahmad et al. 2020, Appendix A, and its extension to depth."""
+"""GAIT-prop as a shift of equilibria in a linear circuit: Ahmad et al. 2020, Appendix A, and its
+extension to depth.
+"""
 
 import equinox as eqx
 import jax
@@ -27,8 +29,9 @@ def found(solver, motion):
 
 
 def setting(depth, nu, dtype=jnp.float64):
-    """A circuit whose first layer is the identity, so that the input is the current into layer 1; the weights `W_2 .. W_L`,
-    the forward pass and the current `t_L`."""
+    """A circuit whose first layer is the identity, so that the input is the current into layer 1;
+    the weights `W_2 .. W_L`, the forward pass and the current `t_L`.
+    """
     numbers = np.random.default_rng(depth)
     u, s, v = np.linalg.svd(numbers.standard_normal((depth - 1, WIDTH, WIDTH)))
     weights = [np.eye(WIDTH), *(u * (s + 0.5)[:, None] @ v)]

@@ -1,5 +1,7 @@
-"""TP, ITP and GAIT-prop through exact inverses against backpropagation: Ahmad, van Gerven and Ambrogioni 2020, equations
-(8) to (21), and Meulemans 2019, Theorem 4.1. Matrices are dense and in double precision."""
+"""TP, ITP and GAIT-prop through exact inverses against backpropagation: Ahmad, van Gerven and
+Ambrogioni 2020, equations (8) to (21), and Meulemans 2019, Theorem 4.1. Matrices are dense and in
+double precision.
+"""
 
 import equinox as eqx
 import jax
@@ -94,7 +96,9 @@ def test_tp_is_bp_in_linear_networks_with_orthogonal_weights():
 
 
 def connection(rule, network, trace):
-    """`M` of (15) or `N` of (20) at each layer and sample, without the powers of gamma, which our updates are free of."""
+    """`M` of (15) or `N` of (20) at each layer and sample, without the powers of gamma, which our
+    updates are free of.
+    """
     a = slopes(network, trace)
     w = [np.asarray(layer.weight) for layer in network.layers]
     down = [np.swapaxes(a_j @ w_j, -1, -2) for a_j, w_j in zip(a, w, strict=True)]  # W_j^T A_j
@@ -105,8 +109,9 @@ def connection(rule, network, trace):
 @pytest.mark.parametrize("orthonormal", [False, True], ids=["random", "orthogonal"])
 @pytest.mark.parametrize("rule", [ITP(None, **EXACT), GAITProp(None, **EXACT)], ids=["itp", "gait"])
 def test_equations_14_15_and_19_20_connect_with_bp(rule, orthonormal):
-    """In the limit, the local error of BP is M (of ITP) or N (of GAIT) times ours, sample by sample; (8) in nonlinear
-    networks."""
+    """In the limit, the local error of BP is M (of ITP) or N (of GAIT) times ours, sample by
+    sample; (8) in nonlinear networks.
+    """
     network, (x, y) = net(initializer=orthogonal() if orthonormal else None), batch()
     trace, ours, _ = ask(rule, network, x, y)
     _, bp, _ = ask(Backprop(), network, x, y)
@@ -139,7 +144,9 @@ class Arsinh(Activation):
 
 @pytest.mark.parametrize("depth", [2, 5, 8])
 def test_equation_21_gait_is_bp_with_orthogonal_weights_as_gamma_falls(depth):
-    """In a nonlinear network, in every layer: the limit is BP, and what is missing falls in proportion to gamma."""
+    """In a nonlinear network, in every layer: the limit is BP, and what is missing falls in
+    proportion to gamma.
+    """
     network, (x, y) = net(depth, Arsinh(), orthogonal()), batch()
     _, bp, _ = ask(Backprop(), network, x, y)
     gammas = 10.0 ** -np.arange(2, 6)
@@ -156,7 +163,9 @@ def test_equation_21_gait_is_bp_with_orthogonal_weights_as_gamma_falls(depth):
     "activation", [Softplus(), Tanh(), LeakyReLU(0.1)], ids=lambda activation: type(activation).__name__
 )
 def test_the_limit_is_bp_for_bounded_activations_and_other_losses_too(activation):
-    """The target of the output is `h_L - dl/dh_L` for any loss; auxiliary outputs and auxiliary units get no signal."""
+    """The target of the output is `h_L - dl/dh_L` for any loss; auxiliary outputs and auxiliary
+    units get no signal.
+    """
     network = invertible_mlp((7, 6, 6, 4, 4), activation, initializer=orthogonal(), key=jax.random.key(0), dtype=jnp.float64)
     x, labels = jnp.asarray(np.random.default_rng(1).normal(size=(5, 7))), jnp.array([0, 2, 1, 0, 1])
     loss = LossOnFirstUnits(SoftmaxCrossEntropy(), 3)
@@ -173,7 +182,9 @@ def test_the_limit_is_bp_for_bounded_activations_and_other_losses_too(activation
 
 
 def test_equation_22_targets_are_those_of_the_augmented_inverse():
-    """The literal targets of a network of shrinking width, auxiliary units copied, give the same updates."""
+    """The literal targets of a network of shrinking width, auxiliary units copied, give the same
+    updates.
+    """
     network = invertible_mlp((7, 6, 5, 3), Arsinh(), key=jax.random.key(3), dtype=jnp.float64)
     numbers = np.random.default_rng(1)
     x, y = jnp.asarray(numbers.normal(size=(5, 7))), jnp.asarray(numbers.normal(size=(5, 3)))
@@ -206,8 +217,10 @@ def test_with_random_weights_gait_is_not_bp():
 
 
 def test_float32_and_a_small_gamma_lose_nothing():
-    """5 orthogonal layers of 128 leaky ReLUs, gamma 1e-3: every layer's update is parallel to BP's. The literal form, which
-    divides differences of nearly equal numbers by 1e-3 to 1e-12, is noise in the lower layers."""
+    """5 orthogonal layers of 128 leaky ReLUs, gamma 1e-3: every layer's update is parallel to
+    BP's. The literal form, which divides differences of nearly equal numbers by 1e-3 to 1e-12, is
+    noise in the lower layers.
+    """
     width = 128
     network = invertible_mlp(
         (width,) * 6, LeakyReLU(0.1), initializer=orthogonal(), key=jax.random.key(0), dtype=jnp.float32
@@ -237,9 +250,10 @@ def cosines(some, others):
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_targets_through_exact_inverses_descend(seed):
-    """For a vanishing stepsize, the target update of any layer has the inner product `||dh_L||^2 > 0` with BP's, whatever
-    the weights: `(J^{-1} v) . (J^T v) = v . v`. With linear layers, so have the weight updates of a sample a positive
-    one."""
+    """For a vanishing stepsize, the target update of any layer has the inner product `||dh_L||^2 >
+    0` with BP's, whatever the weights: `(J^{-1} v) . (J^T v) = v . v`. With linear layers, so have
+    the weight updates of a sample a positive one.
+    """
     numbers = np.random.default_rng(seed)
     x, y = jnp.asarray(numbers.normal(size=(BATCH, WIDTH))), jnp.asarray(numbers.normal(size=(BATCH, WIDTH)))
     network = net(seed=seed)
@@ -250,8 +264,9 @@ def test_targets_through_exact_inverses_descend(seed):
 
 
 def test_theorem_4_1_fails_for_unequal_slopes():
-    """With slopes `D` of layer 1, the inner product of the weight updates is `||x||^2 v^T J D^2 J^{-1} v`, which may be
-    negative."""
+    """With slopes `D` of layer 1, the inner product of the weight updates is `||x||^2 v^T J D^2
+    J^{-1} v`, which may be negative.
+    """
     made = mlp((2, 2, 2), LeakyReLU(0.1), bias=False, key=jax.random.key(0), dtype=jnp.float64)
     weights = [jnp.eye(2), jnp.array([[1.0, 3.0], [0.0, 1.0]])]
     network = eqx.tree_at(lambda n: [layer.weight for layer in n.layers], made, weights)

@@ -1,6 +1,8 @@
-"""First-order expansions of the target updates: Meulemans et al. 2020, Lemma 1, equation (7) and Lemma 3.
+"""First-order expansions of the target updates: Meulemans et al. 2020, Lemma 1, equation (7) and
+Lemma 3.
 
-Each expansion is computed from dense Jacobians; what it leaves over must fall as the square of the stepsize.
+Each expansion is computed from dense Jacobians; what it leaves over must fall as the square of the
+stepsize.
 """
 
 import equinox as eqx
@@ -92,7 +94,9 @@ def test_lemma_1_exact_inverses_propagate_through_inverse_jacobians(rule, activa
 
 @pytest.mark.parametrize("i", [1, 2, 3])
 def test_equation_7_tp_keeps_the_reconstruction_error(i):
-    """The reconstruction error of a layer is that of its own mapping, so each layer is taken as the last hidden one."""
+    """The reconstruction error of a layer is that of its own mapping, so each layer is taken as
+    the last hidden one.
+    """
     whole = with_biases(mlp(SIZES, key=jax.random.key(3)))
     g = tp().init(whole, key=jax.random.key(4))[i - 1]
     network = Network(whole.layers[: i + 1], whole.input_shape)
@@ -120,7 +124,9 @@ def test_lemma_3_dtp_propagates_through_the_jacobians_of_the_feedback():
 
 
 def test_a_layer_is_on_target_when_the_layer_above_is():
-    """`h_{i+1} = target` implies `h_i = target` for DTP, whatever the feedback; for TP the reconstruction error remains."""
+    """`h_{i+1} = target` implies `h_i = target` for DTP, whatever the feedback; for TP the
+    reconstruction error remains.
+    """
     network = with_biases(mlp(SIZES, key=jax.random.key(3)))
     feedback = dtp().init(network, key=jax.random.key(4))
     trace = network.trace(data(network)[0])

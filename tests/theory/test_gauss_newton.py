@@ -1,5 +1,6 @@
-"""The 2020 framework paper on Gauss-Newton targets: Theorems 2, 4, 5 and 6, Corollary S6.2, Propositions S7 and S9, Theorem
-S12 and equation (196), each against dense algebra."""
+"""The 2020 framework paper on Gauss-Newton targets: Theorems 2, 4, 5 and 6, Corollary S6.2,
+Propositions S7 and S9, Theorem S12 and equation (196), each against dense algebra.
+"""
 
 import equinox as eqx
 import jax
@@ -100,7 +101,9 @@ def test_theorem_2_targets_of_an_invertible_network_are_a_gauss_newton_step():
 
 
 def unit_noise(width: int, outputs: int, sigma: float, layers: int) -> NoiseDraw:
-    """`width` samples of noise whose second moments are exactly those of white noise, in every layer and at the output."""
+    """`width` samples of noise whose second moments are exactly those of white noise, in every
+    layer and at the output.
+    """
     copies = width // outputs
     layer = sigma * np.sqrt(width) * jnp.eye(width)
     probe = sigma * np.sqrt(outputs) * jnp.tile(jnp.eye(outputs), (copies, 1))
@@ -108,7 +111,9 @@ def unit_noise(width: int, outputs: int, sigma: float, layers: int) -> NoiseDraw
 
 
 def test_theorem_4_damped_pseudo_inverse_minimises_the_loss_of_a_nonlinear_network_as_sigma_vanishes():
-    """One sample, so that a linear mapping can have the optimal Jacobian; the gradient there is of order sigma."""
+    """One sample, so that a linear mapping can have the optimal Jacobian; the gradient there is of
+    order sigma.
+    """
     damping = 0.1
     network = mlp((5, 6, 6, 3), (Tanh(), Tanh()), key=KEY)
     x = jnp.tile(jax.random.normal(jax.random.key(1), (1, 5)), (6, 1))
@@ -138,7 +143,9 @@ def test_theorem_4_damped_pseudo_inverse_minimises_the_loss_of_a_nonlinear_netwo
 
 @pytest.mark.parametrize("curvature_damping", [1e-2, 1e-6])
 def test_equation_196_curved_reconstruction_teaches_generalized_gauss_newton_targets(curvature_damping):
-    """At the minimum (194) of the loss (192), the targets are those of equation 187 for the damped Hessian."""
+    """At the minimum (194) of the loss (192), the targets are those of equation 187 for the damped
+    Hessian.
+    """
     damping, stepsize = 0.1, 0.3
     network, loss = linear_network(5, 6, 6, 3), SoftmaxCrossEntropy()
     x = jnp.tile(jax.random.normal(jax.random.key(1), (1, 5)), (6, 1))
@@ -162,7 +169,8 @@ def test_equation_196_curved_reconstruction_teaches_generalized_gauss_newton_tar
     updates = rule.target_updates(network, feedback, Minibatch(trace, -stepsize * error, loss, y))
     for update, metric, jacobian in zip(updates, metrics, jacobians, strict=False):
         np.testing.assert_allclose(update[0], -stepsize * metric @ jacobian.T @ error[0], rtol=1e-9)
-    # The damping of the Hessian moves them by a share of at most curvature_damping ||J||^2 / damping from equation 187.
+    # The damping of the Hessian moves them by a share of at most curvature_damping ||J||^2 /
+    # damping from equation 187.
     exact = GeneralizedGaussNewtonTargets(damping).target_updates(
         network, None, Minibatch(trace, -stepsize * error, loss, y)
     )
@@ -175,7 +183,9 @@ def test_equation_196_curved_reconstruction_teaches_generalized_gauss_newton_tar
 
 
 def test_theorem_5_updates_have_the_least_norm_that_moves_the_output_down_its_gradient():
-    """Each layer by itself: the KKT system of `min ||dW_i||^2` under `J_i dW_i h_{i-1} = -c_i e_L`, solved densely."""
+    """Each layer by itself: the KKT system of `min ||dW_i||^2` under `J_i dW_i h_{i-1} = -c_i
+    e_L`, solved densely.
+    """
     network, loss = linear_network(7, 6, 5, 3), SquaredError()
     x, y = jax.random.normal(jax.random.key(1), (1, 7)), jnp.ones((1, 3))
     h = network.trace(x).h
@@ -229,7 +239,9 @@ def test_proposition_s7_gradient_descent_has_the_least_norm_that_lowers_the_loss
 
 @pytest.mark.parametrize("sizes", [(4, 6, 5, 3), (3, 2, 7, 4), (5, 4, 1, 6, 3)])
 def test_theorem_6_updates_lie_within_90_degrees_of_the_descent(sizes):
-    """Also with widths that grow and with a bottleneck that makes every Jacobian rank-deficient."""
+    """Also with widths that grow and with a bottleneck that makes every Jacobian
+    rank-deficient.
+    """
     loss = SquaredError()
     for seed in range(5):
         network = linear_network(*sizes, seed=seed)
@@ -302,7 +314,9 @@ def unit_rows(rng, m: int, n: int) -> np.ndarray:
 
 
 def test_theorem_s12_the_transpose_of_a_wide_random_matrix_nears_its_pseudo_inverse():
-    """Unit rows: the inner products have variance `1 / n`, so `E ||B B^T B - B||_F^2` is `m (m - 1) / n` to first order."""
+    """Unit rows: the inner products have variance `1 / n`, so `E ||B B^T B - B||_F^2` is `m (m -
+    1) / n` to first order.
+    """
     rng, m = np.random.default_rng(0), 4
     for n in (100, 1000):
         matrices = [unit_rows(rng, m, n) for _ in range(300)]
@@ -312,9 +326,10 @@ def test_theorem_s12_the_transpose_of_a_wide_random_matrix_nears_its_pseudo_inve
 
 
 def test_theorem_s12_targets_of_wide_layers_align_with_the_gradient():
-    """For unit rows, `J J^T = I + E` with entries of variance `1 / n` off the diagonal. For a unit vector `v` the squared
-    sine of the angle between `J^T v` and `J^† v` is `||E v||^2 - (v^T E v)^2` to first order. Its mean over isotropic `v` is
-    `(m - 1) / n * m / (m + 2)`."""
+    """For unit rows, `J J^T = I + E` with entries of variance `1 / n` off the diagonal. For a unit
+    vector `v` the squared sine of the angle between `J^T v` and `J^† v` is `||E v||^2 - (v^T E
+    v)^2` to first order. Its mean over isotropic `v` is `(m - 1) / n * m / (m + 2)`.
+    """
     rng, m = np.random.default_rng(0), 4
     for n in (200, 2000):
         sines = []

@@ -61,8 +61,10 @@ def test_one_step_from_the_activity_is_backpropagation_scaled_by_tau(activation)
 
 @ACTIVATIONS
 def test_appendix_d_one_step_from_zero_descends_costs_and_squared_activities(activation):
-    """Equation (51), with tau: `dw_l = -∂/∂w_l (tau^{q-l} C_q + sum_{i=l}^{q-1} tau^{i-l} ||y_i||^2 / 2)` for every layer
-    `q` with a known target, the output (`q = L`) and any below it; (14) is `q = l + 1`."""
+    """Equation (51), with tau: `dw_l = -∂/∂w_l (tau^{q-l} C_q + sum_{i=l}^{q-1} tau^{i-l}
+    ||y_i||^2 / 2)` for every layer `q` with a known target, the output (`q = L`) and any below it;
+    (14) is `q = l + 1`.
+    """
     net, (x, y) = network(activation), batch()
     found = step(GradientTargets(AtZero(), Euler(TAU, 1)), net, None, Example(LOSS, x, y))
     h = net.trace(x).h
@@ -87,8 +89,9 @@ def test_appendix_d_one_step_from_zero_descends_costs_and_squared_activities(act
 
 
 def test_several_euler_steps_are_those_of_the_algorithm():
-    """Appendix B in absolute targets, with dense matrices: the first derivative at the forward pass, the next ones at the
-    target (as the published code does)."""
+    """Appendix B in absolute targets, with dense matrices: the first derivative at the forward
+    pass, the next ones at the target (as the published code does).
+    """
     net, (x, y) = network(Sigmoid(), bias=False), batch()
     taus, steps = (0.7, 2.0, 5.0), (4, 3, 1)
     integrators = PerLayerIntegrator(tuple(Euler(tau, count) for tau, count in zip(taus, steps, strict=True)))
@@ -140,7 +143,9 @@ def test_euler_steps_approach_the_limit():
 
 
 def test_float32_follows_a_small_error_as_float64_does():
-    """The target update is 1e-6 of the activity: a difference of two float32 activities would have one correct digit."""
+    """The target update is 1e-6 of the activity: a difference of two float32 activities would have
+    one correct digit.
+    """
     results = []
     for dtype in (jnp.float32, jnp.float64):
         net = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), network(Sigmoid(), dtype=jnp.float32))
@@ -176,7 +181,9 @@ class LogCosh(LocalCost):
 
 @pytest.mark.parametrize("cost", [QuadraticCost(), HuberCost(0.05), LogCosh()], ids=lambda cost: type(cost).__name__)
 def test_a_cost_gives_the_flow_and_the_local_update(cost):
-    """Equations (3) and (5), differentiated by JAX. The output layer has the squared distance to its target."""
+    """Equations (3) and (5), differentiated by JAX. The output layer has the squared distance to
+    its target.
+    """
     net, (x, y) = network(Tanh(), (5, 4, 4, 3)), batch((5, 4, 4, 3))
     rule = GradientTargets(AtActivity(), Euler(TAU, 1), cost)
     h, found = net.trace(x).h, step(rule, net, None, Example(LOSS, x, y))
@@ -209,7 +216,9 @@ def test_a_sound_target_gives_no_complaint():
 
 
 def test_a_step_size_beyond_stability_is_named_with_its_layer():
-    """Explicit Euler on a linear layer is stable if and only if `tau < 2 / s^2` with `s` the largest singular value."""
+    """Explicit Euler on a linear layer is stable if and only if `tau < 2 / s^2` with `s` the
+    largest singular value.
+    """
     sizes = (5, 7, 6, 4)
     net, (x, y) = network(Identity(), sizes), batch(sizes)
     limits = [2 / np.linalg.norm(np.asarray(layer.weight), 2) ** 2 for layer in net.layers[1:]]

@@ -1,4 +1,6 @@
-"""Weights that learn continuously, together with the activities: Meulemans 2019, sections 6.4 to 6.6."""
+"""Weights that learn continuously, together with the activities: Meulemans 2019, sections 6.4 to
+6.6.
+"""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -192,8 +194,9 @@ def test_two_phases_are_those_in_absolute_activities():
 @pytest.mark.parametrize("kind", [SinglePhase, TwoPhase])
 def test_slow_weights_learn_what_they_do_at_the_equilibrium(kind):
     """As the rates go to 0, the mean velocity over a time T differs from that at rest by the
-    transient, which has an end: by `c / T`, `c` some `tau`. At a given T it differs from that limit
-    by first order in the rates."""
+    transient, which has an end: by `c / T`, `c` some `tau`. At a given T it differs from that
+    limit by first order in the rates.
+    """
     with jax.enable_x64(True):
         made, times = case(), jnp.array([60.0, 120.0])
 
@@ -229,8 +232,9 @@ def test_exact_inverses_without_a_target_leave_the_weights_alone():
 
 
 def test_float32_keeps_the_digits_of_a_signal_that_decays():
-    """At `mu = 0.01` that of the lowest layer is `rho^3`, a millionth of the target's. The rounding
-    of the inverse is a reconstruction error, which counts `rho^-2` times as much."""
+    """At `mu = 0.01` that of the lowest layer is `rho^3`, a millionth of the target's. The
+    rounding of the inverse is a reconstruction error, which counts `rho^-2` times as much.
+    """
     found = []
     for dtype in (jnp.float32, jnp.float64):
         with jax.enable_x64(dtype == jnp.float64):

@@ -1,4 +1,6 @@
-"""Meulemans 2019, section 4.2: targets through exact inverses are block-diagonal Gauss-Newton steps of the activities."""
+"""Meulemans 2019, section 4.2: targets through exact inverses are block-diagonal Gauss-Newton
+steps of the activities.
+"""
 
 import itertools
 
@@ -17,8 +19,9 @@ KEY = jax.random.key(0)
 
 
 def activities(network: Network, dh: list, x) -> jax.Array:
-    """The output when every hidden activity is displaced on its own: the sum of what each displacement alone does to the
-    layers above, `dh_i` entering after layer `i`."""
+    """The output when every hidden activity is displaced on its own: the sum of what each
+    displacement alone does to the layers above, `dh_i` entering after layer `i`.
+    """
     h = x
     for layer, moved in zip(network.layers, [*dh, jnp.zeros(())], strict=True):
         h = layer.at(h).h + moved
@@ -27,8 +30,9 @@ def activities(network: Network, dh: list, x) -> jax.Array:
 
 @pytest.mark.parametrize("sizes", [(3, 6, 5, 2), (3, 4, 4, 4)], ids=["contracting", "square"])
 def test_lemma_4_2_the_diagonal_blocks_give_pseudo_inverses(sizes):
-    """The Gauss-Newton matrix of the activities of one sample, from its own Jacobian, with the blocks beside the diagonal
-    set to zero."""
+    """The Gauss-Newton matrix of the activities of one sample, from its own Jacobian, with the
+    blocks beside the diagonal set to zero.
+    """
     network = mlp(sizes, LeakyReLU(0.35), key=KEY, dtype=jnp.float64)
     x, e = jax.random.normal(jax.random.key(1), (1, sizes[0])), jnp.arange(1.0, sizes[-1] + 1)[None]
     hidden = sizes[1:-1]

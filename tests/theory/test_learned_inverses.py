@@ -1,4 +1,5 @@
-"""Meulemans 2019, section 4.3: what feedback of the form `Q s^{-1}(h)` learns, and when DTP with it is Gauss-Newton.
+"""Meulemans 2019, section 4.3: what feedback of the form `Q s^{-1}(h)` learns, and when DTP with
+it is Gauss-Newton.
 
 Expectations over noise are exact: a batch whose second moment `X^T X / B` is the wanted matrix.
 """
@@ -91,7 +92,9 @@ def test_theorem_4_6_noise_of_lower_rank_leaves_the_inverse_open():
 
 
 def test_theorem_4_6_contracting_layers_reach_the_pseudo_inverse_where_the_noise_keeps_the_row_space():
-    """The thesis: only for white noise. Any second moment that maps the row space of W into itself will do."""
+    """The thesis: only for white noise. Any second moment that maps the row space of W into itself
+    will do.
+    """
     w = gaussian(0, 3, 5)
     rows = jnp.linalg.pinv(w) @ w
     keeps = rows @ covariance(2, 5) @ rows + (jnp.eye(5) - rows) @ covariance(3, 5) @ (jnp.eye(5) - rows)
@@ -124,7 +127,9 @@ def test_theorem_4_7_vanishing_weight_decay_gives_the_pseudo_inverse(below, abov
 
 
 def test_theorem_4_7_in_expanding_layers_the_limit_needs_no_white_noise():
-    """With independent columns the limit is the pseudo-inverse for any second moment of full rank."""
+    """With independent columns the limit is the pseudo-inverse for any second moment of full
+    rank.
+    """
     w, gamma = gaussian(0, 5, 3), covariance(2, 3)
     damping = 1e-7
     reached = jnp.linalg.solve(w @ gamma @ w.T + damping * jnp.eye(5), w @ gamma).T
@@ -157,7 +162,9 @@ def test_from_the_transpose_the_iteration_squares_its_error(below, above):
 
 
 def test_the_iteration_does_not_leave_the_null_space_of_the_weights():
-    """In a contracting layer `W^† + N` with `W N = 0` is a fixed point, unlike for the gradient: noise makes it wander."""
+    """In a contracting layer `W^† + N` with `W N = 0` is a fixed point, unlike for the gradient:
+    noise makes it wander.
+    """
     w = gaussian(0, 3, 5)
     stray = (jnp.eye(5) - jnp.linalg.pinv(w) @ w) @ gaussian(1, 5, 3)
     q = jnp.linalg.pinv(w) + stray
@@ -171,8 +178,9 @@ def test_the_iteration_does_not_leave_the_null_space_of_the_weights():
 
 
 def path(widths, seed=0, spoil=None):
-    """Random weights `W_2 .. W_L` and slopes `D_2 .. D_L` between hidden layers and output of the given widths; `spoil` is
-    an index of a weight that loses a rank."""
+    """Random weights `W_2 .. W_L` and slopes `D_2 .. D_L` between hidden layers and output of the
+    given widths; `spoil` is an index of a weight that loses a rank.
+    """
     weights = [np.asarray(gaussian(seed + i, n, m)) for i, (m, n) in enumerate(itertools.pairwise(widths))]
     if spoil is not None:
         u, s, v = np.linalg.svd(weights[spoil], full_matrices=False)
@@ -183,7 +191,9 @@ def path(widths, seed=0, spoil=None):
 
 
 def factorizes(layers) -> bool:
-    """Whether `J_i^† = W_{i+1}^† D_{i+1}^{-1} .. W_L^† D_L^{-1}` for every hidden layer `i` (equation 5.48)."""
+    """Whether `J_i^† = W_{i+1}^† D_{i+1}^{-1} .. W_L^† D_L^{-1}` for every hidden layer `i`
+    (equation 5.48).
+    """
     for i in range(len(layers)):
         jacobian = factored = np.eye(layers[i][0].shape[1])
         for w, slopes in layers[i:]:
@@ -220,7 +230,9 @@ def test_lemma_4_8_needs_the_last_weight_of_full_rank_too(spoil):
 
 
 def test_lemma_4_8_is_no_equivalence_for_special_matrices():
-    """The proof leaves such cases out: a wide last layer with orthonormal rows after an orthogonal one, and equal slopes."""
+    """The proof leaves such cases out: a wide last layer with orthonormal rows after an orthogonal
+    one, and equal slopes.
+    """
     square = np.linalg.qr(np.asarray(gaussian(0, 4, 4)))[0]
     rows = np.linalg.qr(np.asarray(gaussian(1, 4, 3)))[0].T
     assert factorizes([(square, np.full(4, 2.0)), (rows, np.full(3, 3.0))])
@@ -252,7 +264,9 @@ def contracting():
 
 
 def test_the_feedback_starts_at_the_pseudo_inverse_with_the_bias_that_belongs_to_it(contracting):
-    """Where layers are equal the feedback is the exact inverse, biases included; in targets only its differences count."""
+    """Where layers are equal the feedback is the exact inverse, biases included; in targets only
+    its differences count.
+    """
     maps = inverse_maps(contracting)
     for g, layer in zip(maps, contracting.layers[1:], strict=True):
         np.testing.assert_allclose(g.linear.weight, np.linalg.pinv(layer.weight), atol=1e-12)

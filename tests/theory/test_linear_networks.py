@@ -1,4 +1,6 @@
-"""Contracting linear networks: Meulemans et al. 2020, Theorem 5 (supplement, Theorem S6) and Corollary S6.1."""
+"""Contracting linear networks: Meulemans et al. 2020, Theorem 5 (supplement, Theorem S6) and
+Corollary S6.1.
+"""
 
 import equinox as eqx
 import jax
@@ -20,9 +22,11 @@ STEPSIZE, LEARNING_RATE = 0.1, 0.5
 
 
 class Case:
-    """One sample through a random linear network, and what DTP and Gauss-Newton targets make of it.
+    """One sample through a random linear network, and what DTP and Gauss-Newton targets make of
+    it.
 
-    DTP has the layer-wise pseudo-inverses that its loss teaches, Gauss-Newton targets the pseudo-inverses of the whole path.
+    DTP has the layer-wise pseudo-inverses that its loss teaches, Gauss-Newton targets the
+    pseudo-inverses of the whole path.
     """
 
     def __init__(self, seed: int):
@@ -42,7 +46,9 @@ class Case:
         self.gauss_newton = self.run(ddtp_linear(), direct, self.paths)
 
     def run(self, rule, maps, forward) -> tuple[list, list]:
-        """Target updates `dh_i` and weight updates `dW_i`, with the pseudo-inverses of `forward` as feedback."""
+        """Target updates `dh_i` and weight updates `dW_i`, with the pseudo-inverses of `forward`
+        as feedback.
+        """
         inverses = [jnp.asarray(np.linalg.pinv(matrix)) for matrix in forward]
         maps = eqx.tree_at(lambda maps: [g.dense.weight for g in maps], maps, inverses)
         updates = rule.target_updates(self.network, maps, Minibatch(self.trace, self.output_update))
@@ -59,7 +65,9 @@ def case(request) -> Case:
 
 @pytest.mark.parametrize("rule", ["dtp", "gauss_newton"])
 def test_both_push_the_output_along_the_negative_error(case, rule):
-    """Layer `i` alone moves the output by `-c_i e_L` with `c_i = learning rate * stepsize * ||h_{i-1}||^2`."""
+    """Layer `i` alone moves the output by `-c_i e_L` with `c_i = learning rate * stepsize *
+    ||h_{i-1}||^2`.
+    """
     updates, steps = getattr(case, rule)
     for i in range(DEPTH):
         path = case.paths[i] if i < DEPTH - 1 else np.eye(SIZES[-1])

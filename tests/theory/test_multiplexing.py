@@ -1,4 +1,6 @@
-"""Multiplexing: Meulemans 2019, section 6.9, and what stands wrongly there (docs/papers/thesis2019.md)."""
+"""Multiplexing: Meulemans 2019, section 6.9, and what stands wrongly there
+(docs/papers/thesis2019.md).
+"""
 
 import functools
 import math
@@ -73,7 +75,9 @@ def relative(one, other):
 
 @eqx.filter_jit
 def rest(net, maps, x, output_target=None):
-    """Both signals at rest: of the free phase from silence, or of the learning phase with a target."""
+    """Both signals at rest: of the free phase from silence, or of the learning phase with a
+    target.
+    """
     model_ = Multiplex(net, maps)
     motion = model_.free(x) if output_target is None else model_.with_target(net.trace(x), output_target)
     return motion.signals(motion.rest())
@@ -95,7 +99,9 @@ SYSTEMS = pytest.mark.parametrize(
 
 @SYSTEMS
 def test_the_closed_form_is_the_chain_of_both_mappings(activation, feedback_activation):
-    """(6.47) to (6.50) in NumPy, from silence (where sigmoids fire at 1/2), under each output target."""
+    """(6.47) to (6.50) in NumPy, from silence (where sigmoids fire at 1/2), under each output
+    target.
+    """
     net, maps = model(activation, feedback_activation)
     x, y = numbers(3, SIZES[0]), numbers(3, SIZES[-1], seed=2)
     h = [np.asarray(x)]
@@ -129,8 +135,10 @@ def lipschitz(motion):
 
 
 def bounds(motion, rest, tolerance):
-    """How far from the rest a state may be whose velocity is `tolerance` times its displacement: `d_i` misses the current
-    of what arrives by the velocity, and that misses the current at rest by what the part before does. Per part."""
+    """How far from the rest a state may be whose velocity is `tolerance` times its displacement:
+    `d_i` misses the current of what arrives by the velocity, and that misses the current at rest
+    by what the part before does. Per part.
+    """
     sizes = [np.linalg.norm(part, axis=1).max() for part in rest]
     norms, depth = lipschitz(motion), len(motion.basal)
     order = [*range(depth), *range(len(rest) - 1, depth - 1, -1)]  # up, then down from the output
@@ -189,8 +197,9 @@ def gamma(n, t):
 
 
 def test_linear_channels_are_chains_of_filters():
-    """From silence a layer's event rate has passed `i` filters, its burst probability `2 L - i`; after the target has
-    stepped, `L - i`."""
+    """From silence a layer's event rate has passed `i` filters, its burst probability `2 L - i`;
+    after the target has stepped, `L - i`.
+    """
     net = mlp(SHORT, Identity(), bias=False, key=KEY, dtype=jnp.float64)
     maps = layerwise_maps(net, Identity(), key=jax.random.key(1))
     x, times = numbers(2, SHORT[0]), jnp.array([0.5, 2.0, 6.0])
@@ -225,8 +234,10 @@ def expanded(net, maps, x, errors, stepsize, output_error):
 
 
 class Expansion:
-    """Mappings `g_i = tanh(Q_i h + c_i)` with `g_i(h_{i+1}) = h_i + error r_i` on one sample, of any Jacobian: `c_i` sees to
-    it. So reconstruction errors can be made as small as one likes, and nothing else changes to zeroth order."""
+    """Mappings `g_i = tanh(Q_i h + c_i)` with `g_i(h_{i+1}) = h_i + error r_i` on one sample, of
+    any Jacobian: `c_i` sees to it. So reconstruction errors can be made as small as one likes, and
+    nothing else changes to zeroth order.
+    """
 
     def __init__(self, error: float, stepsize: float):
         self.output_error = numbers(1, SIZES[-1], seed=3)
@@ -271,8 +282,9 @@ def test_equations_6_53_and_6_57_to_second_order(i):
 
 
 def test_equation_6_56_has_a_minus():
-    """Printed: `h_{L-1} + (g_{L-1}(h_L) - h_{L-1}) + stepsize J e_L`; that misses by twice the signal, the other sign by its
-    square."""
+    """Printed: `h_{L-1} + (g_{L-1}(h_L) - h_{L-1}) + stepsize J e_L`; that misses by twice the
+    signal, the other sign by its square.
+    """
     i, stepsize = DEPTH - 1, 1e-3
     at = Expansion(1e-3, stepsize)
     reconstructed = at.h[i][0] + at.errors[i - 1][0]
@@ -283,8 +295,10 @@ def test_equation_6_56_has_a_minus():
 
 @pytest.mark.parametrize("i", [1, 2])
 def test_reconstruction_errors_cancel_to_first_order(i):
-    """(6.59): with steps that vanish, the update per step misses `-J .. J e_L` by the order of the reconstruction errors,
-    through the Jacobians alone. Without the difference, reconstruction errors fill it."""
+    """(6.59): with steps that vanish, the update per step misses `-J .. J e_L` by the order of the
+    reconstruction errors, through the Jacobians alone. Without the difference, reconstruction
+    errors fill it.
+    """
 
     def missed(error):
         at = Expansion(error, 1e-6)
@@ -298,7 +312,9 @@ def test_reconstruction_errors_cancel_to_first_order(i):
 
 
 def test_the_printed_index_of_6_58_fits_no_layer():
-    """`ĥ^f_{i-1}` has the width of another layer; the difference of the phases in layer `i` is the rule."""
+    """`ĥ^f_{i-1}` has the width of another layer; the difference of the phases in layer `i` is the
+    rule.
+    """
     at = Expansion(0.1, 0.05)
     assert at.free[0].shape != at.learning[1].shape
     for dh, learning, free in zip(at.updates, at.learning, at.free, strict=True):
@@ -324,8 +340,9 @@ def test_with_linear_mappings_it_is_difference_target_propagation():
 
 
 def test_with_exact_inverses_it_is_target_propagation():
-    """Where there are no reconstruction errors; with auxiliary units, and for learned inverses at the pseudo-inverse of
-    square layers too."""
+    """Where there are no reconstruction errors; with auxiliary units, and for learned inverses at
+    the pseudo-inverse of square layers too.
+    """
     for sizes, backwards in (((7, 6, 4, 3), (ExactInverses(),)), ((4, 5, 5, 5), (LearnedInverses(),))):
         net = invertible_mlp(sizes, LeakyReLU(0.3), initializer=orthogonal(), key=KEY)
         x, dh = numbers(3, sizes[0]), 0.1 * numbers(3, sizes[-1], seed=2)

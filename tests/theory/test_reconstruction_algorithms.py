@@ -1,7 +1,8 @@
-"""The reconstruction losses against Algorithms 1 to 3 of Meulemans et al. 2020, written out with absolute activities.
+"""The reconstruction losses against Algorithms 1 to 3 of Meulemans et al. 2020, written out with
+absolute activities.
 
-The oracles go one layer and one perturbation at a time; the gradients are those of `jax.grad`, with every parameter but the
-layer's own behind `stop_gradient`.
+The oracles go one layer and one perturbation at a time; the gradients are those of `jax.grad`,
+with every parameter but the layer's own behind `stop_gradient`.
 """
 
 from typing import NamedTuple
@@ -77,7 +78,9 @@ def squared(x):
 
 
 def penalty(g, regularizer, arrived):
-    """The regularizer: weight decay, or the second term of equation (9) for a probe that `arrived` at the layer."""
+    """The regularizer: weight decay, or the second term of equation (9) for a probe that `arrived`
+    at the layer.
+    """
     if isinstance(regularizer, WeightDecay):
         return regularizer.strength * sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(parameters(g)))
     return regularizer.strength * squared(arrived) / SIGMA**2
@@ -119,12 +122,15 @@ def assert_same_losses_and_gradients(step, algorithm, maps, s: Setting, regulari
     np.testing.assert_allclose(step.losses, values, rtol=1e-10)
     assert jax.tree.structure(step.gradients) == jax.tree.structure(gradients)
     for got, expected in zip(jax.tree.leaves(step.gradients), jax.tree.leaves(gradients), strict=True):
-        # Subtracting activities leaves 1e-16 / sigma of relative rounding in a displacement, squared over sigma^2.
+        # Subtracting activities leaves 1e-16 / sigma of relative rounding in a displacement,
+        # squared over sigma^2.
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
 
 
 def step_of_all(losses, maps):
-    """The values of all losses, and the sum of their gradients: each loss reaches its own mapping alone."""
+    """The values of all losses, and the sum of their gradients: each loss reaches its own mapping
+    alone.
+    """
     total = eqx.filter_grad(lambda maps: sum(loss(maps) for loss in losses))
     return [loss(maps) for loss in losses], total(maps)
 
@@ -164,7 +170,9 @@ def test_direct_reconstruction_is_algorithm_3(regularizer):
 
 
 def test_a_lower_loss_would_otherwise_train_the_mappings_above_it():
-    """What the oracles' `stop_gradient` holds back is not zero: the loss of layer 1 depends on every mapping."""
+    """What the oracles' `stop_gradient` holds back is not zero: the loss of layer 1 depends on
+    every mapping.
+    """
     s = setting(Tanh(), OutputNoise(0.3))
     maps = layerwise_maps(s.network, Tanh(), key=KEY)
     point = jax.jit(lambda own: algorithm_2((maps[0], own, *maps[2:]), s, 1, OutputNoise(0.3)))

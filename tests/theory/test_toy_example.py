@@ -1,7 +1,8 @@
-"""The two-weight example of Meulemans 2019, section 5.1.1: the analytic steps (5.7) to (5.22) for given inputs.
+"""The two-weight example of Meulemans 2019, section 5.1.1: the analytic steps (5.7) to (5.22) for
+given inputs.
 
-Two printed equations lack a minus sign: a Gauss-Newton step towards `W*` is `-(1/h_0) D^{-1} (s(W h_0) - s(W* h_0))`,
-(5.20), and close to the teacher `-D^{-1} D* (W - W*)`, (5.22).
+Two printed equations lack a minus sign: a Gauss-Newton step towards `W*` is `-(1/h_0) D^{-1} (s(W
+h_0) - s(W* h_0))`, (5.20), and close to the teacher `-D^{-1} D* (W - W*)`, (5.22).
 """
 
 import jax.numpy as jnp
@@ -46,7 +47,9 @@ def test_linear_steps():
 
 @pytest.mark.parametrize("h", [0.7, -1.3])
 def test_nonlinear_steps_on_one_sample(h):
-    """(5.16), (5.17) and (5.20), and the modified step, which has `D^{-1}` for the `D` of (5.17)."""
+    """(5.16), (5.17) and (5.20), and the modified step, which has `D^{-1}` for the `D` of
+    (5.17).
+    """
     s, slopes = LeakyReLU(0.1), np.where(W * h < 0, 0.1, 1.0)
     error = np.asarray(s(jnp.asarray(W * h)) - s(jnp.asarray(AIM * h)))
     expected = {

@@ -1,4 +1,6 @@
-"""What the tests of training share: a small data set, recipes of small networks, and an interruption at a chosen moment."""
+"""What the tests of training share: a small data set, recipes of small networks, and an
+interruption at a chosen moment.
+"""
 
 import itertools
 import signal
@@ -24,19 +26,25 @@ def toy() -> tp.Dataset:
 
 @pytest.fixture(scope="session")
 def bp() -> tp.Recipe:
-    """Backpropagation: 6 steps an epoch that take each of the 48 training samples once, 3 epochs."""
+    """Backpropagation: 6 steps an epoch that take each of the 48 training samples once, 3
+    epochs.
+    """
     return tp.Recipe(tp.Backprop(), architecture=tp.MLP((6, 5)), batch_size=8, validation=12, schedule=tp.Schedule(3))
 
 
 @pytest.fixture(scope="session")
 def dtp(bp) -> tp.Recipe:
-    """A rule with trained, noisy feedback: passes of the feedback alone before and between two joint ones."""
+    """A rule with trained, noisy feedback: passes of the feedback alone before and between two
+    joint ones.
+    """
     return bp.replace(rule=tp.dtp(), schedule=tp.Schedule(2, pretraining=1, between=1))
 
 
 @pytest.fixture
 def interrupt_at(monkeypatch) -> Callable[[int], None]:
-    """Cut each pass of 6 steps into runs of 4, 1 and 1; `interrupt_at(n)` then asks for an end just before the n-th run."""
+    """Cut each pass of 6 steps into runs of 4, 1 and 1; `interrupt_at(n)` then asks for an end
+    just before the n-th run.
+    """
     monkeypatch.setattr(run, "SECONDS_PER_RUN", 0.0)
     advance = Ensemble.advance
 
@@ -66,5 +74,7 @@ def same_run(one: Path, other: Path) -> None:
 
 @pytest.fixture(scope="session")
 def assert_same_run() -> Callable[[Path, Path], None]:
-    """Two folders hold the same metrics, results and parameters bit for bit; the time taken aside."""
+    """Two folders hold the same metrics, results and parameters bit for bit; the time taken
+    aside.
+    """
     return same_run

@@ -18,10 +18,11 @@ NEVER = 1e6
 
 @final
 class Poisoned(tp.Rule):
-    """Backpropagation, but the target update of layer 2 is NaN from `step` on, a gradient of the feedback from
-    `feedback_from` on.
+    """Backpropagation, but the target update of layer 2 is NaN from `step` on, a gradient of the
+    feedback from `feedback_from` on.
 
-    The feedback counts steps: its gradient is always -1, so that gradient descent with a learning rate of 1 adds 1.
+    The feedback counts steps: its gradient is always -1, so that gradient descent with a learning
+    rate of 1 adds 1.
     """
 
     step: Any
@@ -177,7 +178,9 @@ def test_a_learning_rate_out_of_all_proportion(bp, toy, tmp_path):
 
 
 def test_targets_that_are_not_there_are_told_with_their_layer(bp, toy, caplog):
-    """Euler's method far beyond stability: a target that stays finite gets a warning, without one the run stops."""
+    """Euler's method far beyond stability: a target that stays finite gets a warning, without one
+    the run stops.
+    """
     linear = bp.replace(architecture=tp.MLP((4, 4), tp.LeakyReLU()), schedule=tp.Schedule(1))
     recipes = [linear.replace(rule=tp.GradientTargets(integrator=tp.Euler(tau, 60))) for tau in (1e-2, 1e3)]
     result = go(recipes, toy, None, seeds=2)

@@ -1,4 +1,6 @@
-"""The compiled program: what it computes, and that neither company nor cutting changes a number."""
+"""The compiled program: what it computes, and that neither company nor cutting changes a
+number.
+"""
 
 import dataclasses
 import itertools

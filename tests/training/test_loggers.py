@@ -69,7 +69,9 @@ def test_numbers_that_are_not_finite_are_null(tmp_path):
 
 
 def events(folder) -> list[Event]:
-    """All events of a folder's files: each is framed by its length, a checksum of that, and a checksum of itself."""
+    """All events of a folder's files: each is framed by its length, a checksum of that, and a
+    checksum of itself.
+    """
     found = []
     for path in sorted(folder.glob("events.*")):
         content = path.read_bytes()

@@ -71,7 +71,9 @@ def test_layers_that_are_not_trained_need_nothing(toy, bp):
 
 
 def test_adam_without_bias_correction_takes_its_averages_as_they_are():
-    """By hand, for a gradient `g` and then `2g`: averages `0.1 g`, `0.01 g^2`, then `0.29 g`, `0.0499 g^2`."""
+    """By hand, for a gradient `g` and then `2g`: averages `0.1 g`, `0.01 g^2`, then `0.29 g`,
+    `0.0499 g^2`.
+    """
     transform = tp.AdamWithoutBiasCorrection(0.5, b1=0.9, b2=0.99, eps=0.1).transform()
     g = {"w": np.array([1.0, -3.0]), "b": np.array([0.2])}
     state = transform.init(g)

@@ -83,7 +83,9 @@ def test_a_step_may_be_shortened_and_the_feedback_goes_with_it():
 
 
 def test_local_updates_may_be_taken_at_other_activities():
-    """An odd network at the negative input: with the same target updates, every weight gradient has the other sign."""
+    """An odd network at the negative input: with the same target updates, every weight gradient
+    has the other sign.
+    """
     network = mlp((4, 3, 3, 2), bias=False, key=jax.random.key(0))
     trace = network.trace(X)
     lesson = Elsewhere().credit(network, None, Minibatch(trace, Y, key=jax.random.key(0)))
