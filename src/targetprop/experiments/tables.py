@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..training.result import Summary
 from .figures import COLORS, canvas, legend
@@ -12,6 +13,9 @@ from .sources import recipe_names
 from .store import Store, StoredSeed
 from .training_part import TrainingPart, published_recipe
 from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TITLES = ("method", "data set", "published", "ours", "seeds", "difference", "95 % interval", "verdict")
 
@@ -166,9 +170,21 @@ def _picture(table: Table, cells: Sequence[Cell]) -> Callable[[Path], None]:
             axes.set_ylim(len(shown) - 0.5, -0.5)
             axes.set(title=column, xlabel="test error (%)" if table.metric == "test_error" else "training loss")
             if table.metric == "train_loss":
-                axes.set_xscale("log")
+                _log_losses(axes)
             axes.grid(alpha=0.3, axis="x", linewidth=0.5)
         legend(figure, panels)
         figure.savefig(path, dpi=150)
 
     return draw
+
+
+def _log_losses(axes: "Axes") -> None:
+    """A logarithmic axis. Where it has fewer than two decades, the ticks are plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    if high < 100 * low:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
