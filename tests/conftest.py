@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 
 import jax
+import jax.monitoring
 import pytest
 from jax.extend.core import JaxprEqn, jaxprs_in_params
 
@@ -15,6 +16,26 @@ QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
 jax.config.update("jax_disable_most_optimizations", QUICK)
 if QUICK and jax.__version_info__ < (0, 11):  # XLA ends the process at a flag that it does not know
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+
+
+compiled: list[str] = []  # a mark for every program that this process holds
+
+
+def _mark(event: str, duration: float, **details) -> None:
+    if event.endswith("backend_compile_duration"):
+        compiled.append(event)
+
+
+jax.monitoring.register_event_duration_secs_listener(_mark)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs() -> Iterator[None]:
+    """Modules share programs, but some 8,000 of them end a process on Linux: they use up its 65,530 memory mappings."""
+    yield
+    if len(compiled) > 2000:
+        jax.clear_caches()
+        compiled.clear()
 
 
 @pytest.fixture
