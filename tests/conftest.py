@@ -31,7 +31,9 @@ jax.monitoring.register_event_duration_secs_listener(_mark)
 
 @pytest.fixture(scope="module", autouse=True)
 def few_programs() -> Iterator[None]:
-    """Modules share programs, but some 8,000 of them end a process on Linux: they use up its 65,530 memory mappings."""
+    """Modules share programs, but some 8,000 of them end a process on Linux: they use up its
+    65,530 memory mappings.
+    """
     yield
     if len(compiled) > 2000:
         jax.clear_caches()
