@@ -2,7 +2,9 @@
 to `pinned.json`.
 
 They are the library's own, so they say that nothing has moved, not that anything is right. Four
-joint steps in double precision are so few that another processor gives them to `TOLERANCE`.
+joint steps are computed in double precision, but the noise is drawn in float32. The last digit of
+a draw differs between compilers and processors, by some 1e-7 of it. `TOLERANCE` leaves room for
+this, through the sums over layers and steps.
 """
 
 import json
@@ -17,7 +19,7 @@ from targetprop.testing.cases import Training
 from targetprop.training.state import TrainingState
 
 FILE = Path(__file__).with_suffix(".json")
-TOLERANCE = 1e-7
+TOLERANCE = 1e-5
 
 
 def summary(state: TrainingState) -> dict[str, list[float]]:
