@@ -16,7 +16,7 @@ test: setup  ## run the tests, but not the slow ones
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow" $(ARGS)
 
 test-all: setup  ## run all tests, the slow ones included
-	@JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
 lint: setup  ## check style, formatting and types
 	$(BIN)/ruff check

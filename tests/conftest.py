@@ -8,14 +8,19 @@ import jax.monitoring
 import pytest
 from jax.extend.core import JaxprEqn, jaxprs_in_params
 
-# Most programs of the tests run for an instant: without most of the optimizations, and with plain
-# loops in place of fused ones, they are compiled in a third of the time. One setting holds for all
-# of a process and for those that it starts: last digits depend on it.
-# `JAX_DISABLE_MOST_OPTIMIZATIONS=0`, as in `make test-all`, compiles them as everybody else does.
-QUICK = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
-jax.config.update("jax_disable_most_optimizations", QUICK)
-if QUICK and jax.__version_info__ < (0, 11):  # XLA ends the process at a flag that it does not know
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With `-m "not slow"`, as in `make test`, programs are compiled in a third of the time:
+    without most of the optimizations, and with plain loops in place of fused ones. Most of the
+    tests' programs run for an instant. It holds for all of a process and for those that it
+    starts, since last digits depend on it.
+    """
+    if config.option.markexpr != "not slow":
+        return
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    jax.config.update("jax_disable_most_optimizations", True)
+    if jax.__version_info__ < (0, 11):  # XLA ends the process at a flag that it does not know
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false"
 
 
 compiled: list[str] = []  # a mark for every program that this process holds

@@ -3,8 +3,8 @@ to `pinned.json`.
 
 They are the library's own, so they say that nothing has moved, not that anything is right. Four
 joint steps are computed in double precision, but the noise is drawn in float32. The last digit of
-a draw differs between compilers and processors, by some 1e-7 of it. `TOLERANCE` leaves room for
-this, through the sums over layers and steps.
+a draw depends on how the program is compiled: some draws differ by 2e-7 of their size, and then
+feedback losses by 4e-7. `TOLERANCE` leaves room for this.
 """
 
 import json
