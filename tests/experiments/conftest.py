@@ -1,4 +1,4 @@
-"""What the tests of reproductions share."""
+"""What the tests of experiments and of papers share."""
 
 import json
 from collections.abc import Callable
