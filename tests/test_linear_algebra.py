@@ -49,7 +49,7 @@ def test_solutions(matrices):
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="an accelerator decomposes all matrices at once")
 def test_no_program_decomposes_two_matrices_in_one_call(operations):
-    """Batched LAPACK calls of one program can wait for each other for ever on a CPU."""
+    """Batched LAPACK calls of one program can wait for each other forever on a CPU."""
     network, x, y = mlp((4, 6, 5, 3), key=jax.random.key(0)), jnp.ones((7, 4)), jnp.zeros(7, int)
 
     def measured(x):

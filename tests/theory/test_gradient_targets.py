@@ -200,7 +200,7 @@ def test_a_cost_gives_the_flow_and_the_local_update(cost):
         assert_close(layer.weight, expected.weight / len(x))
 
 
-# --- targets that cannot be had -------------------------------------------------------------------------------------
+# --- targets that do not exist ---------------------------------------------------------------------------------------
 
 
 def complaints(net, rule, x, y):

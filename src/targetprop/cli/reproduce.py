@@ -12,7 +12,8 @@ from .parsing import parse
 def run(args: list[str]) -> int:
     """Run what is missing of a published item. Print our numbers beside the published ones.
 
-    Returns 0 if nothing is missing any more, else 1."""
+    **Returns:** 0 if nothing is missing any more, else 1.
+    """
     source, rest = split_name(args, "reproduce", "a paper; one of its items comes next", catalog.SOURCES)
     known = catalog.items(source)
     titles = [entry.title for entry in known.values()]

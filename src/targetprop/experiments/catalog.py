@@ -10,7 +10,7 @@ from .sources import recipe_names, recipe_source
 
 
 class UnknownRecipeError(ConfigError):
-    """There is no recipe or rule of that name. The message lists similar names."""
+    """No recipe or rule has that name. The message lists similar names."""
 
 
 def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
