@@ -48,13 +48,13 @@ from .feedback.mappings import (
 from .feedback.metrics import Euclidean, LossCurvature
 from .feedback.noise import Gaussian, Noise, NoiseDraw, Rademacher
 from .feedback.regularizers import OutputNoise, WeightDecay
-from .losses import Loss, Score, SoftmaxCrossEntropy, SquaredError
+from .losses import Loss, LossFunction, Score, SoftmaxCrossEntropy, SquaredError
 from .networks.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
 from .networks.architectures import CNN, MLP, Architecture, NeuronUncertaintyMLP, ShrinkingMLP, SquareMLP
 from .networks.convolution import ConvPool
 from .networks.initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
 from .networks.invertible import invertible_mlp
-from .networks.layers import Dense, Fixed, Layer, Point
+from .networks.layers import Dense, Fixed, Layer, Point, parameters
 from .networks.network import Network, Trace, mlp
 from .rules import (
     ITP,
@@ -98,12 +98,14 @@ from .rules.presets import (
 )
 from .training.checkpoint import CheckpointError
 from .training.masks import OneRandomLayer, UpdateMask
-from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, Optimizer, PerLayer
+from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, OptaxOptimizer, Optimizer, PerLayer, RMSProp
 from .training.penalties import OrthogonalityPenalty, Penalty
+from .training.rates import ConstantRate, CosineDecay, LinearDecay, RateSchedule, StepDecay
 from .training.recipe import Recipe
 from .training.result import Result, SeedResult, Summary
 from .training.run import train
 from .training.schedule import Schedule
+from .training.step import Aux, Info, Parameters, State, init_state, mask_updates, step, trained_parameters, value_and_grad
 from .version import __version__
 
 __all__ = [
@@ -120,6 +122,7 @@ __all__ = [
     "AtActivity",
     "AtZero",
     "Automatic",
+    "Aux",
     "Backprop",
     "BenIsraelCohen",
     "BurstChannel",
@@ -128,7 +131,9 @@ __all__ = [
     "ComparisonError",
     "ConfigError",
     "ConjugateGradients",
+    "ConstantRate",
     "ConvPool",
+    "CosineDecay",
     "Credit",
     "DataError",
     "Dataset",
@@ -150,6 +155,7 @@ __all__ = [
     "GradientTargets",
     "HuberCost",
     "Identity",
+    "Info",
     "Integration",
     "Inverse",
     "InverseLoss",
@@ -160,9 +166,11 @@ __all__ = [
     "LeakyReLU",
     "LearnedInverses",
     "Learner",
+    "LinearDecay",
     "LocalCost",
     "Loss",
     "LossCurvature",
+    "LossFunction",
     "Mappings",
     "Minibatch",
     "Moments",
@@ -174,9 +182,11 @@ __all__ = [
     "NoiseDraw",
     "NotInvertibleError",
     "OneRandomLayer",
+    "OptaxOptimizer",
     "Optimizer",
     "OrthogonalityPenalty",
     "OutputNoise",
+    "Parameters",
     "Penalty",
     "PerLayer",
     "PerLayerIntegrator",
@@ -186,8 +196,10 @@ __all__ = [
     "Probe",
     "PseudoInverse",
     "QuadraticCost",
+    "RMSProp",
     "Rademacher",
     "RandomHidden",
+    "RateSchedule",
     "ReLU",
     "Recipe",
     "Reconstruction",
@@ -206,7 +218,9 @@ __all__ = [
     "Softplus",
     "SquareMLP",
     "SquaredError",
+    "State",
     "SteadyState",
+    "StepDecay",
     "Summary",
     "Sweeps",
     "Tanh",
@@ -235,18 +249,24 @@ __all__ = [
     "dtp_ai",
     "dtpdrl",
     "gauss_newton_update",
+    "init_state",
     "invertible_mlp",
     "load",
     "local_gradients",
+    "mask_updates",
     "minibatch_step",
     "mlp",
     "multiplexing",
     "neuron_uncertainty",
     "output_update",
+    "parameters",
     "published_neuron_uncertainty",
     "recipe",
     "search",
+    "step",
     "tp",
     "tp_ai",
     "train",
+    "trained_parameters",
+    "value_and_grad",
 ]

@@ -27,8 +27,8 @@ from ..training.loggers import ProgressBar
 from ..training.optimizers import Adam
 from ..training.penalties import OrthogonalityPenalty, Penalty
 from ..training.precision import precision
-from ..training.program import step
-from ..training.state import Hyperparameters, Task, initial_state
+from ..training.state import Hyperparameters, Task, initial_parts
+from ..training.step import State, take_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,14 +237,15 @@ def _rule_program(name: str, setting: Setting, x: Array, y: Array) -> tuple[Prog
     def program(state, steps):
         dynamic, static = eqx.partition(state, eqx.is_array)
 
-        def body(i, dynamic):
-            key = jax.random.fold_in(jax.random.key(1), i)
-            after = step(task, hyperparameters, eqx.combine(dynamic, static), (x, y), key, joint=True)
+        def body(_, dynamic):
+            after, _ = take_step(eqx.combine(dynamic, static), (x, y))
             return eqx.filter(after, eqx.is_array)
 
         return eqx.combine(lax.fori_loop(0, steps, body, dynamic), static)
 
-    return program, initial_state(network, hyperparameters, jnp.uint32(0))
+    parts, numbers = initial_parts(network, hyperparameters, jnp.uint32(0))._asdict(), hyperparameters
+    count, key = jnp.zeros((), jnp.int32), jax.random.key(1)
+    return program, State(**parts, count=count, key=key, hyperparameters=numbers, objective=task.objective)
 
 
 def _hand_written(setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
