@@ -105,7 +105,18 @@ from .training.recipe import Recipe
 from .training.result import Result, SeedResult, Summary
 from .training.run import train
 from .training.schedule import Schedule
-from .training.step import Aux, Info, Parameters, State, init_state, mask_updates, step, trained_parameters, value_and_grad
+from .training.step import (
+    Aux,
+    Info,
+    Parameters,
+    State,
+    init_state,
+    mask_updates,
+    step,
+    take_step,
+    trained_parameters,
+    value_and_grad,
+)
 from .version import __version__
 
 __all__ = [
@@ -264,6 +275,7 @@ __all__ = [
     "recipe",
     "search",
     "step",
+    "take_step",
     "tp",
     "tp_ai",
     "train",

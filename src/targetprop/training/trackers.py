@@ -75,9 +75,7 @@ class WandbLogger(Tracker):
 
     def open(self, run, name, settings):
         own = {} if run.folder is None else {"id": _identity(run.folder, name), "resume": "allow"}
-        return self.module.init(
-            project=self.project, name=name, group=run.rule, config=settings, reinit="create_new", **own
-        )
+        return self.module.init(project=self.project, name=name, group=run.rule, config=settings, reinit="create_new", **own)
 
     def log(self, handle, values, epoch):
         handle.log(values, step=epoch)
