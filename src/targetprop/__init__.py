@@ -1,252 +1,27 @@
-"""Target propagation: rules that send targets backwards through a network, in one interface."""
+"""Target propagation: rules that send targets backwards through a network, in one interface.
+
+The public names are those of `_public.py`. They are loaded together, with JAX, when the first of
+them is used. So the command line can print its help and its version without them.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from . import papers as papers  # registers the published recipes
-from .data import DataError, Dataset, load
-from .diagnostics import Probe
-from .dynamics.equilibria import Integration, Newton, Sweeps
-from .dynamics.gradient_flow import AtActivity, AtZero, HuberCost, LocalCost, QuadraticCost
-from .dynamics.integrators import Euler, PerLayerIntegrator, SteadyState
-from .errors import ConfigError, UserError
-from .experiments import (
-    Comparison,
-    ComparisonError,
-    SearchResult,
-    UnknownRecipeError,
-    compare,
-    recipe,
-    search,
-)
-from .feedback.gauss_newton import PerLayerSolver, PseudoInverse, Tikhonov, gauss_newton_update
-from .feedback.inverses import (
-    Automatic,
-    ConjugateGradients,
-    ExplicitInverse,
-    Inverse,
-    LUSolve,
-    RobustShermanMorrison,
-    Woodbury,
-)
-from .feedback.learners import (
-    ActivityReconstruction,
-    BenIsraelCohen,
-    DifferenceReconstruction,
-    InverseLoss,
-    Learner,
-    NoLearning,
-    Reconstruction,
-    UncorrectedReconstruction,
-)
-from .feedback.mappings import (
-    Direct,
-    ExactInverses,
-    Layerwise,
-    LearnedInverses,
-    Mappings,
-    RandomHidden,
-    RecurrentRandomHidden,
-)
-from .feedback.metrics import Euclidean, LossCurvature
-from .feedback.noise import Gaussian, Noise, NoiseDraw, Rademacher
-from .feedback.regularizers import OutputNoise, WeightDecay
-from .losses import Loss, Score, SoftmaxCrossEntropy, SquaredError
-from .networks.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
-from .networks.architectures import CNN, MLP, Architecture, NeuronUncertaintyMLP, ShrinkingMLP, SquareMLP
-from .networks.convolution import ConvPool
-from .networks.initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
-from .networks.invertible import invertible_mlp
-from .networks.layers import Dense, Fixed, Layer, Point
-from .networks.network import Network, Trace, mlp
-from .rules import (
-    ITP,
-    RULES,
-    Backprop,
-    BurstChannel,
-    Credit,
-    Difference,
-    Example,
-    FeedbackAlignment,
-    GAITProp,
-    GaussNewtonTargets,
-    GeneralizedGaussNewtonTargets,
-    GradientTargets,
-    InverseSlopes,
-    Minibatch,
-    Plain,
-    Rule,
-    SinglePhase,
-    TargetPropagation,
-    TargetPropExact,
-    TwoPhase,
-    assign,
-    local_gradients,
-    minibatch_step,
-    output_update,
-)
-from .rules.presets import (
-    ddtp_control,
-    ddtp_ggn,
-    ddtp_linear,
-    ddtp_rhl,
-    ddtp_rhl_rec,
-    dfa,
-    dtp,
-    dtp_ai,
-    dtpdrl,
-    multiplexing,
-    tp,
-    tp_ai,
-)
-from .training.checkpoint import CheckpointError
-from .training.masks import OneRandomLayer, UpdateMask
-from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, Optimizer, PerLayer
-from .training.penalties import OrthogonalityPenalty, Penalty
-from .training.recipe import Recipe
-from .training.result import Result, SeedResult, Summary
-from .training.run import train
-from .training.schedule import Schedule
-from .version import __version__
+from .version import __version__ as __version__
 
-__all__ = [
-    "CNN",
-    "ITP",
-    "MLP",
-    "RULES",
-    "SGD",
-    "Activation",
-    "ActivityReconstruction",
-    "Adam",
-    "AdamWithoutBiasCorrection",
-    "Architecture",
-    "AtActivity",
-    "AtZero",
-    "Automatic",
-    "Backprop",
-    "BenIsraelCohen",
-    "BurstChannel",
-    "CheckpointError",
-    "Comparison",
-    "ComparisonError",
-    "ConfigError",
-    "ConjugateGradients",
-    "ConvPool",
-    "Credit",
-    "DataError",
-    "Dataset",
-    "Dense",
-    "Difference",
-    "DifferenceReconstruction",
-    "Direct",
-    "Euclidean",
-    "Euler",
-    "ExactInverses",
-    "Example",
-    "ExplicitInverse",
-    "FeedbackAlignment",
-    "Fixed",
-    "GAITProp",
-    "GaussNewtonTargets",
-    "Gaussian",
-    "GeneralizedGaussNewtonTargets",
-    "GradientTargets",
-    "HuberCost",
-    "Identity",
-    "Integration",
-    "Inverse",
-    "InverseLoss",
-    "InverseSlopes",
-    "LUSolve",
-    "Layer",
-    "Layerwise",
-    "LeakyReLU",
-    "LearnedInverses",
-    "Learner",
-    "LocalCost",
-    "Loss",
-    "LossCurvature",
-    "Mappings",
-    "Minibatch",
-    "Moments",
-    "Network",
-    "NeuronUncertaintyMLP",
-    "Newton",
-    "NoLearning",
-    "Noise",
-    "NoiseDraw",
-    "NotInvertibleError",
-    "OneRandomLayer",
-    "Optimizer",
-    "OrthogonalityPenalty",
-    "OutputNoise",
-    "Penalty",
-    "PerLayer",
-    "PerLayerIntegrator",
-    "PerLayerSolver",
-    "Plain",
-    "Point",
-    "Probe",
-    "PseudoInverse",
-    "QuadraticCost",
-    "Rademacher",
-    "RandomHidden",
-    "ReLU",
-    "Recipe",
-    "Reconstruction",
-    "RecurrentRandomHidden",
-    "Result",
-    "RobustShermanMorrison",
-    "Rule",
-    "Schedule",
-    "Score",
-    "SearchResult",
-    "SeedResult",
-    "ShrinkingMLP",
-    "Sigmoid",
-    "SinglePhase",
-    "SoftmaxCrossEntropy",
-    "Softplus",
-    "SquareMLP",
-    "SquaredError",
-    "SteadyState",
-    "Summary",
-    "Sweeps",
-    "Tanh",
-    "TargetPropExact",
-    "TargetPropagation",
-    "Tikhonov",
-    "Trace",
-    "TwoPhase",
-    "Uncertainty",
-    "UncorrectedReconstruction",
-    "UnknownRecipeError",
-    "UpdateMask",
-    "UserError",
-    "WeightDecay",
-    "Woodbury",
-    "__version__",
-    "assign",
-    "compare",
-    "ddtp_control",
-    "ddtp_ggn",
-    "ddtp_linear",
-    "ddtp_rhl",
-    "ddtp_rhl_rec",
-    "dfa",
-    "dtp",
-    "dtp_ai",
-    "dtpdrl",
-    "gauss_newton_update",
-    "invertible_mlp",
-    "load",
-    "local_gradients",
-    "minibatch_step",
-    "mlp",
-    "multiplexing",
-    "neuron_uncertainty",
-    "output_update",
-    "published_neuron_uncertainty",
-    "recipe",
-    "search",
-    "tp",
-    "tp_ai",
-    "train",
-]
+if TYPE_CHECKING:
+    from ._public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    _public = importlib.import_module("._public", __name__)
+    names = globals()  # now also has the rooms that were imported
+    names.update({public: getattr(_public, public) for public in _public.__all__}, __all__=_public.__all__)
+    if name not in names:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return names[name]
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__getattr__("__all__")]
