@@ -97,11 +97,14 @@ from .rules.presets import (
     tp_ai,
 )
 from .training.checkpoint import CheckpointError
+from .training.evaluation import Assessment, Predictions, evaluate, evaluate_together, predict
+from .training.loading import Run, load_run
 from .training.masks import OneRandomLayer, UpdateMask
+from .training.models import export_weights, load_model, save_model
 from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, Optimizer, PerLayer
 from .training.penalties import OrthogonalityPenalty, Penalty
 from .training.recipe import Recipe
-from .training.result import Result, SeedResult, Summary
+from .training.result import Result, SeedResult, Summary, Trained
 from .training.run import train
 from .training.schedule import Schedule
 from .version import __version__
@@ -117,6 +120,7 @@ __all__ = [
     "Adam",
     "AdamWithoutBiasCorrection",
     "Architecture",
+    "Assessment",
     "AtActivity",
     "AtZero",
     "Automatic",
@@ -183,6 +187,7 @@ __all__ = [
     "PerLayerSolver",
     "Plain",
     "Point",
+    "Predictions",
     "Probe",
     "PseudoInverse",
     "QuadraticCost",
@@ -195,6 +200,7 @@ __all__ = [
     "Result",
     "RobustShermanMorrison",
     "Rule",
+    "Run",
     "Schedule",
     "Score",
     "SearchResult",
@@ -214,6 +220,7 @@ __all__ = [
     "TargetPropagation",
     "Tikhonov",
     "Trace",
+    "Trained",
     "TwoPhase",
     "Uncertainty",
     "UncorrectedReconstruction",
@@ -234,17 +241,24 @@ __all__ = [
     "dtp",
     "dtp_ai",
     "dtpdrl",
+    "evaluate",
+    "evaluate_together",
+    "export_weights",
     "gauss_newton_update",
     "invertible_mlp",
     "load",
+    "load_model",
+    "load_run",
     "local_gradients",
     "minibatch_step",
     "mlp",
     "multiplexing",
     "neuron_uncertainty",
     "output_update",
+    "predict",
     "published_neuron_uncertainty",
     "recipe",
+    "save_model",
     "search",
     "tp",
     "tp_ai",

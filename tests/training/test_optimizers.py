@@ -66,7 +66,9 @@ def test_layers_that_are_not_trained_need_nothing(toy, bp):
     result = tp.train(recipe, toy, progress=False)
     assert result.finished
     start = Ensemble([recipe], [0], toy).member(0).state.network
-    moved = [not np.array_equal(a.weight, b.weight) for a, b in zip(start.layers, result.networks[0].layers, strict=True)]
+    moved = [
+        not np.array_equal(a.weight, b.weight) for a, b in zip(start.layers, result.last[0].network.layers, strict=True)
+    ]
     assert moved == [True, False, True]
 
 

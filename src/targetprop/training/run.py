@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from ..data import Dataset, load
 from ..diagnostics import Probe
@@ -21,12 +20,15 @@ from ..networks.layers import parameters
 from .arguments import Seeds, check_data, recipe_list, seed_list
 from .checkpoint import CHECKPOINT, load_checkpoint, load_header, save_checkpoint
 from .ensemble import Ensemble, healthy
+from .files import write_whole
+from .kept import BestAndLast
 from .loggers import JsonlLogger, Logger, ProgressBar, TensorBoardLogger
+from .models import model_files, save_models
 from .paths import check_folder, make_folder
 from .precision import precision
 from .provenance import write_config
 from .recipe import Recipe
-from .result import FINISHED, RUNNING, Result, SeedResult, finite_or_none
+from .result import FINISHED, RUNNING, Result, SeedResult, finite_or_none, shortest
 from .schedule import Pass
 from .state import Totals
 
@@ -67,7 +69,7 @@ def train(
       gradient. A probe changes no other number.
     - `progress`: whether a progress bar is shown.
 
-    **Returns:** the metrics and the trained networks.
+    **Returns:** the metrics, and the networks of the best and of the last epochs.
 
     **Raises:**
 
@@ -107,7 +109,7 @@ class _Loop:
     """One call of `train`."""
 
     def __init__(self, recipes, dataset, seeds, output: _Output, probe):
-        self.recipe = recipes[0]
+        self.recipes, self.recipe = recipes, recipes[0]
         self.probe, self.measured = probe, Averages()
         self.folder, self.checkpoint_every = output.folder, output.checkpoint_every
         self.checkpoint = None if self.folder is None else self.folder / CHECKPOINT
@@ -118,6 +120,7 @@ class _Loop:
         self.seconds, self.epochs_timed = 0.0, 0
         self.cold: dict[bool, tuple[int, float]] = {}
         self.good = self.ensemble.members
+        self.kept = BestAndLast.at_start(self.good)
         if self.folder is not None and self.checkpoint is not None:
             make_folder(self.folder)
             if not output.resume:
@@ -132,7 +135,9 @@ class _Loop:
     def _resume(self, checkpoint: Path) -> None:
         header = load_header(checkpoint)
         like = self.ensemble.members
-        members, good = load_checkpoint(checkpoint, (like, like if header["midway"] else None))
+        kept = (self.kept.best if header.get(name) else None for name in ("best", "last"))
+        stored = load_checkpoint(checkpoint, (like, like if header["midway"] else None, *kept))
+        members, good, *weights = stored
         self.ensemble.members, self.good = members, good or members
         self.position = (header["pass"], header["step"])
         self.lines, self.logged = header["lines"], header["logged"]
@@ -142,6 +147,12 @@ class _Loop:
         for index, result in enumerate(self.results):
             self.ensemble.alive[index] = result.status in (RUNNING, FINISHED)
             result.status = RUNNING if result.status == FINISHED else result.status
+        if "best_epochs" in header:
+            self.kept = BestAndLast.resumed(header, members, *weights)
+        else:
+            within_joint = header["midway"] and self.passes[header["pass"]].joint
+            last = self.good if within_joint else members
+            self.kept = BestAndLast.of_older(last, self.results, self.ensemble.alive)
 
     def _open_loggers(self, seeds: Sequence[int]) -> list[Logger]:
         if self.folder is None:
@@ -268,7 +279,7 @@ class _Loop:
         for index, result in enumerate(self.results):
             if not self.ensemble.alive[index]:
                 continue
-            feedback_loss = [_number(loss / self.ensemble.steps) for loss in totals.feedback_loss[index]]
+            feedback_loss = [shortest(loss / self.ensemble.steps) for loss in totals.feedback_loss[index]]
             record = {"seed": result.seed, "epoch": at.epoch, "feedback_loss": feedback_loss or None}
             record |= {name: values[index] for name, values in metrics.items()}
             if self.measured.count:
@@ -280,6 +291,7 @@ class _Loop:
             for logger in self.loggers:
                 logger.log(record)
             self.lines += 1
+        self.kept.record(self.ensemble, self.results, at)
         self.logged, self.measured = at.epoch, Averages()
         if at.joint:
             self.epochs_timed += 1
@@ -307,12 +319,16 @@ class _Loop:
             "test_error": test.score,
         }
         nothing = [None] * len(self.results)
-        return {name: nothing if v is None else [_number(x) for x in v] for name, v in columns.items()}
+        return {name: nothing if v is None else [shortest(x) for x in v] for name, v in columns.items()}
 
     def _save(self) -> None:
         if self.checkpoint is None:
             return
+        kept, weights = self.kept.to_save(self.ensemble.members)
         header = {
+            "shape": self.ensemble.shape,
+            "outputs": self.ensemble.outputs,
+            "unit": self.result.unit,
             "pass": self.position[0],
             "step": self.position[1],
             "lines": self.lines,
@@ -322,23 +338,21 @@ class _Loop:
             "seconds": self.seconds,
             "epochs_timed": self.epochs_timed,
             "results": [vars(result) for result in self.results],
+            **kept,
         }
         good = self.good if header["midway"] else None
-        save_checkpoint(self.checkpoint, (self.ensemble.members, good), header)
+        save_checkpoint(self.checkpoint, (self.ensemble.members, good, *weights), header)
 
     def _finish(self) -> Result:
-        self.result.networks = [self.ensemble.member(i).state.network for i in range(len(self.results))]
+        self.result.best, self.result.last = self.kept.trained(self.recipes, self.results)
         if self.epochs_timed:
             self.result.seconds_per_epoch = self.seconds / self.epochs_timed / len(self.results)
         if self.folder is not None:
             document = finite_or_none(self.result.to_json())
-            (self.folder / "result.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+            write_whole(self.folder / "result.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+            if not self.result.interrupted:
+                save_models(self.folder, self.result)
         return self.result
-
-
-def _number(value: np.floating) -> float:
-    """The shortest decimal number that represents the value in its precision."""
-    return float(str(value))
 
 
 def _clear(folder: Path, overwrite: bool) -> None:
@@ -351,8 +365,8 @@ def _clear(folder: Path, overwrite: bool) -> None:
             f"There is a run in {folder} already: continue it with `resume`, replace it with `overwrite`, "
             "or use another `out`."
         )
-    for name in ("result.json", "checkpoint.npz"):
-        (folder / name).unlink(missing_ok=True)
+    for path in (folder / "result.json", folder / CHECKPOINT, *model_files(folder)):
+        path.unlink(missing_ok=True)
 
 
 class _Interruption:
