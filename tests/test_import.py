@@ -20,6 +20,7 @@ HEAVY = (
     "optuna",
     "pooch",
     "rich",
+    "safetensors",
     "scipy.stats",
     "sklearn",
     "tensorboardX",

@@ -95,13 +95,17 @@ from .rules.presets import (
     tp,
     tp_ai,
 )
+from .training.callbacks import Callback, LiveRun
 from .training.checkpoint import CheckpointError
+from .training.evaluation import Assessment, Predictions, evaluate, evaluate_together, predict
+from .training.loading import Run, load_run
 from .training.masks import OneRandomLayer, UpdateMask
+from .training.models import export_weights, load_model, save_model
 from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, OptaxOptimizer, Optimizer, PerLayer, RMSProp
 from .training.penalties import OrthogonalityPenalty, Penalty
 from .training.rates import ConstantRate, CosineDecay, LinearDecay, RateSchedule, StepDecay
 from .training.recipe import Recipe
-from .training.result import Result, SeedResult, Summary
+from .training.result import Result, SeedResult, Summary, Trained
 from .training.run import train
 from .training.schedule import Schedule
 from .training.step import (
@@ -116,6 +120,7 @@ from .training.step import (
     trained_parameters,
     value_and_grad,
 )
+from .training.trackers import MLflowLogger, TrackioLogger, WandbLogger
 from .version import __version__
 
 __all__ = [
@@ -129,6 +134,7 @@ __all__ = [
     "Adam",
     "AdamWithoutBiasCorrection",
     "Architecture",
+    "Assessment",
     "AtActivity",
     "AtZero",
     "Automatic",
@@ -136,6 +142,7 @@ __all__ = [
     "Backprop",
     "BenIsraelCohen",
     "BurstChannel",
+    "Callback",
     "CheckpointError",
     "Comparison",
     "ComparisonError",
@@ -177,10 +184,12 @@ __all__ = [
     "LearnedInverses",
     "Learner",
     "LinearDecay",
+    "LiveRun",
     "LocalCost",
     "Loss",
     "LossCurvature",
     "LossFunction",
+    "MLflowLogger",
     "Mappings",
     "Minibatch",
     "Moments",
@@ -203,6 +212,7 @@ __all__ = [
     "PerLayerSolver",
     "Plain",
     "Point",
+    "Predictions",
     "Probe",
     "PseudoInverse",
     "QuadraticCost",
@@ -217,6 +227,7 @@ __all__ = [
     "Result",
     "RobustShermanMorrison",
     "Rule",
+    "Run",
     "Schedule",
     "Score",
     "SearchResult",
@@ -238,12 +249,15 @@ __all__ = [
     "TargetPropagation",
     "Tikhonov",
     "Trace",
+    "TrackioLogger",
+    "Trained",
     "TwoPhase",
     "Uncertainty",
     "UncorrectedReconstruction",
     "UnknownRecipeError",
     "UpdateMask",
     "UserError",
+    "WandbLogger",
     "WeightDecay",
     "Woodbury",
     "__version__",
@@ -258,10 +272,15 @@ __all__ = [
     "dtp",
     "dtp_ai",
     "dtpdrl",
+    "evaluate",
+    "evaluate_together",
+    "export_weights",
     "gauss_newton_update",
     "init_state",
     "invertible_mlp",
     "load",
+    "load_model",
+    "load_run",
     "local_gradients",
     "mask_updates",
     "minibatch_step",
@@ -270,8 +289,10 @@ __all__ = [
     "neuron_uncertainty",
     "output_update",
     "parameters",
+    "predict",
     "published_neuron_uncertainty",
     "recipe",
+    "save_model",
     "search",
     "step",
     "take_step",

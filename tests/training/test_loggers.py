@@ -26,7 +26,7 @@ def live(seeds: Sequence[int] = (0,), **resumed) -> LiveRun:
 def log(logger, run, records) -> None:
     logger.start(run)
     for record in records:
-        logger.epoch(run, [record], True)
+        logger.records(run, [record])
     logger.close()
 
 
@@ -57,7 +57,7 @@ def test_a_record_is_on_disk_before_the_next(tmp_path):
     logger, run = JsonlLogger(tmp_path / "metrics.jsonl"), live()
     logger.start(run)
     for n, record in enumerate(RECORDS, start=1):
-        logger.epoch(run, [record], True)
+        logger.records(run, [record])
         assert read(tmp_path / "metrics.jsonl") == RECORDS[:n]
     logger.close()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.training.checkpoint import load_checkpoint
+from targetprop.training.checkpoint import load_part
 from targetprop.training.ensemble import Ensemble
 
 
@@ -21,7 +21,7 @@ def records(folder, seed=None) -> list[dict]:
 
 def trained(folder, recipe, seeds, data):
     """The members at the end of a finished run."""
-    return load_checkpoint(folder / "checkpoint.npz", (Ensemble([recipe] * len(seeds), seeds, data).members, None))[0]
+    return load_part(folder / "checkpoint.npz", Ensemble([recipe] * len(seeds), seeds, data).members, 0)
 
 
 def output(network, x) -> np.ndarray:
@@ -50,7 +50,7 @@ def test_three_seeds_together_have_the_numbers_of_each_alone(folder, dtp, toy, t
 
 def test_what_the_folder_holds(folder, dtp):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoint.npz", "result.json"}
+    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoint.npz", "result.json", "models"}
     config = json.loads((folder / "config.json").read_text())
     assert config["seeds"] == [0, 1, 2]
     assert config["recipe"]["rule"]["name"] == "dtp"

@@ -4,20 +4,28 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+
+import tyro
 
 from ..diagnostics import USUAL, Probe, named_diagnostics
 from ..experiments.catalog import recipe
 from ..experiments.sources import recipe_names
 from ..training.annotations import Flattened
 from ..training.checkpoint import CHECKPOINT, load_header
+from ..training.optimizers import KINDS
 from ..training.recipe import Recipe
 from ..training.result import Result
 from ..training.run import train
 from ..training.values import has_value, set_values
+from .flags import flag
 from .names import rule_lines
 from .output import flag_value, print_json, print_table
 from .tree import Command, Group, UsageError
+
+
+def _named(flag: str) -> Any:
+    return tyro.conf.arg(name=flag, metavar="{" + ",".join(KINDS) + "}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +33,10 @@ class TrainOptions:
     """The flags of `targetprop train`: those of the recipe, and these."""
 
     recipe: Annotated[Recipe, Flattened()]
+    optimizer_kind: Annotated[str | None, _named("optimizer")] = None
+    """Kind of the optimizer. Default: that of the recipe. --optimizer.NAME sets its numbers."""
+    feedback_optimizer_kind: Annotated[str | None, _named("feedback-optimizer")] = None
+    """Kind of the optimizer of the feedback. Default: that of the recipe."""
     lr: float | None = None
     """Learning rate of the network, short for --optimizer.learning-rate. Default: that one."""
     seeds: int = 1
@@ -58,7 +70,10 @@ def command(args: Sequence[str]) -> Group:
     """`targetprop train NAME`."""
 
     def choose(name: str) -> Command:
-        return Command(TrainOptions(recipe(name, flag_value(args, "--dataset"))), run)
+        chosen = recipe(name, flag_value(args, "--dataset"))
+        for field in ("optimizer", "feedback_optimizer"):
+            chosen = _with_kind(chosen, field, flag_value(args, flag(field)))
+        return Command(TrainOptions(chosen), run)
 
     return Group("a rule or a published recipe", rule_lines(), choose, more=recipe_names, unknown=recipe)
 
@@ -92,6 +107,16 @@ def run(options: TrainOptions) -> int:
         )
         sys.stderr.write(f"interrupted: {saved}\n")
     return 0 if result.finished else 1
+
+
+def _with_kind(recipe: Recipe, field: str, kind: str | None) -> Recipe:
+    """The recipe with another kind of optimizer, whose numbers are the defaults of that kind."""
+    if kind is None:
+        return recipe
+    if kind not in KINDS:
+        raise UsageError(f"{flag(field)}: {kind!r} is not one of {', '.join(KINDS)}.")
+    same = type(getattr(recipe, field)) is KINDS[kind]
+    return recipe if same else set_values(recipe, {field: KINDS[kind]()})
 
 
 def _with_learning_rate(recipe: Recipe, rate: float | None) -> Recipe:

@@ -1,7 +1,6 @@
 """An ensemble on the device: its members, and the control of the compiled program."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,20 +12,10 @@ import numpy as np
 from ..data import Dataset
 from ..diagnostics import Probe
 from ..errors import ConfigError
-from ..losses import (
-    ErrorRate,
-    Loss,
-    LossOnFirstUnits,
-    MeanSquaredError,
-    Score,
-    ScoreOnFirstUnits,
-    SoftmaxCrossEntropy,
-    SquaredError,
-)
 from ..networks.architectures import Architecture
-from ..networks.network import Network
 from ..rules.updates import Layers
 from . import program
+from .objective import loss_and_score, output_loss, test_arrays, training_arrays
 from .recipe import Recipe
 from .schedule import Pass
 from .state import (
@@ -64,20 +53,9 @@ class Ensemble:
         _check_alike(recipes, seeds)
         recipe = recipes[0]
         dtype = jnp.dtype(recipe.dtype)
-        classify = dataset.classes is not None
-        loss = recipe.loss or (SoftmaxCrossEntropy() if classify else SquaredError())
-        if isinstance(loss, SoftmaxCrossEntropy) and not classify:
-            raise ConfigError(
-                f"Cross-entropy needs labels, but {dataset.name} has real targets: use the squared-error `loss`."
-            )
-        score = ErrorRate() if classify else MeanSquaredError()
-        targets = None if classify else dtype
-        self.data = Data(
-            jnp.asarray(dataset.train_x, dtype),
-            jnp.asarray(dataset.train_y, targets),
-            jnp.asarray(dataset.test_x, dtype),
-            jnp.asarray(dataset.test_y, targets),
-        )
+        loss = output_loss(recipe.loss, dataset)
+        self.data = Data(*training_arrays(dataset, dtype), *test_arrays(dataset, dtype))
+        self.shape, self.outputs = dataset.shape, dataset.outputs
         samples = len(dataset.train_x)
         validation = validation_size(recipe, dataset)
         self.steps = (samples - validation) // recipe.batch_size
@@ -89,21 +67,21 @@ class Ensemble:
         sizes = samples, validation
         recipes = [_over_run(each, self.steps) for each in recipes]
         plan = _Plan(recipe.architecture, dataset.shape, dataset.outputs, sizes, dtype, recipe.trainable)
-        self.members = _stack(
+        self.members = stack(
             [
                 _member(dataclasses.replace(plan, architecture=r.architecture), numbers_of(r, dtype), seed)
                 for r, seed in zip(recipes, np.asarray(seeds, np.uint32), strict=True)
             ]
         )
         one = self.member(0)
-        loss, score = _on_first_units(loss, score, one.state.network, dataset)
+        loss, score = loss_and_score(loss, one.state.network, dataset)
         self.task = Task(loss, score, recipe.batch_size, recipe.trainable, recipe.update_mask)
         self.trained_maps = count_trained_maps(one.hyperparameters.rule, one.state.network, one.state.feedback)
         self.alive = np.ones(len(seeds), bool)
 
     def member(self, index: int) -> Member:
         """One member, without the ensemble axis."""
-        return _one(self.members, index)
+        return one_of(self.members, index)
 
     def compile(self, joint: bool) -> None:
         """Compile the program of a kind of pass. No step is run."""
@@ -167,7 +145,7 @@ class Ensemble:
         return jax.tree.map(lambda *values: np.stack(values), *found)
 
     def _advice(self, members: Member, at: Pass, step: int, index: int) -> Sequence[str]:
-        return program.advice(self.task, _one(members, index), self.data, _span(at, step, step + 1))
+        return program.advice(self.task, one_of(members, index), self.data, _span(at, step, step + 1))
 
     def _advance(self, members: Member, at: Pass, start: int, stop: int):
         span, alive = _span(at, start, stop), jnp.asarray(self.alive)
@@ -194,18 +172,6 @@ def _over_run(recipe: Recipe, steps: int) -> Recipe:
         optimizer=recipe.optimizer.over(joint * steps),
         feedback_optimizer=recipe.feedback_optimizer.over(len(passes) * steps),
     )
-
-
-def _on_first_units(loss: Loss, score: Score, network: Network, dataset: Dataset) -> tuple[Loss, Score]:
-    """The loss and the score. If the output has auxiliary units, they use its first units only."""
-    width = math.prod(network.shapes[-1])
-    if width < dataset.outputs:
-        raise ConfigError(
-            f"The network has {width} outputs, but {dataset.name} needs {dataset.outputs}: make its last layer wider."
-        )
-    if width == dataset.outputs:
-        return loss, score
-    return LossOnFirstUnits(loss, dataset.outputs), ScoreOnFirstUnits(score, dataset.outputs)
 
 
 def validation_size(recipe: Recipe, dataset: Dataset) -> int:
@@ -268,9 +234,24 @@ def _member(plan: _Plan, hyperparameters: Hyperparameters, seed: jax.Array) -> M
     return Member(initial_state(network, hyperparameters, seed, trainable), hyperparameters, split, seed)
 
 
-def _one(members: Member, index: int) -> Member:
-    return jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, members)
+def one_of(stacked: Any, index: int) -> Any:
+    """One entry of a pytree whose arrays have the member as leading axis."""
+    return jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, stacked)
 
 
-def _stack(members: Sequence[Member]) -> Member:
+def structure(recipe: Recipe, shape: tuple[int, ...], outputs: int) -> Member:
+    """A member of an ensemble with shapes in place of arrays. Its split is of one sample.
+
+    **Arguments:**
+
+    - `recipe`: the recipe.
+    - `shape`, `outputs`: the shape of one input, and the number of outputs of the data set.
+    """
+    dtype = jnp.dtype(recipe.dtype)
+    plan = _Plan(recipe.architecture, shape, outputs, (1, 0), dtype, recipe.trainable)
+    return eqx.filter_eval_shape(_member, plan, numbers_of(_over_run(recipe, 1), dtype), jnp.zeros((), jnp.uint32))
+
+
+def stack(members: Sequence[Any]) -> Any:
+    """Pytrees of one structure as one, whose arrays have the member as leading axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *members)

@@ -42,7 +42,7 @@ class JsonlLogger(Callback):
         os.replace(partial, self.path)
         self._file = open(self.path, "a")  # noqa: SIM115 (open as long as the run)
 
-    def epoch(self, run: LiveRun, records: Sequence[dict], ends: bool) -> None:
+    def records(self, run: LiveRun, records: Sequence[dict]) -> None:
         file = self._file
         if file is None:
             raise ValueError("The log is closed: `start` opens it.")
@@ -81,7 +81,7 @@ class TensorBoardLogger(Callback):
                 older.unlink()
         self._writers = {seed.seed: _writer(self.folder / f"seed{seed.seed}", epoch or 0) for seed in run.seeds}
 
-    def epoch(self, run: LiveRun, records: Sequence[dict], ends: bool) -> None:
+    def records(self, run: LiveRun, records: Sequence[dict]) -> None:
         for record in records:
             writer, step = self._writer_and_step(record)
             for name, value in scalars(record).items():

@@ -121,10 +121,8 @@ def evaluate(task: Task, network: Network, x: Array, y: Array, indices: Int[Arra
     Only the forward pass uses these samples.
     """
     n = indices.shape[0]
-    batch = min(n, EVALUATION_BATCH)
-    padding = -n % batch
-    indices = jnp.concatenate([indices, jnp.zeros(padding, indices.dtype)]).reshape(-1, batch)
-    counted = (jnp.arange(n + padding) < n).reshape(-1, batch)
+    batches = _batches(indices)
+    counted = (jnp.arange(batches.size) < n).reshape(batches.shape)
 
     def one(batch):
         picked, counted = batch
@@ -132,8 +130,29 @@ def evaluate(task: Task, network: Network, x: Array, y: Array, indices: Int[Arra
         values = jnp.stack([task.loss.value(h, target), task.score(h, target)])
         return jnp.sum(jnp.where(counted, values, 0), axis=1)
 
-    loss, score = jnp.sum(lax.map(one, (indices, counted)), axis=0) / n
+    loss, score = jnp.sum(lax.map(one, (batches, counted)), axis=0) / n
     return Evaluation(loss, score)
+
+
+def _batches(indices: Int[Array, " n"]) -> Int[Array, "batches batch"]:
+    """The indices in batches of at most `EVALUATION_BATCH`. The last batch is filled with zeros."""
+    batch = min(indices.shape[0], EVALUATION_BATCH)
+    padding = -indices.shape[0] % batch
+    return jnp.concatenate([indices, jnp.zeros(padding, indices.dtype)]).reshape(-1, batch)
+
+
+@eqx.filter_jit
+def evaluate_all(task: Task, networks: Network, x: Array, y: Array) -> Evaluation:
+    """`evaluate` on all samples, for networks along a leading axis."""
+    return over_members(lambda network: evaluate(task, network, x, y, jnp.arange(x.shape[0])), networks)
+
+
+@eqx.filter_jit
+def outputs(network: Network, x: Array) -> Array:
+    """The outputs for all samples, computed in the batches of `evaluate`."""
+    n = x.shape[0]
+    h = lax.map(lambda picked: network(inputs(network, x[picked])), _batches(jnp.arange(n)))
+    return h.reshape(-1, *h.shape[2:])[:n]
 
 
 @eqx.filter_jit

@@ -1,10 +1,12 @@
 """The origin of results: configuration, versions and machine, written next to them."""
 
 import dataclasses
+import functools
 import inspect
 import json
 import os
 import platform
+import subprocess
 import zlib
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -17,7 +19,9 @@ import numpy as np
 from ..data import Dataset
 from ..errors import ConfigError
 from ..version import __version__
+from .files import write_whole
 
+SOURCE = Path(__file__).parent.parent
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 
@@ -38,8 +42,9 @@ def describe(value: Any) -> Any:
 
 
 def environment() -> dict:
-    """Versions and machine."""
+    """Versions, machine, and the settings of JAX."""
     return {
+        "commit": commit(),
         "versions": {
             "targetprop": __version__,
             "python": platform.python_version(),
@@ -52,7 +57,31 @@ def environment() -> dict:
             "cores": os.cpu_count(),
             "system": platform.system(),
         },
+        "jax": {
+            "jax_enable_x64": bool(jax.config.read("jax_enable_x64")),
+            "jax_default_matmul_precision": jax.config.jax_default_matmul_precision,
+            "jax_platforms": jax.config.jax_platforms,
+            "XLA_FLAGS": os.environ.get("XLA_FLAGS"),
+        },
     }
+
+
+@functools.cache
+def commit() -> str | None:
+    """The git commit of the source tree that the package runs from, with `-dirty` after changes.
+
+    `None` if the package is installed elsewhere, or without git.
+    """
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(SOURCE), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "version.py")  # an environment in the repository of another project is not ours
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def processor() -> str:
@@ -105,9 +134,7 @@ def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset
             difference = _first_difference(before.get(name), json.loads(json.dumps(config[name])), name)
             if difference:
                 raise ConfigError(f"Cannot resume in {folder}: {difference}. Use the same settings, or another `out`.")
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(config, indent=1) + "\n")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(config, indent=1) + "\n")
 
 
 def _read_config(path: Path) -> dict:
