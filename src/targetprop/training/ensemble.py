@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..networks.architectures import Architecture
 from ..rules.updates import Layers
 from . import program
-from .objective import loss_and_score, output_loss, test_arrays, training_arrays
+from .criteria import loss_and_score, output_loss, test_arrays, training_arrays
 from .recipe import Recipe
 from .schedule import Pass
 from .state import (
