@@ -48,13 +48,13 @@ from .feedback.mappings import (
 from .feedback.metrics import Euclidean, LossCurvature
 from .feedback.noise import Gaussian, Noise, NoiseDraw, Rademacher
 from .feedback.regularizers import OutputNoise, WeightDecay
-from .losses import Loss, Score, SoftmaxCrossEntropy, SquaredError
+from .losses import Loss, LossFunction, Score, SoftmaxCrossEntropy, SquaredError
 from .networks.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
 from .networks.architectures import CNN, MLP, Architecture, NeuronUncertaintyMLP, ShrinkingMLP, SquareMLP
 from .networks.convolution import ConvPool
 from .networks.initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
 from .networks.invertible import invertible_mlp
-from .networks.layers import Dense, Fixed, Layer, Point
+from .networks.layers import Dense, Fixed, Layer, Point, parameters
 from .networks.network import Network, Trace, mlp
 from .rules import (
     ITP,
@@ -101,12 +101,25 @@ from .training.evaluation import Assessment, Predictions, evaluate, evaluate_tog
 from .training.loading import Run, load_run
 from .training.masks import OneRandomLayer, UpdateMask
 from .training.models import export_weights, load_model, save_model
-from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, Optimizer, PerLayer
+from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, OptaxOptimizer, Optimizer, PerLayer, RMSProp
 from .training.penalties import OrthogonalityPenalty, Penalty
+from .training.rates import ConstantRate, CosineDecay, LinearDecay, RateSchedule, StepDecay
 from .training.recipe import Recipe
 from .training.result import Result, SeedResult, Summary, Trained
 from .training.run import train
 from .training.schedule import Schedule
+from .training.step import (
+    Aux,
+    Info,
+    Parameters,
+    State,
+    init_state,
+    mask_updates,
+    step,
+    take_step,
+    trained_parameters,
+    value_and_grad,
+)
 from .version import __version__
 
 __all__ = [
@@ -124,6 +137,7 @@ __all__ = [
     "AtActivity",
     "AtZero",
     "Automatic",
+    "Aux",
     "Backprop",
     "BenIsraelCohen",
     "BurstChannel",
@@ -132,7 +146,9 @@ __all__ = [
     "ComparisonError",
     "ConfigError",
     "ConjugateGradients",
+    "ConstantRate",
     "ConvPool",
+    "CosineDecay",
     "Credit",
     "DataError",
     "Dataset",
@@ -154,6 +170,7 @@ __all__ = [
     "GradientTargets",
     "HuberCost",
     "Identity",
+    "Info",
     "Integration",
     "Inverse",
     "InverseLoss",
@@ -164,9 +181,11 @@ __all__ = [
     "LeakyReLU",
     "LearnedInverses",
     "Learner",
+    "LinearDecay",
     "LocalCost",
     "Loss",
     "LossCurvature",
+    "LossFunction",
     "Mappings",
     "Minibatch",
     "Moments",
@@ -178,9 +197,11 @@ __all__ = [
     "NoiseDraw",
     "NotInvertibleError",
     "OneRandomLayer",
+    "OptaxOptimizer",
     "Optimizer",
     "OrthogonalityPenalty",
     "OutputNoise",
+    "Parameters",
     "Penalty",
     "PerLayer",
     "PerLayerIntegrator",
@@ -191,8 +212,10 @@ __all__ = [
     "Probe",
     "PseudoInverse",
     "QuadraticCost",
+    "RMSProp",
     "Rademacher",
     "RandomHidden",
+    "RateSchedule",
     "ReLU",
     "Recipe",
     "Reconstruction",
@@ -212,7 +235,9 @@ __all__ = [
     "Softplus",
     "SquareMLP",
     "SquaredError",
+    "State",
     "SteadyState",
+    "StepDecay",
     "Summary",
     "Sweeps",
     "Tanh",
@@ -245,22 +270,29 @@ __all__ = [
     "evaluate_together",
     "export_weights",
     "gauss_newton_update",
+    "init_state",
     "invertible_mlp",
     "load",
     "load_model",
     "load_run",
     "local_gradients",
+    "mask_updates",
     "minibatch_step",
     "mlp",
     "multiplexing",
     "neuron_uncertainty",
     "output_update",
+    "parameters",
     "predict",
     "published_neuron_uncertainty",
     "recipe",
     "save_model",
     "search",
+    "step",
+    "take_step",
     "tp",
     "tp_ai",
     "train",
+    "trained_parameters",
+    "value_and_grad",
 ]

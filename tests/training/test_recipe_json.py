@@ -19,7 +19,6 @@ from targetprop.feedback.regularizers import WeightDecayPerUnit
 from targetprop.rules import RULES
 from targetprop.training import provenance
 from targetprop.training.loading import read_config
-from targetprop.training.optimizers import DecayingSGD
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -36,7 +35,11 @@ def test_every_recipe_that_ships_comes_back(name):
 
 BASE = tp.Recipe(tp.dtp())
 VARIANTS = {
-    "per layer": {"optimizer": tp.PerLayer((tp.Adam(0.1, b1=0.5), tp.SGD(0.2), DecayingSGD(0.3, 0.1, 7)))},
+    "per layer": {"optimizer": tp.PerLayer((tp.Adam(0.1, b1=0.5), tp.SGD(0.2, nesterov=True), tp.RMSProp(0.3)))},
+    "schedules": {
+        "optimizer": tp.Adam(schedule=tp.CosineDecay(), warmup=0.1, clip=1.0, weight_decay=1e-4, steps=77),
+        "feedback_optimizer": tp.SGD(schedule=tp.LinearDecay(0.2)),
+    },
     "mask": {"update_mask": tp.OneRandomLayer()},
     "penalty": {"penalty": tp.OrthogonalityPenalty(0.25)},
     "loss": {"loss": tp.SquaredError()},

@@ -28,8 +28,10 @@ from .state import (
     Task,
     count_trained_maps,
     initial_state,
+    numbers_of,
     stream,
 )
+from .step import check_trainable
 
 
 class Ensemble:
@@ -63,10 +65,11 @@ class Ensemble:
                 "use a smaller `batch_size` or a smaller `validation`."
             )
         sizes = samples, validation
+        recipes = [_over_run(each, self.steps) for each in recipes]
         plan = _Plan(recipe.architecture, dataset.shape, dataset.outputs, sizes, dtype, recipe.trainable)
         self.members = stack(
             [
-                _member(dataclasses.replace(plan, architecture=r.architecture), _numbers(r, dtype), seed)
+                _member(dataclasses.replace(plan, architecture=r.architecture), numbers_of(r, dtype), seed)
                 for r, seed in zip(recipes, np.asarray(seeds, np.uint32), strict=True)
             ]
         )
@@ -155,6 +158,22 @@ def _span(at: Pass, start: int, stop: int) -> program.Span:
     return program.Span(*(jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop)))
 
 
+def _over_run(recipe: Recipe, steps: int) -> Recipe:
+    """The recipe with optimizers whose schedules last as long as the run.
+
+    **Arguments:**
+
+    - `recipe`: the recipe.
+    - `steps`: the number of steps in a pass.
+    """
+    passes = recipe.schedule.passes(recipe.rule.learns_feedback)
+    joint = sum(each.joint for each in passes)
+    return recipe.replace(
+        optimizer=recipe.optimizer.over(joint * steps),
+        feedback_optimizer=recipe.feedback_optimizer.over(len(passes) * steps),
+    )
+
+
 def validation_size(recipe: Recipe, dataset: Dataset) -> int:
     """The number of training samples that a recipe keeps for validation.
 
@@ -189,18 +208,6 @@ def _check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
             )
 
 
-def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:
-    """The numeric hyperparameters of a recipe as arrays, so none of them is compiled in.
-
-    **Raises:** `ConfigError` if one is `nan`.
-    """
-    tree = Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer, recipe.penalty)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if isinstance(leaf, float | jax.Array | np.ndarray) and bool(jnp.any(jnp.isnan(leaf))):
-            raise ConfigError(f"{jax.tree_util.keystr(path).lstrip('.')} of the recipe is {leaf}: use a number.")
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Plan:
     """What is fixed when a member is made.
@@ -221,8 +228,7 @@ class _Plan:
 def _member(plan: _Plan, hyperparameters: Hyperparameters, seed: jax.Array) -> Member:
     (samples, validation), trainable = plan.sizes, plan.trainable
     network = plan.architecture.build(plan.shape, plan.outputs, key=stream(seed, NETWORK), dtype=plan.dtype)
-    if trainable is not None and not (trainable and set(trainable) <= set(range(1, network.depth + 1))):
-        raise ConfigError(f"`trainable` is {trainable}: give one or more of the layers 1 to {network.depth}.")
+    check_trainable(trainable, network)
     order = jax.random.permutation(stream(seed, SPLIT), samples)
     split = Split(order[validation:], order[:validation])
     return Member(initial_state(network, hyperparameters, seed, trainable), hyperparameters, split, seed)
@@ -241,9 +247,9 @@ def structure(recipe: Recipe, shape: tuple[int, ...], outputs: int) -> Member:
     - `recipe`: the recipe.
     - `shape`, `outputs`: the shape of one input, and the number of outputs of the data set.
     """
-    dtype = jnp.dtype(recipe.dtype)
+    dtype, recipe = jnp.dtype(recipe.dtype), _over_run(recipe, 1)
     plan = _Plan(recipe.architecture, shape, outputs, (1, 0), dtype, recipe.trainable)
-    return eqx.filter_eval_shape(_member, plan, _numbers(recipe, dtype), jnp.zeros((), jnp.uint32))
+    return eqx.filter_eval_shape(_member, plan, numbers_of(recipe, dtype), jnp.zeros((), jnp.uint32))
 
 
 def stack(members: Sequence[Any]) -> Any:

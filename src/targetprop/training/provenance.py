@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
+import inspect
 import json
 import os
 import platform
 import subprocess
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,14 @@ PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 
 def describe(value: Any) -> Any:
-    """A configuration object as plain data: its type and its fields."""
+    """A configuration object as plain data: its type and its fields. A function is its name."""
     if dataclasses.is_dataclass(value):
         fields = {field.name: describe(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        return {name: describe(entry) for name, entry in value.items()}
+    if inspect.isfunction(value):
+        return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, tuple | list):
         return [describe(entry) for entry in value]
     if value is None or isinstance(value, str | int | float | bool):

@@ -11,7 +11,7 @@ from ..rules import Preset, Rule
 from .annotations import Flattened, NoneAs
 from .building import build
 from .masks import UpdateMask
-from .optimizers import Adam, Optimizer
+from .optimizers import Adam, Optimizer, as_optimizer
 from .penalties import Penalty
 from .provenance import describe
 from .schedule import Schedule
@@ -54,6 +54,8 @@ class Recipe:
             named = isinstance(self.rule, type | Preset)
             hint = f"write {self.rule.__name__}()" if named else "give an object of a rule class"
             raise TypeError(f"{self.rule!r} is not a rule: {hint}.")
+        for name in ("optimizer", "feedback_optimizer"):
+            object.__setattr__(self, name, as_optimizer(getattr(self, name), name))
         check_positive(self, "stepsize", "batch_size")
 
     def replace(self, **changes: Any) -> "Recipe":
