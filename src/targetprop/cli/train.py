@@ -2,20 +2,22 @@
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from ..diagnostics import USUAL, Probe, named_diagnostics
 from ..experiments.catalog import recipe
 from ..experiments.sources import recipe_names
-from ..rules import RULES
 from ..training.annotations import Flattened
 from ..training.checkpoint import CHECKPOINT, load_header
 from ..training.recipe import Recipe
 from ..training.result import Result
 from ..training.run import train
-from .output import flag_value, print_json, print_table, split_name
-from .parsing import parse
+from ..training.values import has_value, set_values
+from .names import rule_lines
+from .output import flag_value, print_json, print_table
+from .tree import Command, Group, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,8 @@ class TrainOptions:
     """The flags of `targetprop train`: those of the recipe, and these."""
 
     recipe: Annotated[Recipe, Flattened()]
+    lr: float | None = None
+    """Learning rate of the network, short for --optimizer.learning-rate. Default: that one."""
     seeds: int = 1
     """Number of seeds. They are trained as one program."""
     first_seed: int = 0
@@ -50,24 +54,25 @@ class TrainOptions:
     """Print one JSON document on standard output, and nothing else."""
 
 
-def run(args: list[str]) -> int:
+def command(args: Sequence[str]) -> Group:
+    """`targetprop train NAME`."""
+
+    def choose(name: str) -> Command:
+        return Command(TrainOptions(recipe(name, flag_value(args, "--dataset"))), run)
+
+    return Group("a rule or a published recipe", rule_lines(), choose, more=recipe_names, unknown=recipe)
+
+
+def run(options: TrainOptions) -> int:
     """Train one rule. Returns 0 if every seed finished, else 1."""
-    name, rest = split_name(args, "train", "a rule or a published recipe", (*RULES, *recipe_names()))
-    default = TrainOptions(recipe(name, flag_value(rest, "--dataset")))
-    options = parse(
-        TrainOptions,
-        default=default,
-        args=rest,
-        verb=f"train {name}",
-        description=default.recipe.rule.equation,
-    )
+    trained = _with_learning_rate(options.recipe, options.lr)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     diagnostics = named_diagnostics(options.diagnose)
     probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
     if options.resume and options.out is not None:
         load_header(options.out / CHECKPOINT)  # raises an error if there is no checkpoint
     result = train(
-        options.recipe,
+        trained,
         seeds=seeds,
         out=options.out,
         resume=options.resume,
@@ -87,6 +92,14 @@ def run(args: list[str]) -> int:
         )
         sys.stderr.write(f"interrupted: {saved}\n")
     return 0 if result.finished else 1
+
+
+def _with_learning_rate(recipe: Recipe, rate: float | None) -> Recipe:
+    if rate is None:
+        return recipe
+    if not has_value(recipe, "optimizer.learning_rate"):
+        raise UsageError("this optimizer has no single learning rate for --lr: use its own flags.")
+    return set_values(recipe, {"optimizer.learning_rate": rate})
 
 
 def _print(result: Result) -> None:

@@ -43,6 +43,7 @@ class Dendrites(Rule):
     learner: eqx.AbstractVar[Learner]
     solver: eqx.AbstractVar[EquilibriumSolver]
     plasticity: eqx.AbstractVar[Plasticity]
+    family: ClassVar[str] = "continuous time"
 
     def __check_init__(self):
         if isinstance(self.mu, float) and not 0 < self.mu < 0.5:

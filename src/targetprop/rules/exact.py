@@ -87,6 +87,7 @@ class ExactRule(Rule):
     """
 
     inverse: eqx.AbstractVar[Inverse]
+    family: ClassVar[str] = "exact inverses"
 
     @property
     @abc.abstractmethod
