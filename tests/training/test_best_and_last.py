@@ -7,6 +7,7 @@ import json
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import targetprop as tp
@@ -79,6 +80,7 @@ KINDS = {
         bp.replace(rule=tp.GAITProp(), architecture=SQUARE, loss=tp.SquaredError(), schedule=SHORT),
         toy,
     ),
+    "schedule": lambda bp, dtp, toy: (bp.replace(optimizer=tp.Adam(0.1, schedule=tp.CosineDecay(), warmup=0.2)), toy),
     "random hidden layer": lambda bp, dtp, toy: (dtp.replace(rule=tp.ddtp_rhl(width=16)), toy),
     "stored inverses": lambda bp, dtp, toy: (
         bp.replace(rule=tp.TargetPropExact(tp.Woodbury()), architecture=SQUARE, schedule=SHORT),
@@ -211,6 +213,14 @@ def test_the_best_network_of_an_older_version_is_lost_if_its_epoch_is_over(unbro
     assert "did not keep the network of the best epoch" in caplog.text
     assert all(same(a, b) for a, b in zip(again.last, result.last, strict=True))
     assert [best is None for best in tp.load_run(tmp_path).best] == [best is None for best in again.best]
+
+
+def test_a_run_with_parts_that_no_file_describes_is_loaded_with_its_recipe(bp, toy, tmp_path):
+    recipe = bp.replace(optimizer=optax.lion(1e-2))
+    result = go(recipe, toy, tmp_path)
+    with pytest.raises(tp.ConfigError, match=r"recipe\.optimizer\.transformation is"):
+        tp.load_run(tmp_path)
+    assert_same_networks(tp.load_run(tmp_path, recipe), result)
 
 
 def test_overwriting_a_run_removes_the_networks_of_its_seeds(bp, toy, tmp_path):

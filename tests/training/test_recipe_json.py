@@ -35,14 +35,10 @@ def test_every_recipe_that_ships_comes_back(name):
 
 BASE = tp.Recipe(tp.dtp())
 VARIANTS = {
-    "per layer": {
-        "optimizer": tp.PerLayer(
-            (
-                tp.Adam(0.1, b1=0.5),
-                tp.SGD(0.2),
-                tp.SGD(0.1, schedule=tp.LinearDecay(0.3), warmup=0.1, clip=1.0, weight_decay=0.01),
-            )
-        )
+    "per layer": {"optimizer": tp.PerLayer((tp.Adam(0.1, b1=0.5), tp.SGD(0.2, nesterov=True), tp.RMSProp(0.3)))},
+    "schedules": {
+        "optimizer": tp.Adam(schedule=tp.CosineDecay(), warmup=0.1, clip=1.0, weight_decay=1e-4, steps=77),
+        "feedback_optimizer": tp.SGD(schedule=tp.LinearDecay(0.2)),
     },
     "mask": {"update_mask": tp.OneRandomLayer()},
     "penalty": {"penalty": tp.OrthogonalityPenalty(0.25)},

@@ -56,7 +56,7 @@ def _value(hint: Any, description: Any, where: str) -> Any:
                 return _tuple(typing.get_args(option), description, where)
     elif any(_is_scalar(option, description) for option in options):
         return description
-    raise ConfigError(f"{where} is {description!r}, which is no value for it.")
+    raise ConfigError(f"{where} is {description!r}, which no value of this field is written as.")
 
 
 def _options(hint: Any) -> tuple[Any, ...]:

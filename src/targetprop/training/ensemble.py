@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..networks.architectures import Architecture
 from ..rules.updates import Layers
 from . import program
-from .objective import loss_and_score, output_loss, test_arrays, training_arrays
+from .criteria import loss_and_score, output_loss, test_arrays, training_arrays
 from .recipe import Recipe
 from .schedule import Pass
 from .state import (
@@ -247,9 +247,9 @@ def structure(recipe: Recipe, shape: tuple[int, ...], outputs: int) -> Member:
     - `recipe`: the recipe.
     - `shape`, `outputs`: the shape of one input, and the number of outputs of the data set.
     """
-    dtype = jnp.dtype(recipe.dtype)
+    dtype, recipe = jnp.dtype(recipe.dtype), _over_run(recipe, 1)
     plan = _Plan(recipe.architecture, shape, outputs, (1, 0), dtype, recipe.trainable)
-    return eqx.filter_eval_shape(_member, plan, numbers_of(_over_run(recipe, 1), dtype), jnp.zeros((), jnp.uint32))
+    return eqx.filter_eval_shape(_member, plan, numbers_of(recipe, dtype), jnp.zeros((), jnp.uint32))
 
 
 def stack(members: Sequence[Any]) -> Any:

@@ -14,8 +14,8 @@ from ..losses import Loss
 from ..networks.network import Network
 from . import program
 from .arguments import check_data
+from .criteria import loss_and_score, output_loss, test_arrays, training_arrays
 from .ensemble import stack
-from .objective import loss_and_score, output_loss, test_arrays, training_arrays
 from .precision import precision
 from .result import shortest
 from .state import Task

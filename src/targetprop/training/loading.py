@@ -12,6 +12,7 @@ import jax
 
 from ..data import Dataset, load
 from ..errors import ConfigError
+from .arguments import recipe_list
 from .checkpoint import CHECKPOINT, CheckpointError, load_header, load_part
 from .ensemble import structure
 from .kept import BestAndLast, Weights
@@ -56,8 +57,14 @@ class Config:
         return load(self.data)
 
 
-def read_config(path: Path | str) -> Config:
+def read_config(path: Path | str, recipe: Recipe | Sequence[Recipe] | None = None) -> Config:
     """What a `config.json` says.
+
+    **Arguments:**
+
+    - `path`: the file.
+    - `recipe`: the recipe, or one for each seed, if the file cannot describe it. Default: that in
+      the file.
 
     **Raises:** `ConfigError` if it is missing or damaged, or if a class in it is not known.
     """
@@ -69,7 +76,9 @@ def read_config(path: Path | str) -> Config:
         raise ConfigError(f"There is no file {path}: give the config.json of a run.") from None
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{path} is damaged, or is no config.json of a run ({error!r}).") from error
-    if isinstance(described, list):
+    if recipe is not None:
+        recipes = tuple(recipe_list(recipe, len(seeds)))
+    elif isinstance(described, list):
         recipes = tuple(Recipe.from_json(entry) for entry in described)
     else:
         recipes = (Recipe.from_json(described),) * len(seeds)
@@ -116,7 +125,7 @@ class Run:
         return self.result.last
 
 
-def load_run(folder: Path | str) -> Run:
+def load_run(folder: Path | str, recipe: Recipe | Sequence[Recipe] | None = None) -> Run:
     """A run from its folder: recipe, seeds, metrics, and networks with their feedback.
 
     All of it is as it was at the last checkpoint, so a run that was interrupted can be loaded too.
@@ -125,6 +134,8 @@ def load_run(folder: Path | str) -> Run:
     **Arguments:**
 
     - `folder`: the `out` of the run.
+    - `recipe`: the recipe of the run, or one for each seed. It is needed only if a part of it
+      cannot be read from a file: a transformation of Optax, or a function as loss.
 
     **Returns:** the run. A network is `None` in `best` if its seed finished no epoch.
 
@@ -132,7 +143,7 @@ def load_run(folder: Path | str) -> Run:
     `ConfigError` if a class is not known.
     """
     folder = Path(folder)
-    config, path = read_config(folder / "config.json"), folder / CHECKPOINT
+    config, path = read_config(folder / "config.json", recipe), folder / CHECKPOINT
     if not path.exists():
         raise CheckpointError(
             f"There is no {path}, so the networks of this run are not there: train them with "
@@ -145,11 +156,11 @@ def load_run(folder: Path | str) -> Run:
             "finished. Then it can be loaded."
         )
     results = [SeedResult(**entry) for entry in header["results"]]
-    recipe = config.recipes[0]
-    timed = header["epochs_timed"] * len(results)
-    result = Result(recipe.rule.name, config.data, header["unit"], results, header["seconds"] / timed if timed else math.nan)
-    with precision(recipe.dtype):
-        result.best, result.last = _kept(path, header, recipe, len(results)).trained(config.recipes, results)
+    first, timed = config.recipes[0], header["epochs_timed"] * len(results)
+    seconds = header["seconds"] / timed if timed else math.nan
+    result = Result(first.rule.name, config.data, header["unit"], results, seconds)
+    with precision(first.dtype):
+        result.best, result.last = _kept(path, header, first, len(results)).trained(config.recipes, results)
     return Run(config, result)
 
 

@@ -189,7 +189,7 @@ class RMSProp(Descent):
         return optax.scale_by_rms(self.decay, self.eps)
 
 
-KINDS: dict[str, type[Descent]] = {one.kind: one for one in (Adam, AdamWithoutBiasCorrection, SGD, RMSProp)}
+KINDS: dict[str, type[Any]] = {one.kind: one for one in (Adam, AdamWithoutBiasCorrection, SGD, RMSProp)}
 
 
 class PerLayer(Optimizer):

@@ -1,5 +1,6 @@
 """`train`: the checks of its arguments, the folder of the run, and the callbacks."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def train(
 
 def _check_free(folder: Path) -> None:
     """Raises `ConfigError` if there is a run in the folder."""
-    if (folder / "config.json").exists():
+    if os.path.exists(folder / "config.json"):  # false for a path that cannot be, which is refused later
         raise ConfigError(
             f"There is a run in {folder} already: continue it with `resume`, replace it with `overwrite`, "
             "or use another `out`."
