@@ -50,12 +50,14 @@ from .feedback.noise import Gaussian, Noise, NoiseDraw, Rademacher
 from .feedback.regularizers import OutputNoise, WeightDecay
 from .losses import Loss, Score, SoftmaxCrossEntropy, SquaredError
 from .networks.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
+from .networks.adapters import from_equinox, to_equinox
 from .networks.architectures import CNN, MLP, Architecture, NeuronUncertaintyMLP, ShrinkingMLP, SquareMLP
 from .networks.convolution import ConvPool
 from .networks.initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
 from .networks.invertible import invertible_mlp
 from .networks.layers import Dense, Fixed, Layer, Point
 from .networks.network import Network, Trace, mlp
+from .networks.per_sample import PerSample
 from .rules import (
     ITP,
     RULES,
@@ -181,6 +183,7 @@ __all__ = [
     "PerLayer",
     "PerLayerIntegrator",
     "PerLayerSolver",
+    "PerSample",
     "Plain",
     "Point",
     "Probe",
@@ -234,6 +237,7 @@ __all__ = [
     "dtp",
     "dtp_ai",
     "dtpdrl",
+    "from_equinox",
     "gauss_newton_update",
     "invertible_mlp",
     "load",
@@ -246,6 +250,7 @@ __all__ = [
     "published_neuron_uncertainty",
     "recipe",
     "search",
+    "to_equinox",
     "tp",
     "tp_ai",
     "train",

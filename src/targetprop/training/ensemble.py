@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -23,7 +23,7 @@ from ..losses import (
     SoftmaxCrossEntropy,
     SquaredError,
 )
-from ..networks.architectures import Architecture
+from ..networks.architectures import Architecture, build_network
 from ..networks.network import Network
 from ..rules.updates import Layers
 from . import program
@@ -88,7 +88,7 @@ class Ensemble:
         plan = _Plan(recipe.architecture, dataset.shape, dataset.outputs, sizes, dtype, recipe.trainable)
         self.members = _stack(
             [
-                _member(dataclasses.replace(plan, architecture=r.architecture), _numbers(r, dtype), seed)
+                _member(plan._replace(architecture=r.architecture), _numbers(r, dtype), seed)
                 for r, seed in zip(recipes, np.asarray(seeds, np.uint32), strict=True)
             ]
         )
@@ -235,15 +235,14 @@ def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """What is fixed when a member is made.
 
     It is the network, the samples for training and validation, the type, and the layers that
     learn.
     """
 
-    architecture: Architecture
+    architecture: Architecture | Network
     shape: tuple[int, ...]
     outputs: int
     sizes: tuple[int, int]
@@ -254,7 +253,7 @@ class _Plan:
 @eqx.filter_jit
 def _member(plan: _Plan, hyperparameters: Hyperparameters, seed: jax.Array) -> Member:
     (samples, validation), trainable = plan.sizes, plan.trainable
-    network = plan.architecture.build(plan.shape, plan.outputs, key=stream(seed, NETWORK), dtype=plan.dtype)
+    network = build_network(plan.architecture, plan.shape, plan.outputs, key=stream(seed, NETWORK), dtype=plan.dtype)
     if trainable is not None and not (trainable and set(trainable) <= set(range(1, network.depth + 1))):
         raise ConfigError(f"`trainable` is {trainable}: give one or more of the layers 1 to {network.depth}.")
     order = jax.random.permutation(stream(seed, SPLIT), samples)
