@@ -242,7 +242,9 @@ def _input_shape(parts: Sequence[Any], given: int | tuple[int, ...] | None) -> t
 
 def _check_same_layers(network: Network, expected: Network) -> None:
     if network.depth != expected.depth:
-        raise ConfigError(f"The network has {network.depth} layers, and the model {expected.depth}: give the model it is from.")
+        raise ConfigError(
+            f"The network has {network.depth} layers, and the model {expected.depth}: give the model it is from."
+        )
     for i, pair in enumerate(zip(network.layers, expected.layers, strict=True), start=1):
         own, other = (eqx.filter(layer, eqx.is_array) for layer in pair)
         shapes = [[leaf.shape for leaf in jax.tree.leaves(arrays)] for arrays in (own, other)]
@@ -267,7 +269,8 @@ def _follow(parts: Sequence[Any], sample: Sample) -> list[_Step]:
     """The parts with their samples. Parts that do nothing are left out."""
     steps = []
     for number, part in enumerate(parts, start=1):
-        what = f"Part {number} of the model, {_name(part)}, does not take a sample of shape {sample.shape}"
+        part_name = f"Part {number} of the model, {_name(part)},"
+        what = f"{part_name} does not take a sample of shape {sample.shape}"
         if _is_linear(part) and sample.shape != (part.in_features,):
             raise ConfigError(f"{what}, but {(part.in_features,)}: put eqx.nn.Lambda(jnp.ravel) before it, or change sizes.")
         try:
@@ -275,7 +278,7 @@ def _follow(parts: Sequence[Any], sample: Sample) -> list[_Step]:
         except (AssertionError, RuntimeError, TypeError, ValueError) as error:
             raise ConfigError(f"{what}: {error}") from error
         if not isinstance(after, Sample) or not jnp.issubdtype(after.dtype, jnp.floating):
-            raise ConfigError(f"{what[: what.index(' does')]} gives {after}: give modules that return one array of real numbers.")
+            raise ConfigError(f"{part_name} gives {after}: give modules that return one array of real numbers.")
         activation = None if _has_parameters(part) else _activation(part, sample)
         if not isinstance(activation, Identity):
             steps.append(_Step(part, sample, activation))

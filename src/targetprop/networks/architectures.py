@@ -68,10 +68,11 @@ def build_network(
     if isinstance(architecture, Architecture):
         return architecture.build(input_shape, outputs, key=key, dtype=dtype)
     takes, gives = architecture.input_shape, architecture.shapes[-1]
-    if math.prod(takes) != math.prod(input_shape) or len({_sides(takes), _sides(input_shape)} - {(math.prod(takes),)}) > 1:
-        raise ConfigError(f"The network takes samples of shape {takes}, but those of the data set have the shape {input_shape}.")
+    shapes = {_sides(shape) for shape in (takes, input_shape)} - {(math.prod(input_shape),)}
+    if math.prod(takes) != math.prod(input_shape) or len(shapes) > 1:
+        raise ConfigError(f"The network takes samples of shape {takes}, but those of the data set are {input_shape}.")
     if len(gives) != 1 or gives[0] < outputs:
-        raise ConfigError(f"The network gives an output of shape {gives}, but the data set needs {(outputs,)}.")
+        raise ConfigError(f"The network gives outputs of shape {gives}, but the data set needs {(outputs,)}.")
     return jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, architecture)
 
 

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .activations import Activation, Identity
+from .convolution import convolve_images, is_plain_convolution
 from .layers import Activity, Layer, Point
-from .recognition import is_affine
+from .pooling import Windows, max_pool_difference
+from .recognition import is_affine, is_module
 
 SampleMap = Callable[[Array], Array]
 """A map of one sample."""
 
 Part = Activation | SampleMap
+MAX_POOLS = eqx.nn.MaxPool1d, eqx.nn.MaxPool2d, eqx.nn.MaxPool3d
 
 
 class PerSample(Layer):
@@ -27,7 +31,7 @@ class PerSample(Layer):
 
     - A linear or affine part maps the displacement by its matrix: convolutions, transposed
       convolutions, mean pooling, and functions that only rearrange their input.
-    - An `Activation` has its own stable difference.
+    - An `Activation` and max-pooling have stable differences.
     - For any other part the difference is computed by subtraction.
 
     **Arguments:**
@@ -71,7 +75,20 @@ class PerSample(Layer):
 
 
 def _apply(part: Part, x: Activity) -> Activity:
-    return part(x) if isinstance(part, Activation) else jax.vmap(part)(x)
+    """A part on a batch."""
+    if isinstance(part, Activation):
+        return part(x)
+    if is_plain_convolution(part):
+        a = convolve_images(part, x)
+        return a if part.bias is None else a + part.bias
+    return jax.vmap(part)(x)
+
+
+def _apply_linear(part: SampleMap, dx: Array) -> Array:
+    """The linear part of an affine part, on a batch."""
+    if is_plain_convolution(part):
+        return convolve_images(part, dx)
+    return jax.vmap(lambda d: jax.jvp(part, (jnp.zeros_like(d),), (d,))[1])(dx)
 
 
 def _move(parts: tuple[Part, ...], x: Activity, dx: Array) -> tuple[Activity, Array]:
@@ -86,13 +103,14 @@ def _difference(part: Part, x: Activity, y: Activity, dx: Array) -> Array:
     """`part(x + dx) - y` with `y = part(x)`. `dx` may have further axes before the batch axis."""
     if isinstance(part, Activation):
         return part.difference(x, dx)
+    if is_module(part, *MAX_POOLS) and not part.use_ceil:
+        axes = range(-part.num_spatial_dims, 0)
+        return max_pool_difference(x, dx, map(Windows, axes, part.kernel_size, part.stride, part.padding))
+
+    def stacked(apply, given):
+        out = apply(part, given.reshape(-1, *x.shape[1:]))
+        return out.reshape(*given.shape[: given.ndim - x.ndim + 1], *y.shape[1:])
+
     if is_affine(part, jax.ShapeDtypeStruct(x.shape[1:], x.dtype)):
-        return _flat_apply(lambda d: jax.jvp(part, (jnp.zeros_like(d),), (d,))[1], dx, x.ndim)
-    return _flat_apply(part, x + dx, x.ndim) - y
-
-
-def _flat_apply(part: SampleMap, x: Array, ndim: int) -> Array:
-    """A map of one sample, on an array with further axes before the `ndim` axes of a batch."""
-    leading = x.shape[: x.ndim - ndim + 1]
-    y = jax.vmap(part)(x.reshape(-1, *x.shape[len(leading) :]))
-    return y.reshape(*leading, *y.shape[1:])
+        return stacked(_apply_linear, dx)
+    return stacked(_apply, x + dx) - y

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import platform
 import zlib
@@ -55,6 +56,8 @@ def _describe_layer(value: Any) -> Any:
         return [_describe_layer(entry) for entry in value]
     if eqx.is_array(value):
         return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no infinity
     return getattr(value, "__qualname__", type(value).__name__) if callable(value) else describe(value)
 
 
