@@ -127,7 +127,7 @@ def _take_apart(model: Any) -> _Taken:
     if type(model) in (list, tuple):
         return _take_sequence(model, type(model))
     raise ConfigError(
-        f"A {type(model).__name__} is not taken apart, since nothing says where its layers begin: "
+        f"from_equinox does not take {_name(model)} apart, since nothing says where its layers begin: "
         "give a list of its layers, for example tp.from_equinox([model.first, jax.nn.relu, model.second])."
     )
 
@@ -214,7 +214,8 @@ def _is_unfit(node: Any) -> bool:
 def _name(part: Any) -> str:
     """What a part is, in words: `a Conv2d`, `the function relu`."""
     name = getattr(part, "__name__", None)
-    return f"the function {name}" if name else f"a {type(part).__name__}"
+    kind = type(part).__name__
+    return f"the function {name}" if name else f"an {kind}" if kind[0] in "AEIOU" else f"a {kind}"
 
 
 def _has_parameters(part: Any) -> bool:
@@ -242,9 +243,7 @@ def _input_shape(parts: Sequence[Any], given: int | tuple[int, ...] | None) -> t
 
 def _check_same_layers(network: Network, expected: Network) -> None:
     if network.depth != expected.depth:
-        raise ConfigError(
-            f"The network has {network.depth} layers, and the model {expected.depth}: give the model it is from."
-        )
+        raise ConfigError(f"The network has {network.depth} layers, the model {expected.depth}: give the model it is from.")
     for i, pair in enumerate(zip(network.layers, expected.layers, strict=True), start=1):
         own, other = (eqx.filter(layer, eqx.is_array) for layer in pair)
         shapes = [[leaf.shape for leaf in jax.tree.leaves(arrays)] for arrays in (own, other)]
