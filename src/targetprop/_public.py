@@ -49,12 +49,14 @@ from .feedback.noise import Gaussian, Noise, NoiseDraw, Rademacher
 from .feedback.regularizers import OutputNoise, WeightDecay
 from .losses import Loss, LossFunction, Score, SoftmaxCrossEntropy, SquaredError
 from .networks.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
+from .networks.adapters import from_equinox, to_equinox
 from .networks.architectures import CNN, MLP, Architecture, NeuronUncertaintyMLP, ShrinkingMLP, SquareMLP
 from .networks.convolution import ConvPool
 from .networks.initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
 from .networks.invertible import invertible_mlp
 from .networks.layers import Dense, Fixed, Layer, Point, parameters
 from .networks.network import Network, Trace, mlp
+from .networks.per_sample import PerSample
 from .rules import (
     ITP,
     RULES,
@@ -210,6 +212,7 @@ __all__ = [
     "PerLayer",
     "PerLayerIntegrator",
     "PerLayerSolver",
+    "PerSample",
     "Plain",
     "Point",
     "Predictions",
@@ -275,6 +278,7 @@ __all__ = [
     "evaluate",
     "evaluate_together",
     "export_weights",
+    "from_equinox",
     "gauss_newton_update",
     "init_state",
     "invertible_mlp",
@@ -296,6 +300,7 @@ __all__ = [
     "search",
     "step",
     "take_step",
+    "to_equinox",
     "tp",
     "tp_ai",
     "train",

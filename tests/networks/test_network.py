@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from targetprop.errors import ConfigError
 from targetprop.losses import SoftmaxCrossEntropy
 from targetprop.networks.activations import Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
 from targetprop.networks.initializers import orthogonal, xavier_normal, xavier_uniform
 from targetprop.networks.layers import Dense, difference, evaluate, parameters
 from targetprop.networks.network import Network, mlp
+from targetprop.networks.per_sample import PerSample
 from targetprop.rules import Backprop
 from targetprop.rules.contract import Minibatch, output_update
 from targetprop.rules.updates import local_gradients
@@ -41,6 +43,10 @@ class Batched(eqx.Module):
 
 def flatten(x):
     return x.reshape(x.shape[0], -1)
+
+
+def twice(x):
+    return jnp.concatenate([x, x])
 
 
 def double(tree):
@@ -194,6 +200,28 @@ def test_layers_that_do_not_fit_are_named():
         Network([first, convolution], 5)
     with pytest.raises(ValueError, match="at least one layer"):
         Network([], 5)
+
+
+@pytest.mark.parametrize("width", [1, 5, 8])
+@pytest.mark.parametrize(
+    ("layer", "how"),
+    [
+        (
+            lambda width: eqx.nn.Linear(width, 8, key=KEY),
+            r"a Linear, takes one sample, .*tp\.PerSample\(layer\), or .*tp\.from",
+        ),
+        (lambda width: eqx.nn.LayerNorm(width), r"a LayerNorm, takes one sample, not a batch: write tp\.PerSample"),
+        (lambda width: twice, r"takes one sample, not a batch: write jax\.vmap\(layer\), or .*tp\.from_equinox"),
+        (lambda width: lambda x: jnp.ones((3, width)) @ x, r"a function, takes one sample, .*jax\.vmap\(layer\)"),
+    ],
+    ids=["linear", "norm", "twice", "function"],
+)
+def test_a_layer_for_one_sample_is_refused_with_what_to_write(layer, how, width):
+    with pytest.raises(ConfigError, match=f"Layer 1.*{how}"):
+        Network([layer(width)], width)
+    fixed = Network([PerSample(layer(width)), jax.vmap(lambda x: x / 2)], width)
+    x = jnp.linspace(0.5, 1.5, 3 * width).reshape(3, width)
+    np.testing.assert_allclose(fixed(x), jax.vmap(layer(width))(x) / 2, rtol=1e-6)
 
 
 def test_inputs_that_do_not_fit_are_refused():

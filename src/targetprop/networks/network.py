@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from ..errors import ConfigError
 from .activations import Activation, Identity, Tanh
 from .initializers import Initializer
-from .layers import Activity, Dense, LayerLike, Point, evaluate, parameter_dtype, split_parameters
+from .layers import Activity, Dense, Layer, LayerLike, Point, evaluate, parameter_dtype, split_parameters
 
 
 class Trace(NamedTuple):
@@ -51,7 +52,8 @@ class Network(eqx.Module):
     - `layers`: the maps `f_1 .. f_L`.
     - `input_shape`: the shape of one input, without the batch axis.
 
-    **Raises:** `ValueError` if the shapes do not fit. The message names the layer.
+    **Raises:** `ValueError` if the shapes do not fit, or if a layer is not mapped over the batch. The
+    message names the layer.
     """
 
     layers: tuple[LayerLike, ...]
@@ -75,6 +77,7 @@ class Network(eqx.Module):
                 shape = _output_shape(layer, shape)
             except (TypeError, ValueError) as error:
                 kind = type(layer).__name__
+                _check_mapped(layer, shape, f"Layer {i}, a {kind},")
                 raise ValueError(
                     f"Layer {i}, a {kind}, does not take the activities of shape {shape} that layer {i - 1} gives: {error}"
                 ) from error
@@ -137,8 +140,30 @@ class Network(eqx.Module):
 def _output_shape(layer: LayerLike, shape: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(layer, Dense):
         return layer.weight.shape[:1]
-    x = jax.ShapeDtypeStruct((1, *shape), parameter_dtype(layer))
-    return eqx.filter_eval_shape(lambda layer, x: evaluate(layer, x).h, layer, x).shape[1:]
+    samples = max(shape, default=0) + 1  # a number that is not the size of another axis
+    x = jax.ShapeDtypeStruct((samples, *shape), parameter_dtype(layer))
+    h = eqx.filter_eval_shape(lambda layer, x: evaluate(layer, x).h, layer, x)
+    if h.shape[:1] != (samples,):
+        raise ValueError(f"a batch of {samples} samples gives an array of shape {h.shape}")
+    return h.shape[1:]
+
+
+def _check_mapped(layer: LayerLike, shape: tuple[int, ...], what: str) -> None:
+    """Check that a layer that does not take a batch does not take one sample either.
+
+    **Raises:** `ConfigError` if it does. The message says how to map it over the batch.
+    """
+    if isinstance(layer, Layer):
+        return
+    try:
+        eqx.filter_eval_shape(layer, jax.ShapeDtypeStruct(shape, parameter_dtype(layer)))
+    except (TypeError, ValueError):
+        return
+    how = "tp.PerSample(layer)" if isinstance(layer, eqx.Module) else "jax.vmap(layer)"
+    raise ConfigError(
+        f"{what} takes one sample, not a batch: write {how}, "
+        "or build the network with tp.from_equinox, which maps all layers over the batch."
+    )
 
 
 def _linearize(layer: LayerLike, x: Activity) -> tuple[Point, Callable[[Array], tuple[Any, Array]]]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,7 +12,8 @@ import numpy as np
 from ..data import Dataset
 from ..diagnostics import Probe
 from ..errors import ConfigError
-from ..networks.architectures import Architecture
+from ..networks.architectures import Architecture, build_network
+from ..networks.network import Network
 from ..rules.updates import Layers
 from . import program
 from .criteria import loss_and_score, output_loss, test_arrays, training_arrays
@@ -69,7 +70,7 @@ class Ensemble:
         plan = _Plan(recipe.architecture, dataset.shape, dataset.outputs, sizes, dtype, recipe.trainable)
         self.members = stack(
             [
-                _member(dataclasses.replace(plan, architecture=r.architecture), numbers_of(r, dtype), seed)
+                _member(plan._replace(architecture=r.architecture), numbers_of(r, dtype), seed)
                 for r, seed in zip(recipes, np.asarray(seeds, np.uint32), strict=True)
             ]
         )
@@ -208,15 +209,14 @@ def _check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """What is fixed when a member is made.
 
     It is the network, the samples for training and validation, the type, and the layers that
     learn.
     """
 
-    architecture: Architecture
+    architecture: Architecture | Network
     shape: tuple[int, ...]
     outputs: int
     sizes: tuple[int, int]
@@ -227,7 +227,7 @@ class _Plan:
 @eqx.filter_jit
 def _member(plan: _Plan, hyperparameters: Hyperparameters, seed: jax.Array) -> Member:
     (samples, validation), trainable = plan.sizes, plan.trainable
-    network = plan.architecture.build(plan.shape, plan.outputs, key=stream(seed, NETWORK), dtype=plan.dtype)
+    network = build_network(plan.architecture, plan.shape, plan.outputs, key=stream(seed, NETWORK), dtype=plan.dtype)
     check_trainable(trainable, network)
     order = jax.random.permutation(stream(seed, SPLIT), samples)
     split = Split(order[validation:], order[:validation])

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import json
+import math
 import os
 import platform
 import subprocess
@@ -13,11 +14,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
 from ..data import Dataset
 from ..errors import ConfigError
+from ..networks.network import Network
 from ..version import __version__
 from .files import write_whole
 
@@ -27,6 +30,8 @@ PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 def describe(value: Any) -> Any:
     """A configuration object as plain data: its type and its fields. A function is its name."""
+    if isinstance(value, Network):
+        return describe_network(value)
     if dataclasses.is_dataclass(value):
         fields = {field.name: describe(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
@@ -39,6 +44,37 @@ def describe(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return float(value) if getattr(value, "ndim", None) == 0 else repr(value)
+
+
+def describe_network(network: Network) -> dict:
+    """A network as plain data: its layers, with shapes in place of arrays, and a checksum of these."""
+    arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(network) if eqx.is_array(leaf)]
+    return {
+        "type": type(network).__name__,
+        "input_shape": list(network.input_shape),
+        "layers": [_describe_layer(layer) for layer in network.layers],
+        "crc32": _checksum(arrays),
+    }
+
+
+def _describe_layer(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: _describe_layer(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [_describe_layer(entry) for entry in value]
+    if eqx.is_array(value):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no infinity
+    return getattr(value, "__qualname__", type(value).__name__) if callable(value) else describe(value)
+
+
+def _checksum(arrays: Sequence[np.ndarray]) -> str:
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return f"{checksum:08x}"
 
 
 def environment() -> dict:
@@ -97,10 +133,7 @@ def processor() -> str:
 def describe_data(dataset: Dataset) -> dict:
     """The name of a data set, its sizes, and a checksum of its arrays."""
     arrays = (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y)
-    checksum = 0
-    for array in arrays:
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    return {"name": dataset.name, "train": len(arrays[0]), "test": len(arrays[2]), "crc32": f"{checksum:08x}"}
+    return {"name": dataset.name, "train": len(arrays[0]), "test": len(arrays[2]), "crc32": _checksum(arrays)}
 
 
 def same_settings(before: Any, now: Any) -> bool:

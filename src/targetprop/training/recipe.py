@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from ..errors import check_positive
 from ..losses import Loss
 from ..networks.architectures import MLP, Architecture
+from ..networks.network import Network
 from ..rules import Preset, Rule
 from .annotations import Flattened, NoneAs
 from .building import build
@@ -21,6 +22,9 @@ from .schedule import Schedule
 class Recipe:
     """A rule with the network, data, optimizers and schedule that it is trained with.
 
+    `architecture` builds a network for each seed. It may also be a `Network`, for example from
+    `from_equinox`. That network is used as it is, with the same initial weights for every seed.
+
     Raises `ConfigError` for numbers out of range, and `TypeError` if `rule` is not a rule, for
     example if it is a class.
     """
@@ -28,7 +32,7 @@ class Recipe:
     rule: Annotated[Rule, Flattened()]
     dataset: str = "digits"
     """Data set. NAME:unit is the data set with inputs scaled to [0, 1]."""
-    architecture: Annotated[Architecture, Flattened()] = MLP()
+    architecture: Annotated[Architecture | Network, Flattened()] = MLP()
     loss: Annotated[Loss | None, NoneAs("auto")] = None
     """Output loss. auto (None): softmax cross-entropy for labels, squared error for regression."""
     stepsize: float = 1.0
