@@ -22,7 +22,7 @@ from .arguments import Seeds, check_data, recipe_list, seed_list
 from .checkpoint import CHECKPOINT, load_checkpoint, load_header, save_checkpoint
 from .ensemble import Ensemble, healthy
 from .loggers import JsonlLogger, Logger, ProgressBar, TensorBoardLogger
-from .paths import check_folder, make_folder
+from .paths import check_output, make_folder
 from .precision import precision
 from .provenance import write_config
 from .recipe import Recipe
@@ -82,7 +82,7 @@ def train(
     if resume and out is None:
         raise ConfigError("Without a folder there is no run to resume: give its folder as `out`.")
     if out is not None:
-        check_folder(Path(out))
+        check_output(Path(out), resume, overwrite)
     seeds = seed_list(seeds)
     recipes = recipe_list(recipe, len(seeds))
     if not (seeds and recipes):
@@ -90,16 +90,15 @@ def train(
     if len(set(seeds)) < len(seeds) and (out is not None or isinstance(recipe, Recipe)):
         raise ConfigError(f"The seeds {seeds} are not all different: use each seed once.")
     with precision(recipes[0].dtype):
-        output = _Output(None if out is None else Path(out), resume, overwrite, checkpoint_every)
+        output = _Output(None if out is None else Path(out), resume, checkpoint_every)
         return _Loop(recipes, data or load(recipes[0].dataset), seeds, output, probe).run(progress)
 
 
 class _Output(NamedTuple):
-    """Where a run is written, what happens to an old run, and when checkpoints are written."""
+    """Where a run is written, whether an old run goes on, and when checkpoints are written."""
 
     folder: Path | None
     resume: bool
-    overwrite: bool
     checkpoint_every: int
 
 
@@ -121,7 +120,7 @@ class _Loop:
         if self.folder is not None and self.checkpoint is not None:
             make_folder(self.folder)
             if not output.resume:
-                _clear(self.folder, output.overwrite)
+                _clear(self.folder)
             write_config(self.folder, recipes, seeds, dataset, output.resume)
             if self.checkpoint.exists():
                 self._resume(self.checkpoint)
@@ -192,6 +191,7 @@ class _Loop:
         **Returns:** whether the run was interrupted.
         """
         at, step, chunk = self.passes[number], self.position[1], 4
+        bar.note(self._doing(at))
         while step < self.ensemble.steps and self.ensemble.alive.any():
             stop = min(step + chunk, self.ensemble.steps)
             if self.probe is not None and at.joint:
@@ -219,6 +219,12 @@ class _Loop:
             if at.epoch % self.checkpoint_every == 0:
                 self._save()
         return interruption.asked and number + 1 < len(self.passes)
+
+    def _doing(self, at: Pass) -> str:
+        """What a pass does, and the best test error of the epoch before it."""
+        doing = f"epoch {at.epoch} of {self.recipe.schedule.epochs}" if at.epoch else "pretraining"
+        last = [result.history[-1]["test_error"] for result in self.results if result.history]
+        return f"{doing}, test {min(last):.2f} {self.result.unit}" if last else doing
 
     def _count(self, elapsed: float, steps: int, joint: bool) -> None:
         """Add to the time.
@@ -283,8 +289,6 @@ class _Loop:
         self.logged, self.measured = at.epoch, Averages()
         if at.joint:
             self.epochs_timed += 1
-            best = min(result.history[-1]["test_error"] for result in self.results if result.history)
-            bar.note(f"test {best:.2f} {self.result.unit}")
 
     def _diagnostics(self, index: int) -> dict:
         """The values of the probe in this epoch, the movement of the layers, and the warnings."""
@@ -341,16 +345,8 @@ def _number(value: np.floating) -> float:
     return float(str(value))
 
 
-def _clear(folder: Path, overwrite: bool) -> None:
-    """Remove the results of an old run.
-
-    **Raises:** `ConfigError` if there is a run and `overwrite` is false.
-    """
-    if (folder / "config.json").exists() and not overwrite:
-        raise ConfigError(
-            f"There is a run in {folder} already: continue it with `resume`, replace it with `overwrite`, "
-            "or use another `out`."
-        )
+def _clear(folder: Path) -> None:
+    """Remove the results of an old run."""
     for name in ("result.json", "checkpoint.npz"):
         (folder / name).unlink(missing_ok=True)
 
