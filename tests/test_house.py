@@ -19,6 +19,7 @@ ROOMS = (
     "errors",
     "version",
     "_sources",
+    "_cache",
     "_linear_algebra",
     "_packaged",
     "networks",

@@ -37,7 +37,7 @@ def test_every_seed_starts_from_the_same_weights(bp, toy):
     network = tp.from_equinox(model())
     recipe = bp.replace(architecture=network, schedule=tp.Schedule(1), optimizer=tp.SGD(0.0))
     result = tp.train(recipe, toy, seeds=2, progress=False)
-    for trained in result.networks:
+    for trained in (entry.network for entry in result.last):
         assert eqx.tree_equal(trained, network)
     assert result.seeds[0].history != result.seeds[1].history
 
@@ -53,7 +53,7 @@ def test_a_trained_model_comes_back(bp, toy):
 
 def test_the_weights_take_the_type_of_the_recipe(bp, toy):
     network = tp.from_equinox(model())
-    (trained,) = tp.train(bp.replace(architecture=network, dtype="float64"), toy, seeds=1, progress=False).networks
+    (trained,) = tp.train(bp.replace(architecture=network, dtype="float64"), toy, seeds=1, progress=False).last
     assert {leaf.dtype for leaf in jax.tree.leaves(eqx.filter(trained, eqx.is_array))} == {np.dtype("float64")}
 
 

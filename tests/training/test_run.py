@@ -121,6 +121,30 @@ def test_a_run_is_replaced_only_when_that_is_said(folder, dtp, toy, tmp_path):
     assert records(tmp_path) == records(folder)
 
 
+def test_a_folder_is_refused_before_data_and_network(bp, tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr("targetprop.training.run.load", lambda name: pytest.fail("the data set was loaded"))
+    with pytest.raises(tp.ConfigError, match="There is a run in"):
+        tp.train(bp, out=tmp_path)
+    with pytest.raises(tp.UserError, match="is not a folder"):
+        tp.train(bp, out=tmp_path / "config.json" / "run")
+
+
+def test_the_bar_says_what_is_being_done(dtp, toy, monkeypatch):
+    notes = []
+    monkeypatch.setattr("targetprop.training.progress.ProgressBar.note", lambda bar, text: notes.append(text))
+    result = tp.train(dtp.replace(schedule=tp.Schedule(2, pretraining=1, between=0)), toy)
+    first, second = (f"test {record['test_error']:.2f} {result.unit}" for record in result.seeds[0].history)
+    assert notes == [
+        "compiling",
+        "pretraining, feedback pass 1",
+        "epoch 1 of 2",
+        f"epoch 1 of 2, {first}",
+        f"epoch 2 of 2, {first}",
+        f"epoch 2 of 2, {second}",
+    ]
+
+
 def test_a_seed_names_one_run_of_a_folder(bp, toy, tmp_path):
     with pytest.raises(tp.ConfigError, match="not all different"):
         tp.train([bp, bp], toy, seeds=[3, 3], out=tmp_path / "run", progress=False)

@@ -4,10 +4,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any, final
 
+from .._cache import cache
 from .catalog import SOURCES
 from .dataset import Dataset
 from .errors import DataError
-from .folders import cache
 from .source import Check, DataSource
 
 

@@ -1,6 +1,5 @@
 """`train`: the checks of its arguments, the folder of the run, and the callbacks."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from .checkpoint import CHECKPOINT
 from .loggers import JsonlLogger, TensorBoardLogger
 from .loop import Loop
 from .models import model_files
-from .paths import check_folder, make_folder
+from .paths import check_output, make_folder
 from .precision import precision
 from .progress import Progress
 from .provenance import write_config
@@ -73,9 +72,7 @@ def train(
     if resume and out is None:
         raise ConfigError("Without a folder there is no run to resume: give its folder as `out`.")
     if out is not None:
-        check_folder(Path(out))
-        if not (resume or overwrite):
-            _check_free(Path(out))
+        check_output(Path(out), resume, overwrite)
     seeds = seed_list(seeds)
     recipes = recipe_list(recipe, len(seeds))
     if not (seeds and recipes):
@@ -95,15 +92,6 @@ def train(
             own += [JsonlLogger(folder / "metrics.jsonl"), TensorBoardLogger(folder / "tensorboard")]
             own += [Checkpoints(checkpoint, checkpoint_every), ResultFiles(folder)]
         return loop.run([*own, *([Progress()] if progress else []), *callbacks], folder)
-
-
-def _check_free(folder: Path) -> None:
-    """Raises `ConfigError` if there is a run in the folder."""
-    if os.path.exists(folder / "config.json"):  # false for a path that cannot be, which is refused later
-        raise ConfigError(
-            f"There is a run in {folder} already: continue it with `resume`, replace it with `overwrite`, "
-            "or use another `out`."
-        )
 
 
 def _prepare(folder: Path, resume: bool) -> None:
