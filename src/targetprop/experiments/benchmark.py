@@ -271,7 +271,7 @@ def _own_loop(setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
 # measured only where they are asked for by name
 VARIANTS: dict[str, Callable[[Setting, Array, Array], tuple[Program, Any]]] = {
     "bp-own-loop": _own_loop,
-    "two-phase-integrated": functools.partial(_rule_program, TwoPhase(solver=Integration())),
+    "two-phase-integrated": lambda *task: _rule_program(TwoPhase(solver=Integration()), *task),
 }
 
 
