@@ -1,10 +1,13 @@
 """`targetprop train`."""
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
+
+import tyro
 
 from ..diagnostics import USUAL, Probe, named_diagnostics
 from ..experiments.catalog import recipe
@@ -17,6 +20,7 @@ from ..training.run import train
 from ..training.values import has_value, set_values
 from .names import rule_lines
 from .output import flag_value, print_json, print_table
+from .start import chosen_seeds, starting_point
 from .tree import Command, Group, UsageError
 
 
@@ -25,6 +29,10 @@ class TrainOptions:
     """The flags of `targetprop train`: those of the recipe, and these."""
 
     recipe: Annotated[Recipe, Flattened()]
+    config: Path | None = None
+    """The config.json of a run, in place of a name: its recipe and its seeds. Default: none."""
+    search: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """The RULE.json that a search saved, in place of a name: the best values. Default: none."""
     lr: float | None = None
     """Learning rate of the network, short for --optimizer.learning-rate. Default: that one."""
     seeds: int = 1
@@ -54,8 +62,12 @@ class TrainOptions:
     """Print one JSON document on standard output, and nothing else."""
 
 
-def command(args: Sequence[str]) -> Group:
-    """`targetprop train NAME`."""
+def command(args: Sequence[str]) -> Group | Command:
+    """`targetprop train NAME`, or with `--config` or `--from` in place of the name."""
+    start = starting_point(args)
+    if start is not None:
+        options = TrainOptions(start.recipe, seeds=len(start.seeds), first_seed=start.seeds[0])
+        return Command(options, functools.partial(run, seeds=chosen_seeds(args, start)))
 
     def choose(name: str) -> Command:
         return Command(TrainOptions(recipe(name, flag_value(args, "--dataset"))), run)
@@ -63,10 +75,12 @@ def command(args: Sequence[str]) -> Group:
     return Group("a rule or a published recipe", rule_lines(), choose, more=recipe_names, unknown=recipe)
 
 
-def run(options: TrainOptions) -> int:
-    """Train one rule. Returns 0 if every seed finished, else 1."""
+def run(options: TrainOptions, seeds: Sequence[int] | None = None) -> int:
+    """Train one rule. Returns 0 if every seed finished, else 1.
+
+    `seeds` are used in place of those that the options count."""
     trained = _with_learning_rate(options.recipe, options.lr)
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    seeds = seeds or range(options.first_seed, options.first_seed + options.seeds)
     diagnostics = named_diagnostics(options.diagnose)
     probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
     if options.resume and options.out is not None:
