@@ -95,6 +95,7 @@ from .rules.presets import (
     tp,
     tp_ai,
 )
+from .training.callbacks import Callback, LiveRun
 from .training.checkpoint import CheckpointError
 from .training.evaluation import Assessment, Predictions, evaluate, evaluate_together, predict
 from .training.loading import Run, load_run
@@ -119,6 +120,7 @@ from .training.step import (
     trained_parameters,
     value_and_grad,
 )
+from .training.trackers import MLflowLogger, TrackioLogger, WandbLogger
 from .version import __version__
 
 __all__ = [
@@ -140,6 +142,7 @@ __all__ = [
     "Backprop",
     "BenIsraelCohen",
     "BurstChannel",
+    "Callback",
     "CheckpointError",
     "Comparison",
     "ComparisonError",
@@ -181,10 +184,12 @@ __all__ = [
     "LearnedInverses",
     "Learner",
     "LinearDecay",
+    "LiveRun",
     "LocalCost",
     "Loss",
     "LossCurvature",
     "LossFunction",
+    "MLflowLogger",
     "Mappings",
     "Minibatch",
     "Moments",
@@ -244,6 +249,7 @@ __all__ = [
     "TargetPropagation",
     "Tikhonov",
     "Trace",
+    "TrackioLogger",
     "Trained",
     "TwoPhase",
     "Uncertainty",
@@ -251,6 +257,7 @@ __all__ = [
     "UnknownRecipeError",
     "UpdateMask",
     "UserError",
+    "WandbLogger",
     "WeightDecay",
     "Woodbury",
     "__version__",

@@ -158,7 +158,7 @@ def test_a_killed_run_is_loaded_from_its_last_checkpoint(unbroken, eager, toy, t
             raise OSError("no space left on the device")
         save_checkpoint(path, tree, header)
 
-    monkeypatch.setattr("targetprop.training.run.save_checkpoint", crash)
+    monkeypatch.setattr("targetprop.training.loop.save_checkpoint", crash)
     with pytest.raises(OSError, match="no space"):
         go(eager, toy, tmp_path)
     run = tp.load_run(tmp_path)

@@ -129,7 +129,7 @@ def test_a_schedule_lasts_as_long_as_the_run(toy, bp):
     recipe = bp.replace(schedule=tp.Schedule(4), optimizer=tp.SGD(0.1, schedule=tp.StepDecay(0.5, 0.0)))
     whole = tp.train(recipe, toy, progress=False)
     halfway = tp.train(recipe.replace(schedule=tp.Schedule(2), optimizer=tp.SGD(0.1)), toy, progress=False)
-    for one, other in zip(jax.tree.leaves(whole.networks[0]), jax.tree.leaves(halfway.networks[0]), strict=True):
+    for one, other in zip(jax.tree.leaves(whole.last[0].network), jax.tree.leaves(halfway.last[0].network), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -141,7 +141,7 @@ def test_a_schedule_without_a_length_is_refused():
 def test_any_transformation_of_optax_trains(toy, bp):
     one = tp.train(bp.replace(optimizer=optax.sgd(0.1, 0.9)), toy, progress=False)
     other = tp.train(bp.replace(optimizer=tp.SGD(0.1, 0.9)), toy, progress=False)
-    for a, b in zip(jax.tree.leaves(one.networks[0]), jax.tree.leaves(other.networks[0]), strict=True):
+    for a, b in zip(jax.tree.leaves(one.last[0].network), jax.tree.leaves(other.last[0].network), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
     with pytest.raises(TypeError, match="`optimizer`"):
         bp.replace(optimizer="adam")
@@ -157,5 +157,5 @@ def test_injected_numbers_are_fields(toy, bp):
     recipes = [bp.replace(optimizer=optimizer) for optimizer in (injected, changed)]
     together = tp.train(recipes, toy, seeds=[0, 1], progress=False)
     alone = tp.train(recipes[1], toy, seeds=[1], progress=False)
-    for a, b in zip(jax.tree.leaves(together.networks[1]), jax.tree.leaves(alone.networks[0]), strict=True):
+    for a, b in zip(jax.tree.leaves(together.last[1].network), jax.tree.leaves(alone.last[0].network), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

@@ -93,15 +93,20 @@ class Callback:
         - `values`: named arrays. The leading axis is the seed.
         """
 
-    def epoch(self, run: LiveRun, records: Sequence[dict], ends: bool) -> None:
-        """After every joint pass, and after every pass of pretraining.
+    def records(self, run: LiveRun, records: Sequence[dict]) -> None:
+        """There are new metrics: after every joint pass, and after every pass of pretraining.
 
         **Arguments:**
 
         - `records`: one record for each seed that trains: `seed`, `epoch`, named numbers (or a
           list with one number per layer), and `warnings`, a list of sentences. A record of
           pretraining has the number of its `pass`.
-        - `ends`: whether this is the last pass of the epoch.
+        """
+
+    def epoch(self, run: LiveRun, epoch: int) -> None:
+        """An epoch ended, with all its passes. The pretraining is epoch 0.
+
+        `run.seeds[i].history` has the metrics of all epochs.
         """
 
     def divergence(self, run: LiveRun, seed: SeedResult) -> None:

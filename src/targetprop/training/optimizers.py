@@ -37,14 +37,17 @@ class Descent(Optimizer):
     schedule: RateSchedule = eqx.field(kw_only=True, default=ConstantRate())
     """Course of the learning rate over the training."""
     warmup: float | None = eqx.field(kw_only=True, default=None)
-    """Share of the steps in which the learning rate first rises linearly from 0. None: no warm-up."""
+    """Share of the steps in which the learning rate first rises linearly from 0.
+    Default: no warm-up."""
     steps: int | None = eqx.field(kw_only=True, static=True, default=None)
-    """Number of steps of schedule and warm-up. None: all steps of the run."""
+    """Number of steps of schedule and warm-up. Default: all steps of the run."""
     clip: float | None = eqx.field(kw_only=True, default=None)
-    """Largest norm of all gradients together. Longer ones are scaled down. None: no limit."""
+    """Largest norm of all gradients together. Longer ones are scaled down.
+    Default: no limit."""
     weight_decay: float | None = eqx.field(kw_only=True, default=None)
-    """Strength of the weight decay. None: no decay."""
+    """Strength of the weight decay. Default: no decay."""
 
+    kind: ClassVar[str]
     decoupled: ClassVar[bool] = False
     """Whether the weight decay is added to the direction, or else to the gradient."""
 
@@ -89,11 +92,15 @@ class Adam(Descent):
     """
 
     learning_rate: float = 1e-3
+    """Size of the steps."""
     b1: float = 0.9
+    """Decay of the mean of the gradients."""
     b2: float = 0.999
+    """Decay of the mean of their squares."""
     eps: float = 1e-8
+    """What is added to the root of the mean square."""
 
-    word: ClassVar[str] = "adam"
+    kind: ClassVar[str] = "adam"
     decoupled: ClassVar[bool] = True
 
     def __check_init__(self):
@@ -112,11 +119,15 @@ class AdamWithoutBiasCorrection(Descent):
     """
 
     learning_rate: float = 1e-3
+    """Size of the steps."""
     b1: float = 0.9
+    """Decay of the mean of the gradients."""
     b2: float = 0.99
+    """Decay of the mean of their squares."""
     eps: float = 1e-8
+    """What is added to the root of the mean square."""
 
-    word: ClassVar[str] = "adam-without-bias-correction"
+    kind: ClassVar[str] = "adam-without-bias-correction"
     decoupled: ClassVar[bool] = True
 
     def __check_init__(self):
@@ -143,10 +154,13 @@ class SGD(Descent):
     """
 
     learning_rate: float = 1e-2
+    """Size of the steps."""
     momentum: float = 0.0
+    """Share of the last direction that is kept."""
     nesterov: bool = eqx.field(static=True, default=False)
+    """Whether the gradient counts once more (Nesterov's momentum)."""
 
-    word: ClassVar[str] = "sgd"
+    kind: ClassVar[str] = "sgd"
 
     def __check_init__(self):
         check_fraction(self, "momentum")
@@ -159,10 +173,13 @@ class RMSProp(Descent):
     """RMSProp (Tieleman and Hinton 2012): the gradient over the root of its mean square."""
 
     learning_rate: float = 1e-3
+    """Size of the steps."""
     decay: float = 0.9
+    """Decay of the mean of the squares of the gradients."""
     eps: float = 1e-8
+    """What is added to the mean square, below the root."""
 
-    word: ClassVar[str] = "rmsprop"
+    kind: ClassVar[str] = "rmsprop"
 
     def __check_init__(self):
         check_not_negative(self, "eps")
@@ -170,6 +187,9 @@ class RMSProp(Descent):
 
     def direction(self):
         return optax.scale_by_rms(self.decay, self.eps)
+
+
+KINDS: dict[str, type[Any]] = {one.kind: one for one in (Adam, AdamWithoutBiasCorrection, SGD, RMSProp)}
 
 
 class PerLayer(Optimizer):

@@ -83,7 +83,7 @@ class Trained(eqx.Module):
     rule: Rule | None = None
 
 
-FINISHED, RUNNING = "finished", "interrupted"
+FINISHED, RUNNING, STOPPED = "finished", "interrupted", "stopped"
 
 
 @dataclass
@@ -94,7 +94,8 @@ class SeedResult:
 
     - `seed`: the seed.
     - `history`: one record per finished epoch.
-    - `status`: how the run ended: `"finished"`, `"interrupted"`, or where it diverged.
+    - `status`: how the run ended: `"finished"`, `"interrupted"`, `"stopped"` by a callback, or
+      where it diverged.
     """
 
     seed: int
@@ -104,7 +105,7 @@ class SeedResult:
     @property
     def diverged(self) -> bool:
         """Whether the run diverged. Its metrics are those before."""
-        return self.status not in (FINISHED, RUNNING)
+        return self.status not in (FINISHED, RUNNING, STOPPED)
 
     @property
     def best_epoch(self) -> int | None:
@@ -183,8 +184,8 @@ class Result:
 
     @property
     def finished(self) -> bool:
-        """Whether all seeds finished."""
-        return all(seed.status == FINISHED for seed in self.seeds)
+        """Whether all seeds finished, or were stopped by a callback."""
+        return all(seed.status in (FINISHED, STOPPED) for seed in self.seeds)
 
     @property
     def interrupted(self) -> bool:

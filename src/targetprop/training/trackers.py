@@ -53,7 +53,7 @@ class Tracker(Callback):
             settings = {"recipe": describe(recipe), "seed": seed.seed, "data": run.dataset, **origin}
             self._runs[seed.seed] = self.open(run, _name(run, seed), settings)
 
-    def epoch(self, run: LiveRun, records: Sequence[dict], ends: bool) -> None:
+    def records(self, run: LiveRun, records: Sequence[dict]) -> None:
         for record in records:
             if "pass" not in record:
                 self.log(self._runs[record["seed"]], scalars(record), record["epoch"])
