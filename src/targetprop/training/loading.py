@@ -47,13 +47,14 @@ class Config:
             )
         return self.recipes[0]
 
-    def load_data(self) -> Dataset:
-        """The data set of the run.
-
-        **Raises:** `ConfigError` if it was given in memory, so that no name leads to it.
-        """
+    def check_named(self) -> None:
+        """Raises `ConfigError` if the data set was given in memory, so that no name leads to it."""
         if self.data != self.recipes[0].dataset:
             raise ConfigError(f"The run was trained on data in memory, called {self.data}: give a `dataset`.")
+
+    def load_data(self) -> Dataset:
+        """The data set of the run. Raises `ConfigError` if it was given in memory."""
+        self.check_named()
         return load(self.data)
 
 
@@ -146,8 +147,8 @@ def load_run(folder: Path | str, recipe: Recipe | Sequence[Recipe] | None = None
     config, path = read_config(folder / "config.json", recipe), folder / CHECKPOINT
     if not path.exists():
         raise CheckpointError(
-            f"There is no {path}, so the networks of this run are not there: train them with "
-            f"`targetprop train --config {folder / 'config.json'}`."
+            f"There is no {path}, so the networks of this run are not there: train it again, "
+            "with `read_config(path).recipe` of targetprop.training.loading."
         )
     header = load_header(path)
     if "best_epochs" not in header:

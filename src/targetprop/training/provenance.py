@@ -104,9 +104,10 @@ def environment() -> dict:
 
 @functools.cache
 def commit() -> str | None:
-    """The git commit of the source tree that the package runs from, with `-dirty` after changes.
+    """The git commit of the source tree that the package runs from.
 
-    `None` if the package is installed elsewhere, or without git.
+    It ends with `-dirty` if the package was changed since. `None` if the package does not run from
+    a source tree, or without git.
     """
 
     def git(*args: str) -> str:
@@ -114,8 +115,9 @@ def commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "version.py")  # an environment in the repository of another project is not ours
-        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+        if not git("ls-files", "version.py"):
+            return None  # the package is in an environment, within the repository of another project
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "-s", "-uno", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
