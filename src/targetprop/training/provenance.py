@@ -32,6 +32,12 @@ def describe(value: Any) -> Any:
     return float(value) if getattr(value, "ndim", None) == 0 else repr(value)
 
 
+def describe_recipes(recipes: Sequence[Any]) -> Any:
+    """The recipe as plain data, or a list with that of each member if they differ."""
+    described = [describe(recipe) for recipe in recipes]
+    return described[0] if all(entry == described[0] for entry in described) else described
+
+
 def environment() -> dict:
     """Versions and machine."""
     return {
@@ -86,10 +92,8 @@ def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset
     **Raises:** `ConfigError` if it is not, with the first difference, or if the file is damaged.
     """
     path = folder / "config.json"
-    described = [describe(recipe) for recipe in recipes]
-    alike = all(entry == described[0] for entry in described)
     config = {
-        "recipe": described[0] if alike else described,
+        "recipe": describe_recipes(recipes),
         "seeds": seeds,
         "data": describe_data(dataset),
         **environment(),

@@ -129,6 +129,7 @@ class Result:
     - `seconds_per_epoch`: the time of an epoch of one seed, with all its passes, without
       compilation.
     - `networks`: the trained network of each seed.
+    - `settings`: the recipe as plain data, or a list with that of each seed if they differ.
     """
 
     rule: str
@@ -137,6 +138,7 @@ class Result:
     seeds: list[SeedResult]
     seconds_per_epoch: float = math.nan
     networks: list[Network] = field(default_factory=list)
+    settings: Any = None
 
     @property
     def test_error(self) -> Summary:
@@ -173,4 +175,14 @@ class Result:
         return Summary(tuple(value for value in values if value is not None))
 
     def to_json(self) -> dict:
-        return {"rule": self.rule, "dataset": self.dataset, "seeds": [seed.to_json() for seed in self.seeds]}
+        """Plain data: mean, standard deviation and values of each summary, each seed, the settings."""
+        return {
+            "rule": self.rule,
+            "dataset": self.dataset,
+            "unit": self.unit,
+            "test_error": self.test_error.to_json(),
+            "last_test_error": self.last_test_error.to_json(),
+            "train_loss": self.train_loss.to_json(),
+            "seeds": [seed.to_json() for seed in self.seeds],
+            "settings": self.settings,
+        }

@@ -24,7 +24,7 @@ from .ensemble import Ensemble, healthy
 from .loggers import JsonlLogger, Logger, ProgressBar, TensorBoardLogger
 from .paths import check_folder, make_folder
 from .precision import precision
-from .provenance import write_config
+from .provenance import describe_recipes, write_config
 from .recipe import Recipe
 from .result import FINISHED, RUNNING, Result, SeedResult, finite_or_none
 from .schedule import Pass
@@ -127,7 +127,8 @@ class _Loop:
                 self._resume(self.checkpoint)
         self.loggers = self._open_loggers(seeds)
         unit = self.ensemble.task.score.unit
-        self.result = Result(self.recipe.rule.name, dataset.name, unit, self.results)
+        settings = describe_recipes(recipes)
+        self.result = Result(self.recipe.rule.name, dataset.name, unit, self.results, settings=settings)
 
     def _resume(self, checkpoint: Path) -> None:
         header = load_header(checkpoint)
