@@ -13,6 +13,7 @@ from .experiments import (
     SearchResult,
     UnknownRecipeError,
     compare,
+    compare_runs,
     recipe,
     search,
 )
@@ -225,6 +226,7 @@ __all__ = [
     "__version__",
     "assign",
     "compare",
+    "compare_runs",
     "ddtp_control",
     "ddtp_ggn",
     "ddtp_linear",

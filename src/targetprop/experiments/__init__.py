@@ -4,6 +4,7 @@ from .benchmark import Cost, InvertibleMLP, Setting, TanhMLP, Timing, measure
 from .catalog import UnknownRecipeError, recipe
 from .comparison import Comparison, ComparisonError, compare
 from .experiment import Experiment, ExperimentPart, extrapolated
+from .intervals import PairedDifference
 from .item import (
     EpochOptions,
     Estimate,
@@ -18,6 +19,7 @@ from .item import (
     run_missing,
 )
 from .published import Published, Table, read_tables
+from .runs import compare_runs
 from .sources import RecipeSource, recipe_names, register
 from .store import Store, StoredSeed
 from .tables import TableItem
@@ -37,6 +39,7 @@ __all__ = [
     "InvertibleMLP",
     "Item",
     "Options",
+    "PairedDifference",
     "Part",
     "Published",
     "Range",
@@ -55,6 +58,7 @@ __all__ = [
     "UnknownRecipeError",
     "Verdict",
     "compare",
+    "compare_runs",
     "estimate",
     "extrapolated",
     "measure",
