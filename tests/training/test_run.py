@@ -48,6 +48,17 @@ def test_three_seeds_together_have_the_numbers_of_each_alone(folder, dtp, toy, t
         assert alone.seeds[0].to_json() == json.loads((folder / "result.json").read_text())["seeds"][seed]
 
 
+def test_a_member_that_is_given_up_is_trained_no_more(folder, dtp, toy):
+    """The others have the numbers that they have without it."""
+
+    def watch(results):
+        return [1] if len(results[1].history) == 1 else []
+
+    result = tp.train(dtp, toy, seeds=[0, 1, 2], progress=False, _watch=watch)
+    whole = [[r for r in records(folder, seed) if r["epoch"] > 0] for seed in range(3)]
+    assert [seed.history for seed in result.seeds] == [whole[0], whole[1][:1], whole[2]]
+
+
 def test_what_the_folder_holds(folder, dtp):
     names = {path.name for path in folder.iterdir()}
     assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoint.npz", "result.json"}

@@ -21,10 +21,11 @@ from .item import (
 from .published import Published, Table, read_tables
 from .runs import compare_runs
 from .sources import RecipeSource, recipe_names, register
+from .space import SPACE, OneOf, Range, Space
 from .store import Store, StoredSeed
 from .tables import TableItem
 from .training_part import TrainingPart
-from .tuning import SPACE, Range, SearchResult, search
+from .tuning import SearchResult, search
 from .verdict import Verdict
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ExperimentPart",
     "InvertibleMLP",
     "Item",
+    "OneOf",
     "Options",
     "PairedDifference",
     "Part",
@@ -47,6 +49,7 @@ __all__ = [
     "Report",
     "SearchResult",
     "Setting",
+    "Space",
     "Store",
     "StoredSeed",
     "Table",

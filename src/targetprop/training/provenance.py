@@ -101,7 +101,7 @@ def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset
     if resume and path.exists():
         before = _read_config(path)
         for name in ("recipe", "seeds", "data"):
-            difference = _first_difference(before.get(name), json.loads(json.dumps(config[name])), name)
+            difference = first_difference(before.get(name), json.loads(json.dumps(config[name])), name, longer=True)
             if difference:
                 raise ConfigError(f"Cannot resume in {folder}: {difference}. Use the same settings, or another `out`.")
     partial = path.with_name(path.name + ".part")
@@ -117,14 +117,24 @@ def _read_config(path: Path) -> dict:
         raise ConfigError(f"{path} is damaged ({error}): {advice}.") from error
 
 
-def _first_difference(before: Any, now: Any, where: str) -> str | None:
+def first_difference(before: Any, now: Any, where: str, *, longer: bool = False) -> str | None:
+    """The first difference of two described configurations.
+
+    **Arguments:**
+
+    - `before`, `now`: the configurations as plain data.
+    - `where`: their name, with which the names of their fields begin.
+    - `longer`: whether more epochs are no difference.
+
+    **Returns:** a sentence that names the field, or `None` if there is no difference.
+    """
     if isinstance(before, dict) and isinstance(now, dict):
         pairs = [(f"{where}.{key}", before.get(key), now.get(key)) for key in {**before, **now}]
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         pairs = [(f"{where}[{i}]", *pair) for i, pair in enumerate(zip(before, now, strict=True))]
-    elif where.endswith(".epochs") and isinstance(before, int) and isinstance(now, int) and now >= before:
+    elif longer and where.endswith(".epochs") and isinstance(before, int) and isinstance(now, int) and now >= before:
         return None
     else:
         return None if before == now else f"{where} was {before!r} and is now {now!r}"
-    differences = (_first_difference(before, now, where) for where, before, now in pairs)
+    differences = (first_difference(before, now, where, longer=longer) for where, before, now in pairs)
     return next((difference for difference in differences if difference), None)

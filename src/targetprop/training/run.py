@@ -5,7 +5,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +33,9 @@ from .state import Totals
 LOGGER = logging.getLogger("targetprop")
 SECONDS_PER_RUN = 0.5
 
+Watch = Callable[[Sequence[SeedResult]], Sequence[int]]
+"""Looks at the results after each epoch, and says which members are not trained any more."""
+
 
 def train(
     recipe: Recipe | Sequence[Recipe],
@@ -45,6 +48,7 @@ def train(
     checkpoint_every: int = 1,
     probe: Probe | None = None,
     progress: bool = True,
+    _watch: Watch | None = None,
 ) -> Result:
     """Train a network, one run per seed. All seeds are one program.
 
@@ -91,7 +95,7 @@ def train(
         raise ConfigError(f"The seeds {seeds} are not all different: use each seed once.")
     with precision(recipes[0].dtype):
         output = _Output(None if out is None else Path(out), resume, overwrite, checkpoint_every)
-        return _Loop(recipes, data or load(recipes[0].dataset), seeds, output, probe).run(progress)
+        return _Loop(recipes, data or load(recipes[0].dataset), seeds, output, probe, _watch).run(progress)
 
 
 class _Output(NamedTuple):
@@ -106,8 +110,8 @@ class _Output(NamedTuple):
 class _Loop:
     """One call of `train`."""
 
-    def __init__(self, recipes, dataset, seeds, output: _Output, probe):
-        self.recipe = recipes[0]
+    def __init__(self, recipes, dataset, seeds, output: _Output, probe, watch: Watch | None):
+        self.recipe, self.watch = recipes[0], watch
         self.probe, self.measured = probe, Averages()
         self.folder, self.checkpoint_every = output.folder, output.checkpoint_every
         self.checkpoint = None if self.folder is None else self.folder / CHECKPOINT
@@ -215,6 +219,8 @@ class _Loop:
             return False
         self.position = (number + 1, 0)
         self._log(at, bar)
+        if self.watch is not None and at.joint:
+            self.ensemble.alive[list(self.watch(self.results))] = False
         if at.ends_epoch:
             self.good = self.ensemble.members
             if at.epoch % self.checkpoint_every == 0:
