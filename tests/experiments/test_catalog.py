@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.experiments import SPACE, Range, UnknownRecipeError, recipe_names, search
+from targetprop.experiments import UnknownRecipeError, recipe_names
 from targetprop.feedback.maps import direct_paths
 from targetprop.networks.layers import parameters
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
@@ -208,52 +208,3 @@ def test_values_by_dotted_name():
     assert not has_value(tp.recipe("bp"), "rule.learner.noise.sigma")
     with pytest.raises(AttributeError):
         set_values(recipe, {"rule.nonsense": 1.0})
-
-
-def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    recipe = tp.recipe("bp").replace(architecture=tp.MLP((3,)), schedule=tp.Schedule(1))
-    calls, fitted = [], iter([3.0, 1.0, 2.0, 5.0, 4.0, 0.5, 7.0, 8.0])
-
-    def errors(recipe, proposals, seeds, data):
-        calls.append(proposals)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return [next(fitted) for _ in proposals]
-
-    monkeypatch.setattr("targetprop.experiments.tuning._errors", errors)
-    with pytest.raises(KeyboardInterrupt):
-        search(recipe, trials=6, together=2, out=tmp_path, progress=False)
-    found = search(recipe, trials=6, together=2, out=tmp_path, progress=False)
-    assert len(calls) == 4
-    assert calls[3] == calls[2], "the group that was interrupted is run again"
-    assert found.errors == (3.0, 1.0, 2.0, 5.0, 4.0, 0.5)
-    assert found.best == calls[3][1]
-    assert list(tmp_path.iterdir()) == []
-    calls[:] = [None] * 5
-    search(recipe, trials=2, together=2, out=tmp_path, progress=False)
-    assert len(calls) == 6, "another search starts anew"
-
-
-def test_a_search_that_can_find_nothing_says_why(tmp_path):
-    recipe = tp.recipe("bp").replace(architecture=tp.MLP((3,)), schedule=tp.Schedule(1))
-    with pytest.raises(tp.ConfigError, match="use 1 or more"):
-        search(recipe, trials=0)
-    with pytest.raises(tp.ConfigError, match="give the recipe validation samples"):
-        search(recipe.replace(validation=0), trials=1)
-    with pytest.raises(tp.ConfigError, match="All 1 settings diverged"):
-        search(recipe, trials=1, seeds=(0,), space={"optimizer.learning_rate": Range(1e37, 1e38)}, progress=False)
-
-
-def test_search_stays_in_its_space_and_is_repeatable():
-    recipe = tp.recipe("dtp").replace(schedule=tp.Schedule(1), architecture=tp.MLP((6,)))
-    first, second = (search(recipe, trials=4, together=2, seeds=(7,), progress=False) for _ in range(2))
-    assert first == second
-    assert len(first.errors) == 4
-    assert first.validation_error == min(first.errors)
-    assert set(first.best) == {
-        "optimizer.learning_rate",
-        "stepsize",
-        "rule.learner.noise.sigma",
-        "feedback_optimizer.learning_rate",
-    }
-    assert all(SPACE[name].low <= value <= SPACE[name].high for name, value in first.best.items())

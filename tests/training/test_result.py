@@ -88,10 +88,15 @@ def test_how_a_run_ended(statuses, finished, interrupted):
 
 
 def test_json_of_a_result():
-    document = Result("bp", "toy", "%", [seed((2.0, 4.0), (3.0, 5.0), number=8)]).to_json()
+    document = Result("bp", "toy", "%", [seed((2.0, 4.0), (3.0, 5.0), number=8)], settings={"type": "Recipe"}).to_json()
     assert document == {
         "rule": "bp",
         "dataset": "toy",
+        "unit": "%",
+        "test_error": {"mean": 4.0, "sd": None, "values": [4.0]},
+        "last_test_error": {"mean": 5.0, "sd": None, "values": [5.0]},
+        "train_loss": {"mean": 0.5, "sd": None, "values": [0.5]},
+        "settings": {"type": "Recipe"},
         "seeds": [
             {
                 "seed": 8,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..errors import ConfigError
+from ..training.arguments import Seeds, seed_list
 from ..training.paths import check_folder
 from ..training.result import Summary
 from .published import Published
@@ -26,7 +27,9 @@ class Options:
 
     selection: ClassVar[tuple[str, ...]] = ()
     seeds: int = 1
-    """Seeds of each part, from 0 on. Those that are finished already count."""
+    """Number of seeds of each part. Those that are finished already count."""
+    first_seed: int = 0
+    """The first seed. The other seeds are the next numbers."""
     results: Path = Path("results")
     """Folder of the finished runs and of the reports."""
     estimate: bool = False
@@ -41,6 +44,12 @@ class Options:
             value = getattr(self, name, None)
             if value is not None and value < 1:
                 raise ConfigError(f"`{name}` {value} leaves nothing to run: use 1 or more, or `show` to run nothing.")
+        seed_list([self.first_seed])
+
+    @property
+    def asked(self) -> range:
+        """The seeds that are asked for."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +89,10 @@ class Part(abc.ABC):
     def found(self) -> Mapping[int, Any]:
         """The results of the finished seeds, in the order of the seeds."""
 
-    def missing(self, seeds: int) -> list[int]:
-        """Those of the seeds 0 .. `seeds - 1` that are not finished."""
+    def missing(self, seeds: Seeds) -> list[int]:
+        """Those of some seeds that are not finished. A number `n` means the seeds 0 .. `n - 1`."""
         done = self.found()
-        return [seed for seed in range(seeds) if seed not in done]
+        return [seed for seed in seed_list(seeds) if seed not in done]
 
     @abc.abstractmethod
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
@@ -164,10 +173,10 @@ def run_missing(item: Item[OptionsT], options: OptionsT, progress: bool = True) 
     check_folder(options.results, "results")
     parts = item.parts(options)
     for part in parts:
-        seeds = part.missing(options.seeds)
+        seeds = part.missing(options.asked)
         if seeds and not part.run(seeds, progress):
             return False
-    return not any(part.missing(options.seeds) for part in parts)
+    return not any(part.missing(options.asked) for part in parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +193,7 @@ def estimate(item: Item[OptionsT], options: OptionsT) -> list[Estimate]:
     """Estimate the time for the missing seeds of an item, part by part."""
     estimates = []
     for part in item.parts(options):
-        seeds = part.missing(options.seeds)
+        seeds = part.missing(options.asked)
         estimates.append(Estimate(part.row, part.column, seeds, part.seconds(seeds) if seeds else 0.0))
     return estimates
 

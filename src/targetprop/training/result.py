@@ -157,6 +157,7 @@ class Result:
     - `best`: for each seed, the network of its best epoch, whose error is `test_error`. `None` if
       no epoch ended.
     - `last`: for each seed, the network of its last epoch, whose error is `last_test_error`.
+    - `settings`: the recipe as plain data, or a list with that of each seed if they differ.
     """
 
     rule: str
@@ -166,6 +167,7 @@ class Result:
     seconds_per_epoch: float = math.nan
     best: list[Trained | None] = field(default_factory=list)
     last: list[Trained] = field(default_factory=list)
+    settings: Any = None
 
     @property
     def test_error(self) -> Summary:
@@ -202,4 +204,14 @@ class Result:
         return Summary(tuple(value for value in values if value is not None))
 
     def to_json(self) -> dict:
-        return {"rule": self.rule, "dataset": self.dataset, "seeds": [seed.to_json() for seed in self.seeds]}
+        """Plain data: mean, standard deviation and values of each summary, each seed, the settings."""
+        return {
+            "rule": self.rule,
+            "dataset": self.dataset,
+            "unit": self.unit,
+            "test_error": self.test_error.to_json(),
+            "last_test_error": self.last_test_error.to_json(),
+            "train_loss": self.train_loss.to_json(),
+            "seeds": [seed.to_json() for seed in self.seeds],
+            "settings": self.settings,
+        }
