@@ -241,7 +241,7 @@ def assemble(
     name = chosen.name
     x, y = _samples(name, given, chosen.channels, chosen.classify)
     if y.labels is not None and len(y.labels) < 2:
-        raise DataError(f"{name}: all labels are {y.labels[0]!r}, expected at least two classes")
+        raise DataError(f"{name}: all labels are {', '.join(map(repr, y.labels))}, expected at least two classes")
     if test is None:
         apart = test_samples(y, _test_size(test_size, len(y.y)), chosen.seed)
         (train_x, train_y), (test_x, test_y) = ((x.rows[part], y.y[part]) for part in (~apart, apart))

@@ -50,9 +50,9 @@ class OpenML:
         check_options(title, options, ("version",))
         from sklearn.datasets import fetch_openml  # takes a second to import
 
-        which = {"data_id": int(self.name)} if self.name.isdigit() else {"name": self.name, **options}
+        which: dict[str, Any] = {"data_id": int(self.name)} if self.name.isdigit() else {"name": self.name, **options}
         try:
-            found = fetch_openml(**which, data_home=folder, as_frame=False, parser="liac-arff")
+            found: Any = fetch_openml(**which, data_home=folder, as_frame=False, parser="liac-arff")
         except (EOFError, HTTPException, OSError, ValueError) as error:
             raise DataError(
                 f"{title}: scikit-learn could not get it from openml.org ({error}): check the name and the connection"

@@ -153,7 +153,7 @@ def _take_mlp(mlp: eqx.nn.MLP) -> _Taken:
     first, *between, last = mlp.layers if mlp.depth else (*mlp.layers, None)
     stacked = mlp.scan and mlp.depth
     hidden = [_entry(between[0], i) for i in range(mlp.depth - 1)] if stacked else between
-    parts = [first]
+    parts: list[Any] = [first]
     for i, linear in enumerate([*hidden, last] if mlp.depth else []):
         parts += [PerUnit(_entry(mlp.activation, i)), linear]
     if mlp.depth:
