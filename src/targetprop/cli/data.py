@@ -42,8 +42,7 @@ def run(args: list[str]) -> int:
         sys.stdout.write("".join(f"  {action:8}{text}\n" for action, text in ACTIONS.items()))
         sys.stdout.write(f"\nNAME is one of {', '.join(names())}.\n")
         sys.stdout.write("fetch needs at least one NAME. verify without a NAME checks all data sets.\n")
-        sys.stdout.write("For training, NAME:unit is the data set with inputs scaled to [0, 1],\n")
-        sys.stdout.write("and openml:NAME is a data set of openml.org.\n")
+        sys.stdout.write("For training, NAME:unit is the data set with inputs scaled to [0, 1].\n")
         return 0
     action, rest = (args[0], args[1:]) if args and not args[0].startswith("-") else ("list", args)
     if action not in ACTIONS:
