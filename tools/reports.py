@@ -5,7 +5,7 @@ reports`.
 import dataclasses
 from pathlib import Path
 
-from targetprop.cli.reproduce import command
+from targetprop.cli.reproduce import shown_command
 from targetprop.experiments.item import save
 from targetprop.papers.items import all_items
 
@@ -15,5 +15,5 @@ if __name__ == "__main__":
     for item in all_items():
         options = dataclasses.replace(item.defaults, results=RESULTS)
         if any(part.found() for part in item.parts(options)):
-            for path in save(item, options, command(item, options)):
+            for path in save(item, options, shown_command(item, options)):
                 print(path.relative_to(RESULTS.parent))

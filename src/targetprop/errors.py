@@ -20,6 +20,10 @@ class ConfigError(UserError, ValueError):
     """Settings that do not fit each other, the data set, or the run in a folder."""
 
 
+class UnknownRecipeError(ConfigError):
+    """No recipe or rule has that name. The message lists similar names."""
+
+
 def check_positive(owner: object, *names: str) -> None:
     """Check that the named fields are finite and above 0.
 

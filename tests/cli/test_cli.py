@@ -11,10 +11,8 @@ import sys
 import pytest
 
 import targetprop as tp
-from targetprop.cli import VERBS, main
-from targetprop.cli.output import UsageError
-from targetprop.cli.parsing import parse
-from targetprop.cli.train import TrainOptions
+from targetprop.cli import VERBS, main, read
+from targetprop.cli.tree import UsageError
 from targetprop.dynamics.equilibria import Newton
 from targetprop.dynamics.plasticity import ContinuousPlasticity
 from targetprop.experiments.catalog import recipe
@@ -27,6 +25,11 @@ SMALL = ["--epochs", "1", "--hidden", "8"]
 def run_json(capfd, *args):
     status = main([*args, "--json"])
     return status, json.loads(capfd.readouterr().out)
+
+
+def trained(name, *flags):
+    """The recipe that `targetprop train NAME FLAGS` would train."""
+    return read(["train", name, *flags]).options.recipe
 
 
 def test_rules(capfd):
@@ -61,7 +64,7 @@ def test_train_writes_its_folder_and_one_document(capfd, tmp_path):
 def test_train_takes_every_hyperparameter_as_a_flag(capfd, tmp_path):
     flags = (
         "--sigma 0.2 --regularizer output-noise:0.5 --samples 2 --stepsize 0.3 --activation leaky-relu:0.1 "
-        "--optimizer.learning-rate 0.01 --feedback-optimizer.b1 0.5"
+        "--lr 0.01 --feedback-optimizer.b1 0.5"
     )
     status, _ = run_json(capfd, "train", "dtpdrl", "--out", str(tmp_path), *SMALL, *flags.split())
     assert status == 0
@@ -109,12 +112,10 @@ def test_train_help_of_every_published_method(name, capfd):
 
 
 def test_a_rules_inverse_is_one_flag(capfd):
-    default = TrainOptions(recipe("thesis2019/exact/tp-ei"))
-    args = ["--inverse", "robust-sherman-morrison:0.25"]
-    options = parse(TrainOptions, default=default, args=args, verb="train", description="")
-    assert vars(options.recipe.rule.inverse) == {"threshold": 0.25, "limit": 0.1}
+    rule = trained("thesis2019/exact/tp-ei", "--inverse", "robust-sherman-morrison:0.25").rule
+    assert vars(rule.inverse) == {"threshold": 0.25, "limit": 0.1}
     with pytest.raises(SystemExit):
-        parse(TrainOptions, default=default, args=["--help"], verb="train", description="")
+        read(["train", "thesis2019/exact/tp-ei", "--help"])
     assert "robust-sherman-morrison:0.5:0.1" in capfd.readouterr().out
 
 
@@ -123,56 +124,47 @@ def test_objects_within_objects_are_one_flag():
         "--mappings layerwise:leaky-relu:0.2 --learner activity-reconstruction:weight-decay:0.01 --solver newton:0.001 "
         "--plasticity continuous:5:3"
     )
-    default = TrainOptions(recipe("two-phase"))
-    options = parse(TrainOptions, default=default, args=flags.split(), verb="train", description="")
-    rule = options.recipe.rule
+    rule = trained("two-phase", *flags.split()).rule
     assert (rule.mappings, rule.solver) == (tp.Layerwise(tp.LeakyReLU(0.2)), Newton(0.001))
     assert rule.learner == tp.ActivityReconstruction(tp.WeightDecay(0.01))
-    assert (rule.plasticity, rule.mu) == (ContinuousPlasticity(5.0, 3), default.recipe.rule.mu)
+    assert (rule.plasticity, rule.mu) == (ContinuousPlasticity(5.0, 3), recipe("two-phase").rule.mu)
     for text, expected in (
         ("exact-inverses", tp.ExactInverses()),
         ("exact-inverses:woodbury", tp.ExactInverses(tp.Woodbury())),
     ):
-        args = ["--mappings", text, "--learner", "none"]
-        options = parse(TrainOptions, default=default, args=args, verb="train", description="")
-        assert options.recipe.rule.mappings == expected
+        assert trained("two-phase", "--mappings", text, "--learner", "none").rule.mappings == expected
 
 
 def test_a_rule_made_of_the_parts_of_its_preset_has_short_flags():
-    default = TrainOptions(recipe("dtpdrl"))
-    args = ["--sigma", "0.25", "--regularizer", "output-noise:0.5"]
-    rule = parse(TrainOptions, default=default, args=args, verb="train", description="").recipe.rule
-    learner = default.recipe.rule.learner
+    rule = trained("dtpdrl", "--sigma", "0.25", "--regularizer", "output-noise:0.5").rule
+    default = recipe("dtpdrl").rule
+    learner = default.learner
     assert rule.learner.noise == dataclasses.replace(learner.noise, sigma=0.25)
     assert rule.learner.regularizer == tp.OutputNoise(0.5)
-    assert (rule.name, rule.mappings) == ("dtpdrl", default.recipe.rule.mappings)
+    assert (rule.name, rule.mappings) == ("dtpdrl", default.mappings)
 
 
 def test_a_rule_made_of_other_parts_has_a_flag_for_each_part():
-    default = TrainOptions(recipe("thesis2019/dendrites/digits/square-multiplexing"))
-    args = ["--mappings", "exact-inverses:lu"]
-    rule = parse(TrainOptions, default=default, args=args, verb="train", description="").recipe.rule
-    assert rule == dataclasses.replace(default.recipe.rule, mappings=tp.ExactInverses(tp.LUSolve()))
+    name = "thesis2019/dendrites/digits/square-multiplexing"
+    rule = trained(name, "--mappings", "exact-inverses:lu").rule
+    assert rule == dataclasses.replace(recipe(name).rule, mappings=tp.ExactInverses(tp.LUSolve()))
 
 
 @pytest.mark.parametrize("text", ["layerwise:0.5", "layerwise:woodbury", "exact-inverses:woodbury:1:2:3:4", "sweeps"])
 def test_a_field_that_does_not_belong_is_refused(text):
-    default = TrainOptions(recipe("two-phase"))
     with pytest.raises(UsageError, match=r"one field too many|is not one of"):
-        parse(TrainOptions, default=default, args=["--mappings", text], verb="train", description="")
+        trained("two-phase", "--mappings", text)
 
 
 @pytest.mark.parametrize("name", ["two-phase", "thesis2019/dendrites/digits/square-two-phase"])
 def test_the_help_writes_objects_as_they_are_read(name, capfd):
-    default = TrainOptions(recipe(name))
     with pytest.raises(SystemExit):
-        parse(TrainOptions, default=default, args=["--help"], verb="train", description="")
+        read(["train", name, "--help"])
     text = capfd.readouterr().out
     flags = ("--mappings", "--solver", "--plasticity")
     written = (re.search(rf"{flag} .*?\(default: (\S+)\)", text, re.DOTALL)[1] for flag in flags)
     args = [word for pair in zip(flags, written, strict=True) for word in pair]
-    rule = parse(TrainOptions, default=default, args=args, verb="train", description="").recipe.rule
-    assert rule == default.recipe.rule
+    assert trained(name, *args).rule == recipe(name).rule
 
 
 def test_compare(capfd, tmp_path):
@@ -238,7 +230,7 @@ def test_data_list(capfd, monkeypatch, tmp_path):
 
 MISTAKES = {
     "": "usage",
-    "frob": "no verb 'frob'",
+    "frob": "no verb is called 'frob'; the verbs are rules, ",
     "train": "needs a name",
     "train bq": "No rule or recipe is called 'bq'",
     "train bp --epochs many": "--epochs",
@@ -287,13 +279,13 @@ def test_a_users_error_is_one_line(command, capfd, monkeypatch, tmp_path):
 
 
 def test_verbs_show_help(capfd):
-    assert main(["--help"]) == 0
-    text = capfd.readouterr().out
-    assert all(verb in text for verb in VERBS)
-    for verb in VERBS:
+    for verb in ("", *VERBS):
         with pytest.raises(SystemExit) as stop:
-            main([verb, *(["list"] if verb == "data" else []), "--help"])
+            main([*verb.split(), "--help"])
         assert stop.value.code == 0
+        text = capfd.readouterr().out
+        assert text.startswith("usage: targetprop")
+        assert verb or all(name in text for name in VERBS)
 
 
 def test_module_runs_as_a_program():

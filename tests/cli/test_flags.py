@@ -33,7 +33,7 @@ def test_other_text_in_backticks_stays(text):
 
 
 def test_every_field_of_a_message_becomes_a_flag(monkeypatch, capsys):
-    def fail(args):
+    def fail(options):
         raise tp.ConfigError("`batch_size` is too large: use a smaller `batch_size`, or another `out`.")
 
     monkeypatch.setattr(rules, "run", fail)

@@ -7,9 +7,7 @@ import equinox as eqx
 import pytest
 
 import targetprop as tp
-from targetprop.cli import words
-from targetprop.cli.parsing import parse
-from targetprop.cli.train import TrainOptions
+from targetprop.cli import read, words
 from targetprop.dynamics.equilibria import EquilibriumSolver
 from targetprop.dynamics.gradient_flow import LocalCost, Start
 from targetprop.dynamics.integrators import Integrator
@@ -74,7 +72,7 @@ def test_none_has_the_word_that_its_field_declares():
 
 
 def train_options(*args):
-    return parse(TrainOptions, default=TrainOptions(tp.recipe("bp")), args=list(args), verb="train bp", description="")
+    return read(["train", "bp", *args]).options
 
 
 def test_optional_fields_of_a_recipe():

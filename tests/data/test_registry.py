@@ -6,8 +6,8 @@ import numpy as np
 import pooch
 import pytest
 
+from targetprop._cache import cache
 from targetprop.data import DataError, canonical, describe, fetch, load, names, verify
-from targetprop.data.folders import cache
 
 COMPUTED = ("teacher", "student-teacher", "student-teacher-contracting", "student-teacher-deep")
 PUBLISHED = ("mnist", "fashion-mnist", "kmnist", "cifar10")

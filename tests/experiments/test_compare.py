@@ -65,6 +65,15 @@ def test_a_comparison_takes_the_data_set_of_its_recipes():
     assert tp.compare([recipe], seeds=1, progress=False).dataset == "student-teacher-deep"
 
 
+def test_a_folder_is_refused_before_the_first_rule_and_the_data(tmp_path, monkeypatch):
+    (tmp_path / "dfa").mkdir()
+    (tmp_path / "dfa" / "config.json").write_text("{}")
+    monkeypatch.setattr("targetprop.experiments.comparison.load", lambda name: pytest.fail("the data set was loaded"))
+    with pytest.raises(tp.ConfigError, match=r"There is a run in .*dfa already"):
+        tp.compare(["bp", "dfa"], "digits", out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["dfa"]
+
+
 def test_one_rule_with_two_settings_and_seeds_that_diverge(tmp_path):
     recipe = tp.recipe("bp").replace(architecture=tp.MLP((4,)), schedule=tp.Schedule(1))
     wild = recipe.replace(optimizer=tp.Adam(1e38))

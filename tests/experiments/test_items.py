@@ -169,6 +169,15 @@ def test_command_line_of_an_item(powers, tmp_path, capfd):
     assert "powers" in capfd.readouterr().err
 
 
+def test_results_that_cannot_be_written_are_refused_before_the_work(powers, tmp_path):
+    CALLS.clear()
+    (tmp_path / "file").touch()
+    options = dataclasses.replace(powers.defaults, results=tmp_path / "file" / "results")
+    with pytest.raises(tp.UserError, match="Use another `results`"):
+        run_missing(powers, options)
+    assert CALLS == []
+
+
 def test_extrapolation_counts_the_first_call_once(monkeypatch):
     clock = iter([0.0, 5.0, 7.0])  # the first call takes 5 seconds, the second 2
     monkeypatch.setattr("targetprop.experiments.experiment.time.perf_counter", lambda: next(clock))

@@ -18,7 +18,7 @@ KEY = jax.random.key(0)
 def built(recipe: tp.Recipe, toy: tp.Dataset, seed: int) -> tp.Network:
     """The network that a seed of a recipe starts from: what a run without any step size leaves."""
     still = recipe.replace(rule=tp.Backprop(), optimizer=tp.SGD(0.0), schedule=tp.Schedule(1))
-    return tp.train(still, toy, seeds=[seed], progress=False).networks[0]
+    return tp.train(still, toy, seeds=[seed], progress=False).last[0].network
 
 
 def model(shift: float = 0.0) -> list:
@@ -30,14 +30,14 @@ def test_a_given_network_trains_like_the_architecture_that_built_it(dtp, toy):
     plain = tp.train(dtp, toy, seeds=[3], progress=False)
     given = tp.train(dtp.replace(architecture=built(dtp, toy, 3)), toy, seeds=[3], progress=False)
     assert given.seeds[0].history == plain.seeds[0].history
-    assert eqx.tree_equal(given.networks[0], plain.networks[0])
+    assert eqx.tree_equal(given.last[0].network, plain.last[0].network)
 
 
 def test_every_seed_starts_from_the_same_weights(bp, toy):
     network = tp.from_equinox(model())
     recipe = bp.replace(architecture=network, schedule=tp.Schedule(1), optimizer=tp.SGD(0.0))
     result = tp.train(recipe, toy, seeds=2, progress=False)
-    for trained in result.networks:
+    for trained in (entry.network for entry in result.last):
         assert eqx.tree_equal(trained, network)
     assert result.seeds[0].history != result.seeds[1].history
 
@@ -45,7 +45,7 @@ def test_every_seed_starts_from_the_same_weights(bp, toy):
 def test_a_trained_model_comes_back(bp, toy):
     start = model()
     result = tp.train(bp.replace(architecture=tp.from_equinox(start)), toy, seeds=1, progress=False)
-    first, act, last = tp.to_equinox(result.networks[0], like=start)
+    first, act, last = tp.to_equinox(result.last[0].network, like=start)
     outputs = jax.vmap(lambda x: last(act(first(x))))(jnp.asarray(toy.test_x))
     wrong = float(np.mean(np.argmax(outputs, axis=1) != toy.test_y))
     assert result.seeds[0].last_test_error == pytest.approx(100 * wrong, rel=1e-6)
@@ -53,7 +53,7 @@ def test_a_trained_model_comes_back(bp, toy):
 
 def test_the_weights_take_the_type_of_the_recipe(bp, toy):
     network = tp.from_equinox(model())
-    (trained,) = tp.train(bp.replace(architecture=network, dtype="float64"), toy, seeds=1, progress=False).networks
+    (trained,) = tp.train(bp.replace(architecture=network, dtype="float64"), toy, seeds=1, progress=False).last
     assert {leaf.dtype for leaf in jax.tree.leaves(eqx.filter(trained, eqx.is_array))} == {np.dtype("float64")}
 
 
@@ -123,7 +123,7 @@ def test_a_run_continues_only_with_the_same_weights(bp, toy, tmp_path):
     with pytest.raises(tp.ConfigError, match=r"recipe\.architecture\.crc32 was"):
         tp.train(other, toy, seeds=1, out=tmp_path / "run", resume=True, progress=False)
     resumed = tp.train(one, toy, seeds=1, out=tmp_path / "run", resume=True, progress=False)
-    assert eqx.tree_equal(resumed.networks[0], straight.networks[0])
+    assert eqx.tree_equal(resumed.last[0].network, straight.last[0].network)
 
 
 def test_rules_are_compared_from_a_given_network(bp, dtp, toy):

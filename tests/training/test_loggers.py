@@ -6,15 +6,32 @@ from collections.abc import Sequence
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+import targetprop as tp
 from targetprop.training import loggers
+from targetprop.training.callbacks import LiveRun, Resumed
 from targetprop.training.loggers import JsonlLogger, ProgressBar, TensorBoardLogger
+from targetprop.training.result import SeedResult
+
+
+def live(seeds: Sequence[int] = (0,), **resumed) -> LiveRun:
+    """A run of some seeds, as its loggers see it."""
+
+    def nothing(*_):
+        raise AssertionError("a logger only reads")
+
+    recipes, results = [tp.recipe("bp")] * len(seeds), [SeedResult(seed) for seed in seeds]
+    return LiveRun(recipes, results, "digits", "%", 10, None, Resumed(**resumed), nothing, nothing, nothing)
+
+
+def log(logger, run, records) -> None:
+    logger.start(run)
+    for record in records:
+        logger.records(run, [record])
+    logger.close()
 
 
 def write(path, records, keep=0):
-    logger = JsonlLogger(path, keep)
-    for record in records:
-        logger.log(record)
-    logger.close()
+    log(JsonlLogger(path), live(records=keep), records)
 
 
 def read(path):
@@ -37,9 +54,10 @@ def test_a_line_for_each_record(metrics):
 
 
 def test_a_record_is_on_disk_before_the_next(tmp_path):
-    logger = JsonlLogger(tmp_path / "metrics.jsonl")
+    logger, run = JsonlLogger(tmp_path / "metrics.jsonl"), live()
+    logger.start(run)
     for n, record in enumerate(RECORDS, start=1):
-        logger.log(record)
+        logger.records(run, [record])
         assert read(tmp_path / "metrics.jsonl") == RECORDS[:n]
     logger.close()
 
@@ -92,55 +110,45 @@ def starts(folder) -> list[int]:
 
 
 def test_tensorboard_files(tmp_path):
-    logger = TensorBoardLogger(tmp_path, [0, 7])
-    logger.log({"seed": 0, "epoch": 1, "test_error": 2.5, "validation_error": None, "feedback_loss": [0.5, 0.25]})
-    logger.log({"seed": 7, "epoch": 1, "test_error": 3.5, "validation_error": 1.5, "feedback_loss": None})
-    logger.close()
+    records = [
+        {"seed": 0, "epoch": 1, "test_error": 2.5, "validation_error": None, "feedback_loss": [0.5, 0.25]},
+        {"seed": 7, "epoch": 1, "test_error": 3.5, "validation_error": 1.5, "feedback_loss": None},
+    ]
+    log(TensorBoardLogger(tmp_path), live([0, 7]), records)
     assert scalars(tmp_path / "seed0") == [("test_error", 1, 2.5), ("feedback_loss/1", 1, 0.5), ("feedback_loss/2", 1, 0.25)]
     assert scalars(tmp_path / "seed7") == [("test_error", 1, 3.5), ("validation_error", 1, 1.5)]
 
 
-def pretrain(logger: TensorBoardLogger, passes: Sequence[int]) -> None:
-    for index in passes:
-        logger.log({"seed": 0, "epoch": 0, "feedback_loss": [0.5 / index], "pass": index})
+def pretraining(passes: Sequence[int]) -> list[dict]:
+    return [{"seed": 0, "epoch": 0, "feedback_loss": [0.5 / index], "pass": index} for index in passes]
 
 
 def test_tensorboard_shows_pre_training_pass_by_pass(tmp_path):
-    logger = TensorBoardLogger(tmp_path, [0])
-    pretrain(logger, [1, 2])
-    logger.close()
+    log(TensorBoardLogger(tmp_path), live(), pretraining([1, 2]))
     assert scalars(tmp_path / "seed0" / "pretraining") == [("feedback_loss/1", 1, 0.5), ("feedback_loss/1", 2, 0.25)]
     assert scalars(tmp_path / "seed0") == []
 
 
 def test_a_new_run_removes_all_older_events(tmp_path):
     for epoch in (1, 2):
-        logger = TensorBoardLogger(tmp_path, [0])
-        logger.log({"seed": 0, "epoch": epoch, "test_error": 1.0})
-        if epoch == 1:
-            pretrain(logger, [1])
-        logger.close()
+        before = pretraining([1]) if epoch == 1 else []
+        log(TensorBoardLogger(tmp_path), live(), [*before, {"seed": 0, "epoch": epoch, "test_error": 1.0}])
     assert scalars(tmp_path / "seed0") == [("test_error", 2, 1.0)]
     assert scalars(tmp_path / "seed0" / "pretraining") == []
 
 
 def test_a_resumed_run_purges_the_events_after_its_checkpoint(tmp_path):
     for start in (None, 5):
-        logger = TensorBoardLogger(tmp_path, [0], start, passes=2)
-        logger.log({"seed": 0, "epoch": (start or 0) + 1, "test_error": 1.0})
-        logger.close()
+        record = {"seed": 0, "epoch": (start or 0) + 1, "test_error": 1.0}
+        log(TensorBoardLogger(tmp_path), live(epoch=start, passes=2), [record])
     assert starts(tmp_path / "seed0") == [1, 6]
     assert [step for _, step, _ in scalars(tmp_path / "seed0")] == [1, 6]
 
 
 def test_a_resumed_pre_training_purges_its_own_passes_alone(tmp_path):
-    logger = TensorBoardLogger(tmp_path, [0])
-    pretrain(logger, [1, 2, 3])
-    logger.close()
-    logger = TensorBoardLogger(tmp_path, [0], 0, passes=2)
-    pretrain(logger, [3])
-    logger.log({"seed": 0, "epoch": 1, "test_error": 1.0})
-    logger.close()
+    log(TensorBoardLogger(tmp_path), live(), pretraining([1, 2, 3]))
+    records = [*pretraining([3]), {"seed": 0, "epoch": 1, "test_error": 1.0}]
+    log(TensorBoardLogger(tmp_path), live(epoch=0, passes=2), records)
     assert starts(tmp_path / "seed0" / "pretraining") == [1, 3]
     assert starts(tmp_path / "seed0") == [1, 1]
 

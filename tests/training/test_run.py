@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.training.checkpoint import load_checkpoint
+from targetprop.training.checkpoint import load_part
 from targetprop.training.ensemble import Ensemble
 
 
@@ -21,7 +21,7 @@ def records(folder, seed=None) -> list[dict]:
 
 def trained(folder, recipe, seeds, data):
     """The members at the end of a finished run."""
-    return load_checkpoint(folder / "checkpoint.npz", (Ensemble([recipe] * len(seeds), seeds, data).members, None))[0]
+    return load_part(folder / "checkpoint.npz", Ensemble([recipe] * len(seeds), seeds, data).members, 0)
 
 
 def output(network, x) -> np.ndarray:
@@ -50,7 +50,7 @@ def test_three_seeds_together_have_the_numbers_of_each_alone(folder, dtp, toy, t
 
 def test_what_the_folder_holds(folder, dtp):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoint.npz", "result.json"}
+    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoint.npz", "result.json", "models"}
     config = json.loads((folder / "config.json").read_text())
     assert config["seeds"] == [0, 1, 2]
     assert config["recipe"]["rule"]["name"] == "dtp"
@@ -119,6 +119,30 @@ def test_a_run_is_replaced_only_when_that_is_said(folder, dtp, toy, tmp_path):
     assert records(tmp_path) == before
     tp.train(dtp, toy, seeds=[0, 1, 2], out=tmp_path, overwrite=True, progress=False)
     assert records(tmp_path) == records(folder)
+
+
+def test_a_folder_is_refused_before_data_and_network(bp, tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setattr("targetprop.training.run.load", lambda name: pytest.fail("the data set was loaded"))
+    with pytest.raises(tp.ConfigError, match="There is a run in"):
+        tp.train(bp, out=tmp_path)
+    with pytest.raises(tp.UserError, match="is not a folder"):
+        tp.train(bp, out=tmp_path / "config.json" / "run")
+
+
+def test_the_bar_says_what_is_being_done(dtp, toy, monkeypatch):
+    notes = []
+    monkeypatch.setattr("targetprop.training.progress.ProgressBar.note", lambda bar, text: notes.append(text))
+    result = tp.train(dtp.replace(schedule=tp.Schedule(2, pretraining=1, between=0)), toy)
+    first, second = (f"test {record['test_error']:.2f} {result.unit}" for record in result.seeds[0].history)
+    assert notes == [
+        "compiling",
+        "pretraining, feedback pass 1",
+        "epoch 1 of 2",
+        f"epoch 1 of 2, {first}",
+        f"epoch 2 of 2, {first}",
+        f"epoch 2 of 2, {second}",
+    ]
 
 
 def test_a_seed_names_one_run_of_a_folder(bp, toy, tmp_path):

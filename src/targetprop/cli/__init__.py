@@ -3,31 +3,44 @@
 The library names fields in its errors. `main` turns them into flags.
 """
 
+import contextlib
 import importlib
 import os
 import sys
 
-from ..errors import UserError
-from ..experiments.catalog import UnknownRecipeError
+from ..errors import UnknownRecipeError, UserError
+from ..version import __version__
+from .compile_cache import use_compile_cache
 from .flags import with_flags
+from .parsing import Reader
+from .tree import Call, Command, Group
 
 VERBS = {
     "rules": "list all rules: name, equation, source",
+    "recipes": "list the published recipes",
     "explain": "show what a rule computes, step by step, and what of it is local",
     "cite": "print the papers of a rule in BibTeX",
-    "train": "train one rule or one published recipe",
+    "train": "train one rule, a published recipe (targetprop recipes lists them), or a run again (--config)",
+    "evaluate": "compute the error of the networks of a run, on its data set or another one",
+    "predict": "write what the networks of a run predict",
     "compare": "train several rules from the same weights; print a table and draw a figure",
     "data": "list, download or check data sets",
     "reproduce": "run a published table or figure, and print our numbers beside the published ones",
     "bench": "measure what each rule costs on this machine",
     "search": "tune the hyperparameters of a rule on the validation error",
+    "completion": "print a script that completes commands in your shell",
 }
 
-USAGE = "usage: targetprop VERB ...\n\n" + "".join(f"  {verb:11}{text}\n" for verb, text in VERBS.items())
+DESCRIPTION = """Target propagation and other credit-assignment rules.
+
+targetprop VERB --help lists the flags of a verb.
+targetprop --version prints the version."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a verb.
+    """Run a command line.
+
+    Raises `SystemExit` with 0 after a help page.
 
     **Returns:** the exit status.
 
@@ -35,18 +48,20 @@ def main(argv: list[str] | None = None) -> int:
     - 1: a run did not finish.
     - 2: the arguments or the settings are wrong. One line on standard error says what to change.
     - 130: interrupted.
+    - 141: the program that reads the output has stopped.
     """
     args = sys.argv[1:] if argv is None else argv
-    if not args or args[0] in ("-h", "--help"):
-        sys.stdout.write(USAGE)
-        return 0 if args else 2
-    verb, rest = args[0], args[1:]
-    if verb not in VERBS:
-        return _fail(f"no verb {verb!r}; the verbs are {', '.join(VERBS)}")
     try:
-        return importlib.import_module(f".{verb}", __name__).run(rest)
+        if args == ["--version"]:
+            print(__version__)
+            return 0
+        if not args:
+            with contextlib.suppress(SystemExit):
+                read(["--help"])
+            return 2
+        return read(args)()
     except UnknownRecipeError as error:
-        return _fail(f"{error} All names: targetprop train --help")
+        return _fail(f"{error} All names: targetprop recipes")
     except UserError as error:
         return _fail(with_flags(str(error)))
     except KeyboardInterrupt:
@@ -54,6 +69,21 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the program that reads the output, for example `head`, has stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def read(args: list[str]) -> Call:
+    """What a command line asks for: a verb, and its options.
+
+    **Raises:** `UserError` where the arguments or settings do not fit, `SystemExit` after a help
+    page.
+    """
+
+    def choose(verb: str) -> Command | Group:
+        if verb != "bench":  # it measures the compiler
+            use_compile_cache()
+        return importlib.import_module(f".{verb}", __name__).command(args[1:])
+
+    return Reader(Group("a verb", VERBS, choose), args).read(DESCRIPTION)
 
 
 def _fail(message: str, status: int = 2) -> int:

@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from ..experiments.benchmark import VARIANTS, InvertibleMLP, TanhMLP, Timing, measure
 from ..training.paths import check_file, make_folder
 from ..training.provenance import describe, environment
-from .output import find_rule, print_json, print_table
-from .parsing import parse
+from .names import check_rule_name
+from .output import print_json, print_table
+from .tree import Command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,28 +30,35 @@ class BenchOptions:
     """Floating-point type."""
     rules: tuple[str, ...] | None = None
     """Rules to measure. Default: all rules that the network is suitable for.
-    two-phase-integrated is measured only if it is named."""
+    two-phase-integrated and bp-own-loop, which is bp by value_and_grad, are measured only if they
+    are named."""
     rounds: int = 20
     """Number of rounds. Each round runs every rule once."""
     steps: int = 25
     """Steps per rule and round."""
     out: Path | None = None
-    """File for the measurements. Versions and machine are written with them."""
+    """File for the measurements. Versions and machine are written with them.
+    Default: no file."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else."""
 
 
-def run(args: list[str]) -> int:
-    """Measure what each rule costs. Returns 0."""
-    description = "Time per joint step of each rule, beside a hand-written backpropagation step with Adam."
-    options = parse(BenchOptions, args=args, verb="bench", description=description)
+def command(args: Sequence[str]) -> Command:
+    """`targetprop bench`."""
+    return Command(BenchOptions(), run)
+
+
+def run(options: BenchOptions) -> int:
+    """Measure the time per joint step of each rule, beside a hand-written backpropagation step.
+
+    Returns 0."""
     default = TanhMLP() if options.network == "mlp" else InvertibleMLP()
     given = {"sizes": options.sizes, "batch": options.batch}
     setting = dataclasses.replace(default, **{name: value for name, value in given.items() if value is not None})
     timing = Timing(options.rounds, options.steps)
     for name in options.rules or ():
         if name not in VARIANTS:
-            find_rule(name)
+            check_rule_name(name)
     if options.out is not None:
         check_file(options.out)
         make_folder(options.out.parent)

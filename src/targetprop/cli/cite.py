@@ -1,11 +1,13 @@
 """`targetprop cite`."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from ..rules import RULES
 from ..rules.explain import citations
-from .output import find_rule, print_json, split_name
-from .parsing import parse
+from .names import for_rules
+from .output import print_json
+from .tree import Group
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,11 +18,14 @@ class CiteOptions:
     """Print one JSON document on standard output, and nothing else."""
 
 
-def run(args: list[str]) -> int:
+def command(args: Sequence[str]) -> Group:
+    """`targetprop cite RULE`."""
+    return for_rules(CiteOptions(), run)
+
+
+def run(name: str, options: CiteOptions) -> int:
     """Print the BibTeX entries of a rule. Returns 0."""
-    name, rest = split_name(args, "cite", "a rule", tuple(RULES))
-    options = parse(CiteOptions, args=rest, verb=f"cite {name}", description="The papers of a rule, in BibTeX.")
-    rule = find_rule(name)
+    rule = RULES[name]
     entries = citations(rule)
     if options.json:
         references = [{"key": key, "bibtex": entry} for key, entry in entries.items()]

@@ -1,12 +1,13 @@
 """`targetprop compare`."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..experiments import compare
 from ..rules import GENERAL
 from .output import print_json, print_table
-from .parsing import parse
+from .tree import Command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +32,13 @@ class CompareOptions:
     """Print one JSON document on standard output, and nothing else."""
 
 
-def run(args: list[str]) -> int:
+def command(args: Sequence[str]) -> Command:
+    """`targetprop compare`."""
+    return Command(CompareOptions(), run)
+
+
+def run(options: CompareOptions) -> int:
     """Compare rules. Returns 0 if every seed of every rule finished, else 1."""
-    description = "Train several rules from the same weights on the same minibatches. Print a table and draw a figure."
-    options = parse(CompareOptions, args=args, verb="compare", description=description)
     comparison = compare(
         options.rules,
         options.dataset,

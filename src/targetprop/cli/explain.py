@@ -1,12 +1,13 @@
 """`targetprop explain`."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..rules import RULES, NamedRule
 from ..rules.explain import Equation, Explanation, explain
-from .output import find_rule, hanging, indented, print_json, print_page, split_name
-from .parsing import parse
+from .names import for_rules
+from .output import hanging, indented, print_json, print_page
+from .tree import Group
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,12 +18,14 @@ class ExplainOptions:
     """Print one JSON document on standard output, and nothing else."""
 
 
-def run(args: list[str]) -> int:
+def command(args: Sequence[str]) -> Group:
+    """`targetprop explain RULE`."""
+    return for_rules(ExplainOptions(), run)
+
+
+def run(name: str, options: ExplainOptions) -> int:
     """Print what a rule computes, step by step, and what of it is local. Returns 0."""
-    name, rest = split_name(args, "explain", "a rule", tuple(RULES))
-    description = "The equations and steps of a rule, what of it is local and what is not."
-    options = parse(ExplainOptions, args=rest, verb=f"explain {name}", description=description)
-    rule = find_rule(name)
+    rule = RULES[name]
     found = explain(rule)
     if options.json:
         head = {"rule": name, "class": rule.__name__, "equation": rule.equation, "source": rule.source}

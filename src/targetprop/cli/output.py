@@ -1,4 +1,4 @@
-"""What the verbs share: reading the first arguments, and writing JSON, tables and pages."""
+"""What the verbs share: looking ahead for a flag, and writing JSON, tables and pages."""
 
 import json
 import sys
@@ -6,48 +6,16 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
-from ..rules import RULES, NamedRule
 from ..training.result import finite_or_none
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-class UsageError(UserError):
-    """The arguments of the command are wrong. The message says what to write instead."""
-
-
-def split_name(
-    args: list[str], verb: str, what: str, names: Sequence[str], titles: Sequence[str] = ()
-) -> tuple[str, list[str]]:
-    """The name and the flags of `targetprop VERB NAME [flags]`.
-
-    For `--help`, print the names with their titles and exit.
-    Raises `UsageError` if there is no name."""
-    if args and args[0] in ("-h", "--help"):
-        sys.stdout.write(f"usage: targetprop {verb} NAME [flags]\n\nNAME is {what}:\n")
-        width = max(map(len, names))
-        lines = [f"  {name:{width}}  {title}" for name, title in zip(names, titles or [""] * len(names), strict=True)]
-        sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
-        sys.stdout.write(f"\n`targetprop {verb} NAME --help` lists its flags and their defaults.\n")
-        raise SystemExit(0)
-    if not args or args[0].startswith("-"):
-        raise UsageError(f"targetprop {verb} needs a name first, {what}: targetprop {verb} {names[-1]} ...")
-    return args[0], args[1:]
-
-
-def find_rule(name: str) -> NamedRule:
-    """The rule with this name. Raises `UsageError` if there is none."""
-    if name not in RULES:
-        raise UsageError(f"no rule is called {name!r}; the rules are {', '.join(RULES)}.")
-    return RULES[name]
-
-
 def flag_value(args: Sequence[str], flag: str) -> str | None:
     """The value of `--flag VALUE` or `--flag=VALUE`.
 
-    It is needed before the other flags can be read."""
+    For a flag on which the other flags depend."""
     for i, arg in enumerate(args):
         if arg == flag and i + 1 < len(args):
             return args[i + 1]

@@ -1,34 +1,43 @@
 """`targetprop reproduce`."""
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ConfigError
 from ..experiments.item import EpochOptions, Item, Options, document, estimate, run_missing, save, whole
 from ..papers import items as catalog
-from .output import print_json, print_table, print_text, split_name
-from .parsing import parse
+from .output import print_json, print_table, print_text
+from .tree import Command, Group
 
 
-def run(args: list[str]) -> int:
+def command(args: Sequence[str]) -> Group:
+    """`targetprop reproduce SOURCE ITEM`."""
+    return Group("a paper", {source: catalog.title(source) for source in catalog.SOURCES}, _items)
+
+
+def _items(source: str) -> Group:
+    known = catalog.items(source)
+
+    def choose(name: str) -> Command:
+        return Command(known[name].defaults, functools.partial(run, known[name]))
+
+    return Group("an item", {name: item.title for name, item in known.items()}, choose)
+
+
+def run(found: Item[Any], options: Options) -> int:
     """Run what is missing of a published item. Print our numbers beside the published ones.
 
     **Returns:** 0 if nothing is missing any more, else 1.
     """
-    source, rest = split_name(args, "reproduce", "a paper; one of its items comes next", catalog.SOURCES)
-    known = catalog.items(source)
-    titles = [entry.title for entry in known.values()]
-    name, rest = split_name(rest, f"reproduce {source}", "one of its items", tuple(known), titles)
-    found = catalog.item(source, name)
-    options: Options = parse(
-        type(found.defaults), default=found.defaults, args=rest, verb=f"reproduce {source} {name}", description=found.title
-    )
     if options.estimate:
         return _estimate(found, options)
-    if options.show and not (options.results / source).is_dir():
-        raise ConfigError(f"There is no folder {options.results / source}: give the folder of the results with --results.")
+    if options.show and not (options.results / found.source).is_dir():
+        folder = options.results / found.source
+        raise ConfigError(f"There is no folder {folder}: give the folder of the results with --results.")
     finished = options.show or run_missing(found, options)
     report = found.report(options)
-    paths = [] if options.show else save(found, options, command(found, options))
+    paths = [] if options.show else save(found, options, shown_command(found, options))
     if options.json:
         print_json(document(found, report))
     else:
@@ -39,7 +48,7 @@ def run(args: list[str]) -> int:
     return 0 if finished else 1
 
 
-def command(item: Item[Any], options: Options) -> str:
+def shown_command(item: Item[Any], options: Options) -> str:
     """The command that makes the page of the whole item, with as many seeds as were run."""
     found = max((len(part.found()) for part in item.parts(whole(item, options))), default=0)
     flags = [] if found in (0, item.defaults.seeds) else [f"--seeds {found}"]

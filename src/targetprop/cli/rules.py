@@ -1,10 +1,11 @@
 """`targetprop rules`."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from ..rules import RULES
 from .output import print_json, print_table
-from .parsing import parse
+from .tree import Command
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,9 +16,13 @@ class RulesOptions:
     """Print one JSON document on standard output, and nothing else."""
 
 
-def run(args: list[str]) -> int:
+def command(args: Sequence[str]) -> Command:
+    """`targetprop rules`."""
+    return Command(RulesOptions(), run)
+
+
+def run(options: RulesOptions) -> int:
     """List all rules with equation and source. Returns 0."""
-    options = parse(RulesOptions, args=args, verb="rules", description="All rules: name, equation, source.")
     if options.json:
         print_json([{"name": r.name, "equation": r.equation, "source": r.source} for r in RULES.values()])
     else:

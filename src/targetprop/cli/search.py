@@ -2,13 +2,14 @@
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..experiments.catalog import recipe
 from ..experiments.tuning import search
-from ..rules import RULES
-from .output import print_json, print_table, split_name
-from .parsing import parse
+from .names import for_rules
+from .output import print_json, print_table
+from .tree import Group
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +31,13 @@ class SearchOptions:
     """Print one JSON document on standard output, and nothing else."""
 
 
-def run(args: list[str]) -> int:
-    """Tune one rule. Returns 0."""
-    name, rest = split_name(args, "search", "a rule", tuple(RULES))
-    description = (
-        "Tune the hyperparameters of a rule on the validation error. "
-        "The method is the tree-structured Parzen estimator (TPE)."
-    )
-    options = parse(SearchOptions, args=rest, verb=f"search {name}", description=description)
+def command(args: Sequence[str]) -> Group:
+    """`targetprop search RULE`."""
+    return for_rules(SearchOptions(), run)
+
+
+def run(name: str, options: SearchOptions) -> int:
+    """Tune one rule by the tree-structured Parzen estimator (TPE). Returns 0."""
     base = recipe(name, options.dataset)
     base = base.replace(schedule=dataclasses.replace(base.schedule, epochs=options.epochs))
     try:

@@ -1,21 +1,33 @@
 """`targetprop train`."""
 
 import dataclasses
+import functools
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+
+import tyro
 
 from ..diagnostics import USUAL, Probe, named_diagnostics
 from ..experiments.catalog import recipe
 from ..experiments.sources import recipe_names
-from ..rules import RULES
 from ..training.annotations import Flattened
 from ..training.checkpoint import CHECKPOINT, load_header
+from ..training.optimizers import KINDS
 from ..training.recipe import Recipe
 from ..training.result import Result
 from ..training.run import train
-from .output import flag_value, print_json, print_table, split_name
-from .parsing import parse
+from ..training.values import has_value, set_values
+from .flags import flag
+from .names import rule_lines
+from .output import flag_value, print_json, print_table
+from .start import chosen_seeds, starting_point
+from .tree import Command, Group, UsageError
+
+
+def _named(flag: str) -> Any:
+    return tyro.conf.arg(name=flag, metavar="{" + ",".join(KINDS) + "}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +35,16 @@ class TrainOptions:
     """The flags of `targetprop train`: those of the recipe, and these."""
 
     recipe: Annotated[Recipe, Flattened()]
+    config: Path | None = None
+    """The config.json of a run, in place of a name: its recipe and its seeds. Default: none."""
+    search: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """The RULE.json that a search saved, in place of a name: the best values. Default: none."""
+    optimizer_kind: Annotated[str | None, _named("optimizer")] = None
+    """Kind of the optimizer. Default: that of the recipe. --optimizer.NAME sets its numbers."""
+    feedback_optimizer_kind: Annotated[str | None, _named("feedback-optimizer")] = None
+    """Kind of the optimizer of the feedback. Default: that of the recipe."""
+    lr: float | None = None
+    """Learning rate of the network, short for --optimizer.learning-rate. Default: that one."""
     seeds: int = 1
     """Number of seeds. They are trained as one program."""
     first_seed: int = 0
@@ -50,24 +72,31 @@ class TrainOptions:
     """Print one JSON document on standard output, and nothing else."""
 
 
-def run(args: list[str]) -> int:
-    """Train one rule. Returns 0 if every seed finished, else 1."""
-    name, rest = split_name(args, "train", "a rule or a published recipe", (*RULES, *recipe_names()))
-    default = TrainOptions(recipe(name, flag_value(rest, "--dataset")))
-    options = parse(
-        TrainOptions,
-        default=default,
-        args=rest,
-        verb=f"train {name}",
-        description=default.recipe.rule.equation,
-    )
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+def command(args: Sequence[str]) -> Group | Command:
+    """`targetprop train NAME`, or with `--config` or `--from` in place of the name."""
+    start = starting_point(args)
+    if start is not None:
+        options = TrainOptions(_with_kinds(start.recipe, args), seeds=len(start.seeds), first_seed=start.seeds[0])
+        return Command(options, functools.partial(run, seeds=chosen_seeds(args, start)))
+
+    def choose(name: str) -> Command:
+        return Command(TrainOptions(_with_kinds(recipe(name, flag_value(args, "--dataset")), args)), run)
+
+    return Group("a rule or a published recipe", rule_lines(), choose, more=recipe_names, unknown=recipe)
+
+
+def run(options: TrainOptions, seeds: Sequence[int] | None = None) -> int:
+    """Train one rule. Returns 0 if every seed finished, else 1.
+
+    `seeds` are used in place of those that the options count."""
+    trained = _with_learning_rate(options.recipe, options.lr)
+    seeds = seeds or range(options.first_seed, options.first_seed + options.seeds)
     diagnostics = named_diagnostics(options.diagnose)
     probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
     if options.resume and options.out is not None:
         load_header(options.out / CHECKPOINT)  # raises an error if there is no checkpoint
     result = train(
-        options.recipe,
+        trained,
         seeds=seeds,
         out=options.out,
         resume=options.resume,
@@ -87,6 +116,27 @@ def run(args: list[str]) -> int:
         )
         sys.stderr.write(f"interrupted: {saved}\n")
     return 0 if result.finished else 1
+
+
+def _with_kinds(recipe: Recipe, args: Sequence[str]) -> Recipe:
+    """The recipe with the kinds of optimizers that flags name.
+
+    The numbers of another kind are its defaults."""
+    for field in ("optimizer", "feedback_optimizer"):
+        kind = flag_value(args, flag(field))
+        if kind is not None and kind not in KINDS:
+            raise UsageError(f"{flag(field)}: {kind!r} is not one of {', '.join(KINDS)}.")
+        if kind is not None and type(getattr(recipe, field)) is not KINDS[kind]:
+            recipe = set_values(recipe, {field: KINDS[kind]()})
+    return recipe
+
+
+def _with_learning_rate(recipe: Recipe, rate: float | None) -> Recipe:
+    if rate is None:
+        return recipe
+    if not has_value(recipe, "optimizer.learning_rate"):
+        raise UsageError("this optimizer has no single learning rate for --lr: use its own flags.")
+    return set_values(recipe, {"optimizer.learning_rate": rate})
 
 
 def _print(result: Result) -> None:

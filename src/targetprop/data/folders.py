@@ -3,21 +3,9 @@
 import os
 from pathlib import Path
 
+from .._cache import cache
+
 DATA_VARIABLE = "TARGETPROP_DATA"
-CACHE_VARIABLE = "TARGETPROP_CACHE"
-
-
-def cache() -> Path:
-    """The folder that downloads go to.
-
-    It is named by the variable TARGETPROP_CACHE. Without it, it is the cache folder of the system.
-    """
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("targetprop"))
 
 
 def roots() -> tuple[Path, ...]:

@@ -5,9 +5,9 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any, final
 
+from .._cache import cache
 from .dataset import Dataset
 from .errors import DataError
-from .folders import cache
 from .source import Check, check_options
 
 PREFIX = "openml:"

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
+from .._cache import cache
 from .catalog import SOURCES
 from .dataset import Dataset
 from .errors import DataError
-from .folders import cache
 from .openml import PREFIX, OpenML
 from .source import Check, DataSource
 

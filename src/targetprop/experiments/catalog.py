@@ -3,15 +3,11 @@
 import difflib
 
 from ..data import canonical
-from ..errors import ConfigError
+from ..errors import UnknownRecipeError
 from ..rules import RULES, Preset, Rule
 from ..training.recipe import Recipe
 from .defaults import default_recipe
 from .sources import recipe_names, recipe_source
-
-
-class UnknownRecipeError(ConfigError):
-    """No recipe or rule has that name. The message lists similar names."""
 
 
 def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:

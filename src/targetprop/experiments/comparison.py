@@ -10,6 +10,7 @@ from ..data import Dataset, load
 from ..errors import ConfigError
 from ..rules import Rule
 from ..training.arguments import Seeds
+from ..training.paths import check_output
 from ..training.provenance import environment
 from ..training.recipe import Recipe
 from ..training.result import FINISHED, Result, finite_or_none
@@ -152,15 +153,18 @@ def compare(
         raise ComparisonError("Name at least one rule to compare.")
     named = rules if isinstance(rules, Mapping) else _named(rules)
     dataset = dataset or _dataset(list(named.values()))
-    data = data or load(dataset)
     recipes = {name: _recipe(entry, dataset) for name, entry in named.items()}
     if epochs is not None:
         recipes = {n: r.replace(schedule=dataclasses.replace(r.schedule, epochs=epochs)) for n, r in recipes.items()}
     _check_comparable(recipes)
+    folders = {name: None if out is None else Path(out) / name.replace("/", "-") for name in recipes}
+    for folder in folders.values():
+        if folder is not None:
+            check_output(folder, resume, overwrite)
+    data = data or load(dataset)
     results = []
     for name, entry in recipes.items():
-        folder = None if out is None else Path(out) / name.replace("/", "-")
-        found = train(entry, data, seeds=seeds, out=folder, resume=resume, overwrite=overwrite, progress=progress)
+        found = train(entry, data, seeds=seeds, out=folders[name], resume=resume, overwrite=overwrite, progress=progress)
         results.append(dataclasses.replace(found, rule=name))
         if found.interrupted:
             break

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..errors import ConfigError
+from ..training.paths import check_folder
 from ..training.result import Summary
 from .published import Published
 from .verdict import NO_NUMBER, NOT_RUN, Verdict
@@ -160,6 +161,7 @@ def run_missing(item: Item[OptionsT], options: OptionsT, progress: bool = True) 
 
     **Returns:** whether nothing is missing afterwards: no run was interrupted, and none diverged.
     """
+    check_folder(options.results, "results")
     parts = item.parts(options)
     for part in parts:
         seeds = part.missing(options.seeds)

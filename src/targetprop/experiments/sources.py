@@ -5,8 +5,9 @@ A paper is registered by the name of its module, which is imported only when it 
 
 import abc
 import importlib
-from typing import NamedTuple
 
+from .._sources import REGISTERED
+from .._sources import register as register
 from ..errors import ConfigError
 from ..training.recipe import Recipe
 
@@ -40,36 +41,14 @@ class RecipeSource(abc.ABC):
             raise ConfigError(f"There is no configuration {name!r} in {type(self).__name__}.")
 
 
-class _Registration(NamedTuple):
-    module: str
-    gives_defaults: bool
-
-
-_REGISTERED: dict[str, _Registration] = {}
-
-
-def register(name: str, module: str, *, gives_defaults: bool = False) -> None:
-    """Make the recipes of a paper known as `NAME/..`.
-
-    **Arguments:**
-
-    - `name`: the short name of the paper.
-    - `module`: the full name of a module whose attribute `RECIPES` is a `RecipeSource`.
-    - `gives_defaults`: whether the recipe `DATASET/RULE` of the paper is the default of that rule
-      on that data set. The other rules then get the network, the batch size and the number of
-      epochs that the paper has there for backpropagation.
-    """
-    _REGISTERED[name] = _Registration(module, gives_defaults)
-
-
 def source_names() -> tuple[str, ...]:
     """The names of all registered papers."""
-    return tuple(_REGISTERED)
+    return tuple(REGISTERED)
 
 
 def recipe_source(name: str) -> RecipeSource:
     """The recipes of a registered paper. Imports its module."""
-    return importlib.import_module(_REGISTERED[name].module).RECIPES
+    return importlib.import_module(REGISTERED[name].module).RECIPES
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -88,5 +67,5 @@ def published_default(rule: str, dataset: str) -> Recipe | None:
     **Returns:** the recipe, or `None` where no paper has one.
     """
     configuration = f"{dataset}/{rule}"
-    sources = (recipe_source(name) for name, registration in _REGISTERED.items() if registration.gives_defaults)
+    sources = (recipe_source(name) for name, registration in REGISTERED.items() if registration.gives_defaults)
     return next((found.build(configuration) for found in sources if configuration in found.configurations()), None)

@@ -6,7 +6,7 @@ needed.
 
 from typing import TYPE_CHECKING, Any
 
-from ..experiments.sources import register
+from .._sources import register
 
 if TYPE_CHECKING:
     from .items import all_items, item

@@ -8,6 +8,11 @@ from ..experiments import Item
 from . import PAPERS as SOURCES
 
 
+def title(source: str) -> str:
+    """The title and the authors of a paper."""
+    return (importlib.import_module(f".{source}", __package__).__doc__ or "").replace("*", "").rstrip(".")
+
+
 def items(source: str) -> dict[str, Item[Any]]:
     """The items of a paper by name. Raises `ConfigError` for an unknown paper."""
     if source not in SOURCES:

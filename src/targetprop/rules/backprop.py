@@ -12,6 +12,7 @@ class Backprop(Rule):
     """
 
     name: ClassVar[str] = "bp"
+    family: ClassVar[str] = "gradients"
     equation: ClassVar[str] = "dh_i = J_{i+1}^T dh_{i+1}"
     source: ClassVar[str] = "Rumelhart, Hinton and Williams 1986"
 

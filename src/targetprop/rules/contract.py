@@ -130,8 +130,10 @@ class Rule(eqx.Module):
     `feedback_step`. All other methods have defaults that cost nothing. Numeric fields are
     hyperparameters. They may be arrays, so their values are not compiled into the program.
 
-    `name`, `equation` and `source` describe the rule.
+    `name`, `equation` and `source` describe the rule. Lists show rules of one `family` together.
     """
+
+    family: ClassVar[str] = "other rules"
 
     if TYPE_CHECKING:  # class variables of most rules, fields of a composed one
         name: ClassVar[str]
@@ -149,6 +151,11 @@ class Rule(eqx.Module):
 
         If it fails, `advice` says what to change.
         """
+        return False
+
+    @property
+    def has_post_update(self) -> bool:
+        """Whether `post_update` may change something. A rule that implements it declares it."""
         return False
 
     @property

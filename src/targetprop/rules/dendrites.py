@@ -43,6 +43,7 @@ class Dendrites(Rule):
     learner: eqx.AbstractVar[Learner]
     solver: eqx.AbstractVar[EquilibriumSolver]
     plasticity: eqx.AbstractVar[Plasticity]
+    family: ClassVar[str] = "continuous time"
 
     def __check_init__(self):
         if isinstance(self.mu, float) and not 0 < self.mu < 0.5:
@@ -66,6 +67,10 @@ class Dendrites(Rule):
     @property
     def iterative(self):
         return True
+
+    @property
+    def has_post_update(self):
+        return self.mappings.has_post_update
 
     @property
     def requires(self):

@@ -87,6 +87,7 @@ class ExactRule(Rule):
     """
 
     inverse: eqx.AbstractVar[Inverse]
+    family: ClassVar[str] = "exact inverses"
 
     @property
     @abc.abstractmethod
@@ -96,6 +97,10 @@ class ExactRule(Rule):
     def init(self, network, *, key):
         gamma, _ = self.increment
         return init_inverses(self.inverse, network, onto=gamma is not None)
+
+    @property
+    def has_post_update(self):
+        return True
 
     @property
     def requires(self):

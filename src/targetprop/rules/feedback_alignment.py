@@ -22,6 +22,7 @@ class FeedbackAlignment(Rule):
     """
 
     name: ClassVar[str] = "fa"
+    family: ClassVar[str] = "random feedback"
     equation: ClassVar[str] = "dh_i = B_i D_{i+1} dh_{i+1}"
     source: ClassVar[str] = "Lillicrap et al. 2016"
 

@@ -31,6 +31,7 @@ class GaussNewtonTargets(Rule):
     """How the Jacobians are inverted."""
 
     name: ClassVar[str] = "gnt"
+    family: ClassVar[str] = "Gauss-Newton targets"
     equation: ClassVar[str] = "dh_i = J_i^T (J_i J_i^T + lambda I)^{-1} dh_L"
     source: ClassVar[str] = "Meulemans et al. 2020, Conditions 2 and S3"
 
@@ -58,6 +59,7 @@ class GeneralizedGaussNewtonTargets(Rule):
         check_positive(self, "damping")
 
     name: ClassVar[str] = "ggn"
+    family: ClassVar[str] = "Gauss-Newton targets"
     equation: ClassVar[str] = "dh_i = (J_i^T H_L J_i + lambda I)^{-1} J_i^T dh_L"
     source: ClassVar[str] = "Meulemans et al. 2020, eq. 187"
 

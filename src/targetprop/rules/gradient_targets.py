@@ -31,6 +31,7 @@ class GradientTargets(Rule):
     """Local cost of each hidden layer. The flow descends its gradient."""
 
     name: ClassVar[str] = "gradient-targets"
+    family: ClassVar[str] = "gradient targets"
     equation: ClassVar[str] = "dh_i = y_i(T) - h_i, dy_i/dt = -dC_{i+1}/dy_i"
     source: ClassVar[str] = "Farias and Maziero 2018"
 

@@ -62,6 +62,13 @@ class TargetPropagation(Rule):
         return f"{travels}, {self.mappings.equation}"
 
     @property
+    def family(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Where the targets come from."""
+        if isinstance(self.learner, NoLearning):
+            return "random feedback"
+        return "targets from the output" if self.mappings.direct else "targets from layer to layer"
+
+    @property
     def source(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The papers of a named combination."""
         return ABOUT[self.name].source if self.name in ABOUT else "a combination of parts"
@@ -69,6 +76,10 @@ class TargetPropagation(Rule):
     @property
     def learns_feedback(self):
         return self.learner.learns
+
+    @property
+    def has_post_update(self):
+        return self.mappings.has_post_update
 
     @property
     def requires(self):

@@ -1,6 +1,5 @@
 """Loggers of metrics: a crash-safe JSONL file, TensorBoard event files, and a progress bar."""
 
-import abc
 import json
 import os
 import time
@@ -8,8 +7,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
+from .callbacks import Callback, LiveRun, scalars
 from .result import finite_or_none
 
 if TYPE_CHECKING:
@@ -18,95 +18,90 @@ if TYPE_CHECKING:
 SECONDS_PER_LINE = 60.0
 
 
-class Logger(abc.ABC):
-    """Records the metrics of each seed and epoch."""
-
-    @abc.abstractmethod
-    def log(self, record: dict) -> None:
-        """Add one record.
-
-        **Arguments:**
-
-        - `record`: `seed`, `epoch`, named numbers (or a list with one number per layer), and
-          `warnings`, a list of sentences.
-        """
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Close the logger."""
-
-
-class JsonlLogger(Logger):
+class JsonlLogger(Callback):
     """One JSON object per line. Each line is flushed to disk at once.
 
-    Numbers that are not finite are written as null. The first `keep` lines of an existing file are
-    kept, and the rest is removed, an incomplete last line too. So the file of a resumed run is the
+    Numbers that are not finite are written as null. A resumed run keeps the lines of the records
+    up to its checkpoint, and removes the rest, an incomplete last line too. So its file is the
     same as that of an uninterrupted run.
+
+    **Arguments:**
+
+    - `path`: the file.
     """
 
-    def __init__(self, path: Path, keep: int = 0):
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        kept = [line for line in lines[:keep] if line.endswith("\n")]
-        partial = path.with_name(path.name + ".part")
-        partial.write_text("".join(kept))
-        os.replace(partial, path)
-        self._file = open(path, "a")  # noqa: SIM115 (open as long as the logger)
+    def __init__(self, path: Path):
+        self.path = path
+        self._file: TextIO | None = None
 
-    def log(self, record: dict) -> None:
-        self._file.write(json.dumps(finite_or_none(record), allow_nan=False) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def start(self, run: LiveRun) -> None:
+        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
+        kept = [line for line in lines[: run.resumed.records] if line.endswith("\n")]
+        partial = self.path.with_name(self.path.name + ".part")
+        partial.write_text("".join(kept))
+        os.replace(partial, self.path)
+        self._file = open(self.path, "a")  # noqa: SIM115 (open as long as the run)
+
+    def records(self, run: LiveRun, records: Sequence[dict]) -> None:
+        file = self._file
+        if file is None:
+            raise ValueError("The log is closed: `start` opens it.")
+        for record in records:
+            file.write(json.dumps(finite_or_none(record), allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+        self._file = None
 
 
-class TensorBoardLogger(Logger):
+class TensorBoardLogger(Callback):
     """TensorBoard event files, one folder per seed. Pretraining has a subfolder `pretraining`.
 
-    The files of an older run are removed. For a resumed run they are kept up to the given epoch
-    and pass of pretraining, and later events are purged.
+    The files of an older run are removed. For a resumed run they are kept up to the last logged
+    epoch and pass of pretraining, and later events are purged.
 
     **Arguments:**
 
     - `folder`: the folder of the event files.
-    - `seeds`: the seeds.
-    - `epoch`: the last epoch to keep of a resumed run. `None` for a new run.
-    - `passes`: the last pass of pretraining to keep.
     """
 
-    def __init__(self, folder: Path, seeds: Sequence[int], epoch: int | None = None, passes: int = 0):
-        if epoch is None:
-            for older in folder.rglob("events.out.tfevents.*"):
-                older.unlink()
-        self._folder, self._passes = folder, passes
-        self._writers = {seed: _writer(folder / f"seed{seed}", epoch or 0) for seed in seeds}
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._passes = 0
+        self._writers: dict[int, SummaryWriter] = {}
         self._pretraining: dict[int, SummaryWriter] = {}
 
-    def log(self, record: dict) -> None:
-        writer, step = self._writer_and_step(record)
-        for name, value in record.items():
-            if name == "warnings":
-                for text in value:
-                    writer.add_text(name, text, step)
-            elif isinstance(value, list):
-                for i, entry in enumerate(value, start=1):
-                    writer.add_scalar(f"{name}/{i}", entry, step)
-            elif name not in ("seed", "epoch", "pass") and value is not None:
+    def start(self, run: LiveRun) -> None:
+        epoch, self._passes = run.resumed.epoch, run.resumed.passes
+        if epoch is None:
+            for older in self.folder.rglob("events.out.tfevents.*"):
+                older.unlink()
+        self._writers = {seed.seed: _writer(self.folder / f"seed{seed.seed}", epoch or 0) for seed in run.seeds}
+
+    def records(self, run: LiveRun, records: Sequence[dict]) -> None:
+        for record in records:
+            writer, step = self._writer_and_step(record)
+            for name, value in scalars(record).items():
                 writer.add_scalar(name, value, step)
-        writer.flush()
+            for text in record.get("warnings", ()):
+                writer.add_text("warnings", text, step)
+            writer.flush()
 
     def _writer_and_step(self, record: dict) -> tuple["SummaryWriter", int]:
         seed = record["seed"]
         if "pass" not in record:
             return self._writers[seed], record["epoch"]
         if seed not in self._pretraining:
-            self._pretraining[seed] = _writer(self._folder / f"seed{seed}" / "pretraining", self._passes)
+            self._pretraining[seed] = _writer(self.folder / f"seed{seed}" / "pretraining", self._passes)
         return self._pretraining[seed], record["pass"]
 
     def close(self) -> None:
         for writer in (*self._writers.values(), *self._pretraining.values()):
             writer.close()
+        self._writers, self._pretraining = {}, {}
 
 
 def _writer(folder: Path, last: int) -> "SummaryWriter":

@@ -3,19 +3,50 @@
 import os
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import ConfigError, UserError
 
 
-def check_folder(folder: Path) -> None:
+def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Check that a run can be written to `folder`. Nothing is made.
+
+    **Arguments:**
+
+    - `folder`: the folder of the run.
+    - `resume`: whether a run in it is continued.
+    - `overwrite`: whether a run in it is replaced.
+
+    **Raises:** `UserError` if it is not writable. `ConfigError` if it holds a run that is neither
+    continued nor replaced.
+    """
+    check_folder(folder)
+    if os.path.exists(folder / "config.json") and not (resume or overwrite):
+        raise ConfigError(
+            f"There is a run in {folder} already: continue it with `resume`, replace it with `overwrite`, "
+            "or use another `out`."
+        )
+
+
+def check_folder(folder: Path, field: str = "out") -> None:
     """Check that `folder` exists or can be made, and that it is writable. Nothing is made.
+
+    **Arguments:**
+
+    - `folder`: the folder.
+    - `field`: the setting that names it.
 
     **Raises:** `UserError` if a check fails.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not existing.is_dir():
-        raise UserError(f"Nothing can be written to {folder}: {existing} is not a folder. Use another `out`.")
+        raise UserError(f"Nothing can be written to {folder}: {existing} is not a folder. Use another `{field}`.")
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"Nothing can be written to {folder}: {existing} is protected. Use another `out`.")
+        raise UserError(f"Nothing can be written to {folder}: {existing} is protected. Use another `{field}`.")
+    try:
+        os.stat(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # it can be made
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}): use another `{field}`.") from error
 
 
 def make_folder(folder: Path) -> None:

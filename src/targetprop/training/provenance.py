@@ -1,12 +1,15 @@
 """The origin of results: configuration, versions and machine, written next to them."""
 
 import dataclasses
+import functools
+import inspect
 import json
 import math
 import os
 import platform
+import subprocess
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,17 +22,23 @@ from ..data import Dataset
 from ..errors import ConfigError
 from ..networks.network import Network
 from ..version import __version__
+from .files import write_whole
 
+SOURCE = Path(__file__).parent.parent
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 
 def describe(value: Any) -> Any:
-    """A configuration object as plain data: its type and its fields."""
+    """A configuration object as plain data: its type and its fields. A function is its name."""
     if isinstance(value, Network):
         return describe_network(value)
     if dataclasses.is_dataclass(value):
         fields = {field.name: describe(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        return {name: describe(entry) for name, entry in value.items()}
+    if inspect.isfunction(value):
+        return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, tuple | list):
         return [describe(entry) for entry in value]
     if value is None or isinstance(value, str | int | float | bool):
@@ -69,8 +78,9 @@ def _checksum(arrays: Sequence[np.ndarray]) -> str:
 
 
 def environment() -> dict:
-    """Versions and machine."""
+    """Versions, machine, and the settings of JAX."""
     return {
+        "commit": commit(),
         "versions": {
             "targetprop": __version__,
             "python": platform.python_version(),
@@ -83,7 +93,33 @@ def environment() -> dict:
             "cores": os.cpu_count(),
             "system": platform.system(),
         },
+        "jax": {
+            "jax_enable_x64": bool(jax.config.read("jax_enable_x64")),
+            "jax_default_matmul_precision": jax.config.jax_default_matmul_precision,
+            "jax_platforms": jax.config.jax_platforms,
+            "XLA_FLAGS": os.environ.get("XLA_FLAGS"),
+        },
     }
+
+
+@functools.cache
+def commit() -> str | None:
+    """The git commit of the source tree that the package runs from.
+
+    It ends with `-dirty` if the package was changed since. `None` if the package does not run from
+    a source tree, or without git.
+    """
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(SOURCE), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        if not git("ls-files", "version.py"):
+            return None  # the package is in an environment, within the repository of another project
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "-s", "-uno", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def processor() -> str:
@@ -133,9 +169,7 @@ def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset
             difference = _first_difference(before.get(name), json.loads(json.dumps(config[name])), name)
             if difference:
                 raise ConfigError(f"Cannot resume in {folder}: {difference}. Use the same settings, or another `out`.")
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(config, indent=1) + "\n")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(config, indent=1) + "\n")
 
 
 def _read_config(path: Path) -> dict:

@@ -1,6 +1,7 @@
 """A recipe: everything that defines a training run, except the seeds."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from ..errors import check_positive
@@ -9,9 +10,11 @@ from ..networks.architectures import MLP, Architecture
 from ..networks.network import Network
 from ..rules import Preset, Rule
 from .annotations import Flattened, NoneAs
+from .building import build
 from .masks import UpdateMask
-from .optimizers import Adam, Optimizer
+from .optimizers import Adam, Optimizer, as_optimizer
 from .penalties import Penalty
+from .provenance import describe
 from .schedule import Schedule
 
 
@@ -56,8 +59,26 @@ class Recipe:
             named = isinstance(self.rule, type | Preset)
             hint = f"write {self.rule.__name__}()" if named else "give an object of a rule class"
             raise TypeError(f"{self.rule!r} is not a rule: {hint}.")
+        for name in ("optimizer", "feedback_optimizer"):
+            object.__setattr__(self, name, as_optimizer(getattr(self, name), name))
         check_positive(self, "stepsize", "batch_size")
 
     def replace(self, **changes: Any) -> "Recipe":
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> dict:
+        """The recipe as plain data, as in `config.json`: the type and the fields of each part.
+
+        Numbers that are arrays become plain numbers.
+        """
+        return describe(self)
+
+    @classmethod
+    def from_json(cls, description: Mapping[str, Any]) -> "Recipe":
+        """The recipe that `to_json` described. Classes of your own must be defined before.
+
+        **Raises:** `ConfigError` if a class is not known or a value does not fit. The message
+        names the field.
+        """
+        return build(cls, description, "recipe")

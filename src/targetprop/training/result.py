@@ -3,9 +3,13 @@
 import math
 import statistics
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
+
+import equinox as eqx
+import numpy as np
 
 from ..networks.network import Network
+from ..rules import Rule
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,33 @@ def finite_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def shortest(value: np.floating | np.ndarray) -> float:
+    """The shortest decimal number that represents the value in its precision."""
+    return float(str(value))
+
+
 def _validation_error(record: dict) -> float:
     error = record["validation_error"]
     return math.inf if math.isnan(error) else error
 
 
-FINISHED, RUNNING = "finished", "interrupted"
+@final
+class Trained(eqx.Module):
+    """A trained network with its feedback.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `feedback`: the feedback of its rule, or `None`.
+    - `rule`: the rule, or `None` if it is not known.
+    """
+
+    network: Network
+    feedback: Any = None
+    rule: Rule | None = None
+
+
+FINISHED, RUNNING, STOPPED = "finished", "interrupted", "stopped"
 
 
 @dataclass
@@ -69,7 +94,8 @@ class SeedResult:
 
     - `seed`: the seed.
     - `history`: one record per finished epoch.
-    - `status`: how the run ended: `"finished"`, `"interrupted"`, or where it diverged.
+    - `status`: how the run ended: `"finished"`, `"interrupted"`, `"stopped"` by a callback, or
+      where it diverged.
     """
 
     seed: int
@@ -79,7 +105,7 @@ class SeedResult:
     @property
     def diverged(self) -> bool:
         """Whether the run diverged. Its metrics are those before."""
-        return self.status not in (FINISHED, RUNNING)
+        return self.status not in (FINISHED, RUNNING, STOPPED)
 
     @property
     def best_epoch(self) -> int | None:
@@ -128,7 +154,9 @@ class Result:
     - `seeds`: one result per seed.
     - `seconds_per_epoch`: the time of an epoch of one seed, with all its passes, without
       compilation.
-    - `networks`: the trained network of each seed.
+    - `best`: for each seed, the network of its best epoch, whose error is `test_error`. `None` if
+      no epoch ended.
+    - `last`: for each seed, the network of its last epoch, whose error is `last_test_error`.
     """
 
     rule: str
@@ -136,7 +164,8 @@ class Result:
     unit: str
     seeds: list[SeedResult]
     seconds_per_epoch: float = math.nan
-    networks: list[Network] = field(default_factory=list)
+    best: list[Trained | None] = field(default_factory=list)
+    last: list[Trained] = field(default_factory=list)
 
     @property
     def test_error(self) -> Summary:
@@ -155,8 +184,8 @@ class Result:
 
     @property
     def finished(self) -> bool:
-        """Whether all seeds finished."""
-        return all(seed.status == FINISHED for seed in self.seeds)
+        """Whether all seeds finished, or were stopped by a callback."""
+        return all(seed.status in (FINISHED, STOPPED) for seed in self.seeds)
 
     @property
     def interrupted(self) -> bool:
