@@ -74,3 +74,21 @@ def test_inputs_from_0_to_1():
     assert (unit.train_x.min(), unit.train_x.max()) == (0, 1)
     with pytest.raises(DataError, match="all inputs are 0"):
         classification().in_unit_range()
+
+
+def test_inputs_of_mean_0_and_standard_deviation_1():
+    x = np.array([[1, 7, 1e6], [3, 7, 3e6], [5, 7, 2e6], [3, 7, 2e6]], np.float32)
+    standard = classification(train_x=x, test_x=x[1:3] + 1, shape=(3,)).standardized()
+    assert standard.name == "toy:standard"
+    expected = (x[:, [0, 2]] - np.array([3, 2e6])) / np.array([np.sqrt(2), np.sqrt(0.5e12)])
+    np.testing.assert_allclose(standard.train_x[:, [0, 2]], expected, atol=1e-6)
+    np.testing.assert_array_equal(standard.train_x[:, 1], 0)
+    np.testing.assert_allclose(standard.test_x[:, 0], (x[1:3, 0] - 2) / np.sqrt(2), atol=1e-6)
+    np.testing.assert_array_equal(standard.test_x[:, 1], 1)
+
+
+def test_labels_have_a_name_for_each_class():
+    assert classification().labels is None
+    assert classification(labels=("a", "b", "c")).standardized().labels == ("a", "b", "c")
+    with pytest.raises(DataError, match="there are 2 labels, expected one for each of 3 classes"):
+        classification(labels=("a", "b"))
