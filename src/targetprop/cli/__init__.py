@@ -17,6 +17,7 @@ VERBS = {
     "cite": "print the papers of a rule in BibTeX",
     "train": "train one rule or one published recipe",
     "compare": "train several rules from the same weights; print a table and draw a figure",
+    "plot": "draw the learning curves and diagnostics of a run or a comparison",
     "data": "list, download or check data sets",
     "reproduce": "run a published table or figure, and print our numbers beside the published ones",
     "bench": "measure what each rule costs on this machine",

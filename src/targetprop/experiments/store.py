@@ -119,10 +119,21 @@ def _read_once(path: Path, changed: int) -> dict:
 def _read(folder: Path) -> list[StoredSeed]:
     if not (folder / "result.json").exists():
         return []
+    histories = read_histories(folder)
+    entries = json.loads((folder / "result.json").read_text())["seeds"]
+    return [StoredSeed(entry["seed"], entry, tuple(histories.get(entry["seed"], ()))) for entry in entries]
+
+
+def read_histories(folder: Path) -> dict[int, list[dict]]:
+    """The metrics of a run: for each seed one record for each epoch.
+
+    **Arguments:**
+
+    - `folder`: the folder of the run.
+    """
     histories: dict[int, list[dict]] = {}
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
         if "train_loss" in record:
             histories.setdefault(record["seed"], []).append(record)
-    entries = json.loads((folder / "result.json").read_text())["seeds"]
-    return [StoredSeed(entry["seed"], entry, tuple(histories.get(entry["seed"], ()))) for entry in entries]
+    return histories
