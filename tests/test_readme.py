@@ -19,7 +19,7 @@ README = ROOT / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize(("number", "lines"), [(0, 15), (1, 30), pytest.param(2, 10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("number", "lines"), [(0, 15), (1, 30), pytest.param(2, 10, marks=pytest.mark.slow), (3, 8)])
 def test_example_runs(number, lines, capsys, monkeypatch):
     recipe, compare = tp.recipe, tp.compare
     monkeypatch.setattr(tp, "recipe", lambda *args: recipe(*args).replace(schedule=tp.Schedule(1)))

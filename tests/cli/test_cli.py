@@ -190,6 +190,12 @@ def test_compare(capfd, tmp_path):
     assert "difference to dfa" in text
     assert str(tmp_path / "table.md") in text
     assert str(tmp_path / "learning-curves.png") in text
+    out = tmp_path / "pictures"
+    assert main(["plot", str(tmp_path), "--out", str(out), "--format", "svg"]) == 0
+    assert capfd.readouterr().out.split() == [str(out / "learning-curves.svg")]
+    assert (out / "learning-curves.svg").read_bytes()[:5] == b"<?xml"
+    assert main(["plot", str(tmp_path / "bp"), "--kinds", "angles"]) == 2
+    assert "there is learning-curves" in capfd.readouterr().err
 
 
 def test_bench(capfd, tmp_path):

@@ -22,6 +22,19 @@ def test_sizes():
     assert (regression().inputs, regression().outputs) == (6, 5)
 
 
+def test_a_set_is_printed_in_one_line_without_its_arrays():
+    x, y = np.zeros((1200, 4), np.float32), np.zeros(1200, np.int32)
+    labeled = Dataset("<toy>", x, y, x[:5], y[:5], (2, 2), 3)
+    assert repr(labeled) == "Dataset <toy>: 1,200 training and 5 test samples of shape (2, 2), 3 classes"
+    assert "<td" in labeled._repr_html_()
+    assert "&lt;toy&gt;" in labeled._repr_html_()
+    assert "<toy>" not in labeled._repr_html_()
+    assert "0 to 1,200 per class" in labeled._repr_html_()
+    targets = Dataset("toy", x, x[:, :2], x[:5], x[:5, :2], (4,), None)
+    assert repr(targets) == "Dataset toy: 1,200 training and 5 test samples of shape (4,), 2 targets"
+    assert "0 to 0" in targets._repr_html_()
+
+
 def test_fields_cannot_be_set():
     with pytest.raises(dataclasses.FrozenInstanceError):
         classification().name = "other"

@@ -1,5 +1,6 @@
 """Comparisons: same start, same minibatches, a table and a figure that hold the runs' numbers."""
 
+import dataclasses
 import json
 import shutil
 
@@ -11,6 +12,7 @@ from scipy import stats
 import targetprop as tp
 from targetprop.cli import main
 from targetprop.experiments.comparison import ComparisonError, _check_comparable
+from targetprop.experiments.reading import read_run
 from targetprop.rules import GENERAL
 from targetprop.training.ensemble import Ensemble
 
@@ -41,6 +43,27 @@ def test_a_rule_of_ones_own_stands_beside_the_built_in_ones(tmp_path):
     expected = stats.ttest_rel(lazy, bp).confidence_interval(0.95)
     np.testing.assert_allclose(saved["rules"][1]["difference"]["interval"], (expected.low, expected.high), rtol=1e-9)
     assert saved["rules"][1]["difference"]["pairs"] == 2
+    assert repr(comparison).count("\n") == 0
+    assert repr(comparison).startswith("Comparison on digits, test error in %: bp ")
+    assert comparison._repr_html_().count("<tr>") == 1 + 2
+    figure = comparison.plot()
+    assert [axes.get_title() for axes in figure.axes] == ["test error", "training loss"]
+    read = read_run(tmp_path)
+    assert isinstance(read, tp.Comparison)
+    assert str(read) == str(comparison)
+    assert [result.seeds for result in read.results] == [result.seeds for result in comparison.results]
+    drawn = (axes.lines[1].get_ydata() for axes in (read.plot().axes[0], figure.axes[0]))
+    np.testing.assert_array_equal(*drawn)
+    single = read_run(tmp_path / "lazy")
+    assert isinstance(single, tp.Result)
+    assert (single.rule, single.dataset, single.unit, single.test_error) == (
+        "lazy",
+        "digits",
+        "%",
+        comparison.results[1].test_error,
+    )
+    (tmp_path / "lazy" / "result.json").unlink()  # as if it were still running
+    assert read_run(tmp_path / "lazy").seeds == [dataclasses.replace(s, status="interrupted") for s in single.seeds]
 
 
 def test_rules_start_from_the_same_weights_with_the_same_split():
@@ -164,3 +187,24 @@ def test_the_command_compares_folders(runs, tmp_path, capfd):
     assert document["rules"][1]["difference"]["pairs"] == 2
     assert main(args) == 2
     assert "There is a comparison in" in capfd.readouterr().err
+    assert str(read_run(tmp_path / "out")) == str(found)
+
+
+def test_a_folder_without_a_run_and_a_damaged_run_are_refused(tmp_path):
+    with pytest.raises(tp.UserError, match="no run and no comparison"):
+        read_run(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(tp.UserError, match=r"is damaged .*seeds"):
+        read_run(tmp_path)
+    (tmp_path / "comparison.json").write_text("{")
+    with pytest.raises(tp.UserError, match="cannot be read"):
+        read_run(tmp_path)
+
+
+def test_a_data_frame_of_a_comparison_has_the_rules():
+    pytest.importorskip("pandas")
+    history = [{"epoch": 1, "test_error": 2.0, "feedback_loss": None}]
+    results = [tp.Result(rule, "digits", "%", [tp.SeedResult(0, history, "finished")]) for rule in ("bp", "fa")]
+    frame = tp.Comparison("digits", "%", results).to_frame()
+    assert list(frame["rule"]) == ["bp", "fa"]
+    assert list(frame["test_error"]) == [2.0, 2.0]

@@ -6,12 +6,13 @@ from typing import Any, Unpack, final
 
 import numpy as np
 
+from .._html import html_table
 from .arrays import ArrayOptions, assemble
 from .errors import DataError
 
 
 @final
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Training and test samples. Each input is flattened to a row.
 
@@ -136,6 +137,22 @@ class Dataset:
             )
         if not (y.min() >= 0 and y.max() < classes):
             raise DataError(f"{self.name}: {part}_y runs from {y.min()} to {y.max()}, expected labels 0 to {classes - 1}")
+
+    def __repr__(self) -> str:
+        kind = f"{self.outputs} targets" if self.classes is None else f"{self.classes} classes"
+        sizes = f"{len(self.train_x):,} training and {len(self.test_x):,} test samples"
+        return f"Dataset {self.name}: {sizes} of shape {self.shape}, {kind}"
+
+    def _repr_html_(self) -> str:
+        parts = (("training", self.train_x, self.train_y), ("test", self.test_x, self.test_y))
+        rows = [[part, f"{len(x):,}", f"{x.min():.3g} to {x.max():.3g}", self._targets(y)] for part, x, y in parts]
+        return html_table(("", "samples", "inputs", "labels" if self.classes else "targets"), rows, repr(self))
+
+    def _targets(self, y: np.ndarray) -> str:
+        if self.classes is None:
+            return f"{y.min():.3g} to {y.max():.3g}"
+        counts = np.bincount(y, minlength=self.classes)
+        return f"{counts.min():,} to {counts.max():,} per class"
 
     @property
     def inputs(self) -> int:

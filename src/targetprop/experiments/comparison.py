@@ -3,33 +3,41 @@
 import dataclasses
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .._html import html_table
 from ..data import Dataset, load
 from ..errors import ConfigError
+from ..figures import dataset_name, kinds, training_figure
+from ..figures import save as save_figure
 from ..rules import Rule
 from ..training.arguments import Seeds
+from ..training.frame import data_frame, rows
 from ..training.paths import check_output
 from ..training.provenance import environment
 from ..training.recipe import Recipe
 from ..training.result import FINISHED, Result, finite_or_none
 from ..training.run import train
 from .catalog import recipe
-from .figures import learning_curves
 from .intervals import PairedDifference
 
 LEGEND = """\
 Difference: test error minus that of the baseline, mean over the seeds that both finished.
 Effect size: Cohen's d_z of these differences, with Hedges' correction."""
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame  # pyright: ignore[reportMissingImports] (optional)
+
 
 class ComparisonError(ConfigError):
     """The rules cannot be compared. The message says what to change."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Comparison:
     """The results of several rules on one data set.
 
@@ -134,8 +142,41 @@ class Comparison:
         document = self.to_json() | {"seeds": [seed.seed for seed in self.results[0].seeds]} | environment()
         paths[0].write_text(json.dumps(finite_or_none(document), indent=1) + "\n")
         paths[1].write_text(f"{self.dataset}, mean ± SD over seeds\n\n{self}\n\n{LEGEND}\n")
-        learning_curves(self.results, self.dataset, paths[2])
+        save_figure(self.plot("learning-curves"), paths[2])
         return paths
+
+    def __repr__(self) -> str:
+        rules = ", ".join(f"{result.rule} {result.test_error}" for result in self.results)
+        text = f"Comparison on {self.dataset}, test error in {self.unit}: {rules}"
+        return "\n".join(textwrap.wrap(text, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
+    def _repr_html_(self) -> str:
+        return html_table(*self.table(), f"{dataset_name(self.dataset)}, mean ± SD over seeds", self.exceptions)
+
+    def kinds(self) -> list[str]:
+        """The pictures that `plot` can draw of it."""
+        return kinds([result.curves() for result in self.results])
+
+    def plot(self, kind: str | None = None) -> "Figure":
+        """Draw the learning curves of the rules, and what was sampled in all of them.
+
+        **Arguments:**
+
+        - `kind`: `learning-curves`, `feedback`, `angles`, `target-updates`, `singular-values` or
+          `other`. `None` draws all of these for which there are values.
+
+        **Returns:** the figure. A notebook shows it. `figure.savefig` writes it to a file.
+
+        **Raises:** `ConfigError` if there is nothing of this kind to draw.
+        """
+        return training_figure([result.curves() for result in self.results], self.dataset, kind)
+
+    def to_frame(self) -> "DataFrame":
+        """The metrics as a data frame of pandas, a row for each rule, seed and epoch.
+
+        **Raises:** `UserError` if pandas is not installed.
+        """
+        return data_frame([{"rule": result.rule, **row} for result in self.results for row in rows(result.seeds)])
 
 
 def _is_bp(rule: str) -> bool:

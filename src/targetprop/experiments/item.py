@@ -5,14 +5,19 @@ import dataclasses
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ..errors import ConfigError
+from ..figures import Format
+from ..figures import save as save_figure
 from ..training.arguments import Seeds, seed_list
 from ..training.paths import check_folder
 from ..training.result import Summary
 from .published import Published
 from .verdict import NO_NUMBER, NOT_RUN, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Options:
     """Run nothing. Print the results of the finished runs."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else there."""
+    format: Format = "png"
+    """Format in which the pictures are written beside PNG, which the page shows."""
 
     def __post_init__(self):
         for name in ("seeds", "epochs"):
@@ -112,13 +119,27 @@ class Part(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture of a report.
+
+    - `draw`: draws it.
+    - `name`: what its file is called beside the other pictures of the item. Empty for the only one.
+    - `title`: what it shows, for readers who do not see it. Empty means the title of the item.
+    """
+
+    draw: Callable[[], "Figure"]
+    name: str = ""
+    title: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Report:
     """The finished results of an item.
 
     - `cells`: the results as plain data. Each is a dictionary with at least `row`, `column`,
       `published` (or `None`) and `ours` (`None` if nothing was run).
     - `titles`, `rows`: the same as a table.
-    - `draw`: writes the picture to a path. `None` if there is nothing to draw.
+    - `pictures`: the pictures, in their order on the page.
     - `text`: Markdown below the table.
     - `variant`: the difference to the published settings. Such a report is kept apart.
     """
@@ -126,7 +147,7 @@ class Report:
     cells: Sequence[dict[str, Any]]
     titles: Sequence[str]
     rows: Sequence[Sequence[str]]
-    draw: Callable[[Path], None] | None
+    pictures: Sequence[Picture] = ()
     text: str = ""
     variant: str = ""
 
@@ -253,9 +274,10 @@ def whole(item: Item[OptionsT], options: OptionsT) -> OptionsT:
 
 
 def save(item: Item[OptionsT], options: OptionsT, command: str) -> list[Path]:
-    """Write the page `NAME.md` of a whole item and its picture `NAME.png`.
+    """Write the page `NAME.md` of a whole item and its pictures.
 
-    They are in the folder `SOURCE/report` of the results.
+    They are in the folder `SOURCE/report` of the results. A single picture is `NAME.png`, of
+    several each is `NAME-PICTURE.png`.
 
     **Arguments:**
 
@@ -263,22 +285,23 @@ def save(item: Item[OptionsT], options: OptionsT, command: str) -> list[Path]:
     - `options`: its options. Those that select parts are ignored.
     - `command`: the command that makes the page, which the page shows.
 
-    **Returns:** the paths of both.
+    **Returns:** the paths of all.
     """
     options = whole(item, options)
     report = item.report(options)
     folder = options.results / item.source / "-".join(["report", *([report.variant] if report.variant else [])])
     folder.mkdir(parents=True, exist_ok=True)
-    page, image = folder / f"{item.name}.md", folder / f"{item.name}.png"
+    page = folder / f"{item.name}.md"
     lines = [report.titles, ["---"] * len(report.titles), *report.rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     blocks = [f"# {item.title}", f"{item.source}, `{command}`", table]
     blocks += [_wrapped(report.text)] if report.text else []
     paths = [page]
-    if report.draw is not None:
-        report.draw(image)
-        blocks.append(f"![{item.title}]({image.name})")
-        paths.append(image)
+    for picture in report.pictures:
+        image = folder / "-".join([item.name, *([picture.name] if picture.name else [])])
+        figure = picture.draw()
+        paths += [save_figure(figure, Path(f"{image}.{kind}")) for kind in dict.fromkeys(("png", options.format))]
+        blocks.append(f"![{picture.title or item.title}]({image.name}.png)")
     page.write_text("\n\n".join(blocks) + "\n")
     return paths
 

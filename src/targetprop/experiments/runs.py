@@ -1,5 +1,6 @@
 """Finished runs in folders, side by side, without training."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -7,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data import describe
 from ..training.checkpoint import CHECKPOINT, load_header
 from ..training.provenance import same_settings
-from ..training.result import Result, SeedResult
+from ..training.result import Result
 from .comparison import SHARED, Comparison, ComparisonError, check_baseline, difference_in
-from .store import read_seeds
+from .reading import read_result
 
 
 def compare_runs(
@@ -117,10 +117,9 @@ def _written(value: Any) -> str:
 
 
 def _result(name: str, folder: Path) -> Result:
-    document = _document(folder, "result.json")
-    seeds = [SeedResult(run.seed, list(run.history), run.result["status"]) for run in read_seeds(folder)]
-    unit = document.get("unit") or _unit(document["dataset"])
-    return Result(name, document["dataset"], unit, seeds, _seconds_per_epoch(folder, len(seeds)))
+    _document(folder, "result.json")  # raises an error if the run did not end
+    result = read_result(folder)
+    return dataclasses.replace(result, rule=name, seconds_per_epoch=_seconds_per_epoch(folder, len(result.seeds)))
 
 
 def _seconds_per_epoch(folder: Path, seeds: int) -> float:
@@ -129,10 +128,3 @@ def _seconds_per_epoch(folder: Path, seeds: int) -> float:
         return math.nan
     header = load_header(folder / CHECKPOINT)
     return header["seconds"] / header["epochs_timed"] / seeds if header["epochs_timed"] else math.nan
-
-
-def _unit(dataset: str) -> str:
-    """The unit of the error on a data set, for runs that do not say it."""
-    classes = {record.name: record.classes for record in describe()}
-    name = dataset.partition(":")[0]
-    return "unknown unit" if name not in classes else "%" if classes[name] is not None else "MSE"

@@ -120,10 +120,21 @@ def read_seeds(folder: Path) -> list[StoredSeed]:
     """The seeds of the run in a folder. Empty if it did not end."""
     if not (folder / "result.json").exists():
         return []
+    histories = read_histories(folder)
+    entries = json.loads((folder / "result.json").read_text())["seeds"]
+    return [StoredSeed(entry["seed"], entry, tuple(histories.get(entry["seed"], ()))) for entry in entries]
+
+
+def read_histories(folder: Path) -> dict[int, list[dict]]:
+    """The metrics of a run: for each seed one record for each epoch.
+
+    **Arguments:**
+
+    - `folder`: the folder of the run.
+    """
     histories: dict[int, list[dict]] = {}
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
         if "train_loss" in record:
             histories.setdefault(record["seed"], []).append(record)
-    entries = json.loads((folder / "result.json").read_text())["seeds"]
-    return [StoredSeed(entry["seed"], entry, tuple(histories.get(entry["seed"], ()))) for entry in entries]
+    return histories
