@@ -107,7 +107,7 @@ def test_learned_inverses_as_published(name):
         "exact": {"tp-ei": 0.01, "mtp-ei": 0.0005, "bp": 0.001, "bp-fixed": 0.001},
     }
     assert recipe.optimizer.learning_rate == rates[task][method]
-    assert recipe.optimizer.last == 0.2
+    assert recipe.optimizer.schedule == tp.LinearDecay(0.2)
     if method.startswith("original"):
         assert recipe.feedback_optimizer.learning_rate == 0.01 / 2
     data = tp.load(recipe.dataset)

@@ -121,6 +121,7 @@ def test_one_rule_with_two_settings_and_seeds_that_diverge(tmp_path):
     assert "wild, seed 1: diverged" in page
     assert (tmp_path / "out" / "learning-curves.png").exists()
     assert not found.finished
+    assert str(read_run(tmp_path / "out")) == str(found)
 
 
 SMALL = tp.recipe("bp").replace(architecture=tp.MLP((4,)), schedule=tp.Schedule(1))
@@ -187,7 +188,6 @@ def test_the_command_compares_folders(runs, tmp_path, capfd):
     assert document["rules"][1]["difference"]["pairs"] == 2
     assert main(args) == 2
     assert "There is a comparison in" in capfd.readouterr().err
-    assert str(read_run(tmp_path / "out")) == str(found)
 
 
 def test_a_folder_without_a_run_and_a_damaged_run_are_refused(tmp_path):

@@ -14,7 +14,7 @@ from scipy import stats
 
 import targetprop as tp
 from targetprop.cli import main
-from targetprop.cli.reproduce import command
+from targetprop.cli.reproduce import shown_command
 from targetprop.diagnostics import AngleToBackprop, Probe
 from targetprop.errors import ConfigError
 from targetprop.experiments.experiment import Experiment, ExperimentPart, extrapolated
@@ -124,16 +124,16 @@ def test_only_what_is_missing_is_run(powers, tmp_path):
 def test_seeds_begin_at_any_number_and_all_finished_ones_are_reported(powers, tmp_path):
     options = PowerOptions(seeds=2, results=tmp_path)
     assert run_missing(powers, options, progress=False)
-    assert command(powers, options) == "targetprop reproduce meulemans2020 powers"
+    assert shown_command(powers, options) == "targetprop reproduce meulemans2020 powers"
     later = dataclasses.replace(options, first_seed=1, seeds=3)
     assert [part.seeds for part in estimate(powers, later)] == [[2, 3], [2, 3]]
     assert run_missing(powers, later, progress=False)
     assert CALLS[2:] == [(2, [2, 3]), (3, [2, 3])]
     assert powers.report(options).cells[0]["ours"] == [0, 1, 4, 9]
-    assert command(powers, options) == "targetprop reproduce meulemans2020 powers --seeds 4"
+    assert shown_command(powers, options) == "targetprop reproduce meulemans2020 powers --seeds 4"
     assert run_missing(powers, dataclasses.replace(options, first_seed=8, seeds=1), progress=False)
     assert powers.report(options).cells[0]["ours"] == [0, 1, 4, 9, 64]
-    first, second = command(powers, options).split(" && ")
+    first, second = shown_command(powers, options).split(" && ")
     assert first.endswith("powers --seeds 4")
     assert second.endswith("powers --seeds 1 --first-seed 8")
     with pytest.raises(ConfigError, match="-1 is not a seed"):

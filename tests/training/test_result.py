@@ -2,9 +2,11 @@ import builtins
 import json
 import math
 
+import jax
 import numpy as np
 import pytest
 
+import targetprop as tp
 from targetprop.errors import UserError
 from targetprop.training.frame import rows
 from targetprop.training.result import Result, SeedResult, Summary
@@ -143,7 +145,7 @@ def small() -> Result:
     for one in seeds:
         for entry in one.history:
             entry |= {"feedback_loss": [0.5, 0.25], "diagnostics/angle_bp": [10.0, 20.0], "warnings": ["a sentence"]}
-    return Result("dtp", "digits", "%", seeds, networks=[np.zeros((100, 100))])
+    return Result("dtp", "digits", "%", seeds, last=[tp.Trained(tp.mlp((100, 100), key=jax.random.key(0)))])
 
 
 def test_a_result_is_printed_in_one_line_without_arrays():

@@ -28,7 +28,7 @@ def read_result(folder: Path) -> Result:
         seeds = [SeedResult(seed, histories.get(seed, []), status.get(seed, RUNNING)) for seed in config["seeds"]]
         recipes = config["recipe"] if isinstance(config["recipe"], list) else [config["recipe"]]
         rule = recipes[0]["rule"]
-        dataset = config["data"]["name"]
+        dataset = config["data"]["name"] if "data" in config else recipes[0]["dataset"]  # as older versions wrote it
         return Result(found.get("rule", rule.get("name", rule["type"])), dataset, found.get("unit", _unit(dataset)), seeds)
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"The run in {folder} is damaged ({type(error).__name__}: {error}).") from error
@@ -51,7 +51,7 @@ def read_comparison(folder: Path) -> Comparison:
         seconds = entry["seconds_per_epoch"]
         result.seconds_per_epoch = math.nan if seconds is None else seconds
         results.append(result)
-    return Comparison(found["dataset"], found["unit"], results)
+    return Comparison(found["dataset"], found["unit"], results, found.get("baseline"))
 
 
 def read_run(folder: Path) -> Result | Comparison:
