@@ -44,6 +44,8 @@ def test_examples_of_extending_run_one_after_the_other(capsys, monkeypatch, tmp_
     printed = capsys.readouterr().out
     for word in ("random signs, tuned", "gains: ", "hinge: ", "signs: "):
         assert word in printed
+    kept, reported = re.findall(r"kept: (\S+) (\S+)", printed)[0]
+    assert kept == reported
 
 
 def test_examples_of_ones_own_loop_give_models_of_equinox_back(capsys):
