@@ -29,6 +29,11 @@ def test_a_rule_object_keeps_its_own_numbers():
     assert tp.recipe(tp.dtp(sigma=0.123), "mnist").rule.learner.noise.sigma == 0.123
 
 
+def test_a_data_set_in_another_spelling_has_the_recipe_of_that_set():
+    assert tp.recipe("ddtp-linear", "FashionMNIST") == tp.recipe("ddtp-linear", "fashion-mnist")
+    assert tp.recipe("ddtp-linear", "MNIST") != tp.recipe("ddtp-linear", "fashion-mnist")
+
+
 def test_unknown_names_are_answered_with_close_ones():
     with pytest.raises(UnknownRecipeError, match="ddtp-linear"):
         tp.recipe("ddtp-liner")

@@ -74,14 +74,14 @@ def share(name: str, value: Any, total: int) -> int:
 # --- inputs ---------------------------------------------------------------------------------------------------------
 
 
-class InputArrays(NamedTuple):
+class SampleRows(NamedTuple):
     """Samples as rows of float32, and the shape of one sample."""
 
     rows: np.ndarray
     shape: tuple[int, ...]
 
 
-def inputs(what: str, x: Any, channels: Literal["first", "last"] | None) -> InputArrays:
+def inputs(what: str, x: Any, channels: Literal["first", "last"] | None) -> SampleRows:
     """Samples as rows of float32. Their values are not scaled.
 
     - `(n,)` is one number for each sample.
@@ -108,7 +108,7 @@ def inputs(what: str, x: Any, channels: Literal["first", "last"] | None) -> Inpu
         single = np.ascontiguousarray(rows, np.float32)
     if not np.isfinite(single).all():
         raise DataError(f"{what} holds values up to {np.abs(rows).max():.3g}, too large for float32: scale them")
-    return InputArrays(single, shape)
+    return SampleRows(single, shape)
 
 
 def _array(what: str, values: Any) -> np.ndarray:
@@ -265,7 +265,7 @@ def assemble(
     }
 
 
-def _samples(name: str, given: tuple[Any, Any], channels: Any, classify: bool | None) -> tuple[InputArrays, Answers]:
+def _samples(name: str, given: tuple[Any, Any], channels: Any, classify: bool | None) -> tuple[SampleRows, Answers]:
     x, y = inputs(f"{name}: x", given[0], channels), answers(f"{name}: y", given[1], classify)
     if len(x.rows) != len(y.y):
         raise DataError(f"{name}: x has {len(x.rows)} samples and y {len(y.y)}: give one of y for each of x")
