@@ -13,13 +13,16 @@ import pytest
 import targetprop as tp
 
 HEAVY = (
+    "IPython",
     "diffrax",
     "lineax",
     "matplotlib",
     "optimistix",
     "optuna",
+    "pandas",
     "pooch",
     "rich",
+    "safetensors",
     "scipy.stats",
     "sklearn",
     "tensorboardX",

@@ -12,7 +12,6 @@ import targetprop as tp
 from targetprop.dynamics.gradient_flow import HuberCost
 from targetprop.feedback.inverses import RobustShermanMorrison, Woodbury
 from targetprop.networks.architectures import CNN, ShrinkingMLP, SquareMLP
-from targetprop.training.optimizers import DecayingSGD
 from targetprop.training.penalties import OrthogonalityPenalty
 from targetprop.training.run import train
 
@@ -29,7 +28,7 @@ RECIPE = tp.Recipe(tp.Backprop())
         (tp.AdamWithoutBiasCorrection, "b2", (1.5,)),
         (tp.SGD, "learning_rate", (-1,)),
         (tp.SGD, "momentum", (1.0,)),
-        (DecayingSGD, "steps", (0,)),
+        (tp.SGD, "steps", (0,)),
         (tp.GAITProp, "gamma", (0.0, -1.0, math.nan, (1e-3, 0.0))),
         (tp.ITP, "gamma", (-1.0,)),
         (tp.Euler, "tau", (0.0, math.nan)),

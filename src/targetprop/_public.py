@@ -12,6 +12,7 @@ from .experiments import (
     SearchResult,
     UnknownRecipeError,
     compare,
+    compare_runs,
     recipe,
     search,
 )
@@ -47,14 +48,16 @@ from .feedback.mappings import (
 from .feedback.metrics import Euclidean, LossCurvature
 from .feedback.noise import Gaussian, Noise, NoiseDraw, Rademacher
 from .feedback.regularizers import OutputNoise, WeightDecay
-from .losses import Loss, Score, SoftmaxCrossEntropy, SquaredError
+from .losses import Loss, LossFunction, Score, SoftmaxCrossEntropy, SquaredError
 from .networks.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
+from .networks.adapters import from_equinox, to_equinox
 from .networks.architectures import CNN, MLP, Architecture, NeuronUncertaintyMLP, ShrinkingMLP, SquareMLP
 from .networks.convolution import ConvPool
 from .networks.initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
 from .networks.invertible import invertible_mlp
-from .networks.layers import Dense, Fixed, Layer, Point
+from .networks.layers import Dense, Fixed, Layer, Point, parameters
 from .networks.network import Network, Trace, mlp
+from .networks.per_sample import PerSample
 from .rules import (
     ITP,
     RULES,
@@ -95,14 +98,32 @@ from .rules.presets import (
     tp,
     tp_ai,
 )
+from .training.callbacks import Callback, LiveRun
 from .training.checkpoint import CheckpointError
+from .training.evaluation import Assessment, Predictions, evaluate, evaluate_together, predict
+from .training.loading import Run, load_run
 from .training.masks import OneRandomLayer, UpdateMask
-from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, Optimizer, PerLayer
+from .training.models import export_weights, load_model, save_model
+from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, OptaxOptimizer, Optimizer, PerLayer, RMSProp
 from .training.penalties import OrthogonalityPenalty, Penalty
+from .training.rates import ConstantRate, CosineDecay, LinearDecay, RateSchedule, StepDecay
 from .training.recipe import Recipe
-from .training.result import Result, SeedResult, Summary
+from .training.result import Result, SeedResult, Summary, Trained
 from .training.run import train
 from .training.schedule import Schedule
+from .training.step import (
+    Aux,
+    Info,
+    Parameters,
+    State,
+    init_state,
+    mask_updates,
+    step,
+    take_step,
+    trained_parameters,
+    value_and_grad,
+)
+from .training.trackers import MLflowLogger, TrackioLogger, WandbLogger
 from .version import __version__
 
 __all__ = [
@@ -116,18 +137,23 @@ __all__ = [
     "Adam",
     "AdamWithoutBiasCorrection",
     "Architecture",
+    "Assessment",
     "AtActivity",
     "AtZero",
     "Automatic",
+    "Aux",
     "Backprop",
     "BenIsraelCohen",
     "BurstChannel",
+    "Callback",
     "CheckpointError",
     "Comparison",
     "ComparisonError",
     "ConfigError",
     "ConjugateGradients",
+    "ConstantRate",
     "ConvPool",
+    "CosineDecay",
     "Credit",
     "DataError",
     "Dataset",
@@ -149,6 +175,7 @@ __all__ = [
     "GradientTargets",
     "HuberCost",
     "Identity",
+    "Info",
     "Integration",
     "Inverse",
     "InverseLoss",
@@ -159,9 +186,13 @@ __all__ = [
     "LeakyReLU",
     "LearnedInverses",
     "Learner",
+    "LinearDecay",
+    "LiveRun",
     "LocalCost",
     "Loss",
     "LossCurvature",
+    "LossFunction",
+    "MLflowLogger",
     "Mappings",
     "Minibatch",
     "Moments",
@@ -173,20 +204,26 @@ __all__ = [
     "NoiseDraw",
     "NotInvertibleError",
     "OneRandomLayer",
+    "OptaxOptimizer",
     "Optimizer",
     "OrthogonalityPenalty",
     "OutputNoise",
+    "Parameters",
     "Penalty",
     "PerLayer",
     "PerLayerIntegrator",
     "PerLayerSolver",
+    "PerSample",
     "Plain",
     "Point",
+    "Predictions",
     "Probe",
     "PseudoInverse",
     "QuadraticCost",
+    "RMSProp",
     "Rademacher",
     "RandomHidden",
+    "RateSchedule",
     "ReLU",
     "Recipe",
     "Reconstruction",
@@ -194,6 +231,7 @@ __all__ = [
     "Result",
     "RobustShermanMorrison",
     "Rule",
+    "Run",
     "Schedule",
     "Score",
     "SearchResult",
@@ -205,7 +243,9 @@ __all__ = [
     "Softplus",
     "SquareMLP",
     "SquaredError",
+    "State",
     "SteadyState",
+    "StepDecay",
     "Summary",
     "Sweeps",
     "Tanh",
@@ -213,17 +253,21 @@ __all__ = [
     "TargetPropagation",
     "Tikhonov",
     "Trace",
+    "TrackioLogger",
+    "Trained",
     "TwoPhase",
     "Uncertainty",
     "UncorrectedReconstruction",
     "UnknownRecipeError",
     "UpdateMask",
     "UserError",
+    "WandbLogger",
     "WeightDecay",
     "Woodbury",
     "__version__",
     "assign",
     "compare",
+    "compare_runs",
     "ddtp_control",
     "ddtp_ggn",
     "ddtp_linear",
@@ -233,19 +277,35 @@ __all__ = [
     "dtp",
     "dtp_ai",
     "dtpdrl",
+    "evaluate",
+    "evaluate_together",
+    "export_weights",
+    "from_equinox",
     "gauss_newton_update",
+    "init_state",
     "invertible_mlp",
     "load",
+    "load_model",
+    "load_run",
     "local_gradients",
+    "mask_updates",
     "minibatch_step",
     "mlp",
     "multiplexing",
     "neuron_uncertainty",
     "output_update",
+    "parameters",
+    "predict",
     "published_neuron_uncertainty",
     "recipe",
+    "save_model",
     "search",
+    "step",
+    "take_step",
+    "to_equinox",
     "tp",
     "tp_ai",
     "train",
+    "trained_parameters",
+    "value_and_grad",
 ]

@@ -6,12 +6,15 @@ shape `(batch, n_L)`.
 """
 
 import abc
+from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
+
+from .errors import ConfigError
 
 Output = Float[Array, "batch n_L"]
 Target = Int[Array, " batch"] | Float[Array, "batch n_L"]
@@ -96,6 +99,37 @@ class SoftmaxCrossEntropy(Loss):
 
     def _is_true(self, h: Output, target: Target) -> Array:
         return jnp.arange(h.shape[-1]) == target[:, None]
+
+
+class LossFunction(Loss):
+    """A loss given by a function, such as `optax.losses.huber_loss` summed over the outputs.
+
+    Output error and Hessian-vector product are its derivatives.
+
+    **Arguments:**
+
+    - `function`: from outputs `(batch, n_L)` and targets to the loss of each sample, `(batch,)`.
+    """
+
+    function: Callable[[Array, Array], Array] = eqx.field(static=True)
+
+    def value(self, h: Output, target: Target) -> Float[Array, " batch"]:
+        values = self.function(h, target)
+        if jnp.shape(values) != h.shape[:1]:
+            raise ConfigError(
+                f"The loss function gives an array of shape {jnp.shape(values)} for {h.shape[0]} samples: "
+                "return the loss of each sample, without a mean over them."
+            )
+        return values
+
+    def error(self, h: Output, target: Target) -> Output:
+        return jax.grad(lambda h: jnp.sum(self.value(h, target)))(h)
+
+    def hessian_product(self, h: Output, target: Target, v: Output) -> Output:
+        return jax.jvp(lambda h: self.error(h, target), (h,), (v,))[1]
+
+    def prediction(self, h: Output) -> Array:
+        return h
 
 
 class Score(eqx.Module):

@@ -4,6 +4,7 @@ effect.
 
 import json
 import logging
+import signal
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from targetprop.data import load
 from targetprop.diagnostics import AngleToBackprop, Probe
 from targetprop.diagnostics.averages import Averages
 from targetprop.diagnostics.warnings import training_warnings
-from targetprop.training import run
+from targetprop.training import loop
 from targetprop.training.ensemble import Ensemble
 
 RECIPE = tp.recipe("dtp", "digits").replace(
@@ -107,16 +108,16 @@ def test_a_probe_sees_the_minibatch_of_its_step():
 
 def test_a_resumed_run_has_the_same_diagnostics(monkeypatch, tmp_path, runs):
     """Interrupted in the middle of a joint pass and resumed."""
-    monkeypatch.setattr(run, "SECONDS_PER_RUN", 0.0)
-    measure = run._Loop._measure
+    monkeypatch.setattr(loop, "SECONDS_PER_RUN", 0.0)
+    measure = loop.Loop._measure
     turns = iter(range(100))
 
     def interrupted(self, probe, at, step):
         if next(turns) == 7:
-            run.signal.raise_signal(run.signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return measure(self, probe, at, step)
 
-    monkeypatch.setattr(run._Loop, "_measure", interrupted)
+    monkeypatch.setattr(loop.Loop, "_measure", interrupted)
     first = tp.train(RECIPE, seeds=2, out=tmp_path, probe=Probe(4), progress=False)
     assert first.interrupted
     tp.train(RECIPE, seeds=2, out=tmp_path, probe=Probe(4), resume=True, progress=False)

@@ -7,11 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from targetprop.errors import ConfigError
 from targetprop.losses import SoftmaxCrossEntropy
 from targetprop.networks.activations import Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from targetprop.networks.architectures import CNN
 from targetprop.networks.initializers import orthogonal, xavier_normal, xavier_uniform
 from targetprop.networks.layers import Dense, difference, evaluate, parameters
 from targetprop.networks.network import Network, mlp
+from targetprop.networks.per_sample import PerSample
 from targetprop.rules import Backprop
 from targetprop.rules.contract import Minibatch, output_update
 from targetprop.rules.updates import local_gradients
@@ -41,6 +44,10 @@ class Batched(eqx.Module):
 
 def flatten(x):
     return x.reshape(x.shape[0], -1)
+
+
+def twice(x):
+    return jnp.concatenate([x, x])
 
 
 def double(tree):
@@ -196,10 +203,52 @@ def test_layers_that_do_not_fit_are_named():
         Network([], 5)
 
 
+@pytest.mark.parametrize("width", [1, 5, 8])
+@pytest.mark.parametrize(
+    ("layer", "how"),
+    [
+        (
+            lambda width: eqx.nn.Linear(width, 8, key=KEY),
+            r"a Linear, takes one sample, .*tp\.PerSample\(layer\), or .*tp\.from",
+        ),
+        (lambda width: eqx.nn.LayerNorm(width), r"a LayerNorm, takes one sample, not a batch: write tp\.PerSample"),
+        (lambda width: twice, r"takes one sample, not a batch: write jax\.vmap\(layer\), or .*tp\.from_equinox"),
+        (lambda width: lambda x: jnp.ones((3, width)) @ x, r"a function, takes one sample, .*jax\.vmap\(layer\)"),
+    ],
+    ids=["linear", "norm", "twice", "function"],
+)
+def test_a_layer_for_one_sample_is_refused_with_what_to_write(layer, how, width):
+    with pytest.raises(ConfigError, match=f"Layer 1.*{how}"):
+        Network([layer(width)], width)
+    fixed = Network([PerSample(layer(width)), jax.vmap(lambda x: x / 2)], width)
+    x = jnp.linspace(0.5, 1.5, 3 * width).reshape(3, width)
+    np.testing.assert_allclose(fixed(x), jax.vmap(layer(width))(x) / 2, rtol=1e-6)
+
+
 def test_inputs_that_do_not_fit_are_refused():
     network = mlp(SIZES, key=KEY)
     with pytest.raises(ValueError, match=r"inputs of shape \(5,\) but the batch holds \(4,\): .*\(batch, 5\)"):
         network.trace(jnp.ones((2, 4)))
+
+
+def test_a_network_is_printed_in_one_line_without_its_arrays():
+    network = mlp([5, 4, 3], Tanh(), key=jax.random.key(0))
+    plain = Network([lambda x: 2 * x, *network.layers], 5)
+    assert repr(network) == "Network: 5 -> 4 tanh -> 3 identity; 39 parameters, float32"
+    assert repr(plain) == "Network: 5 -> 5 function -> 4 tanh -> 3 identity; 39 parameters, float32"
+    page = network._repr_html_()
+    assert page.count("<tr>") == 1 + 2
+    assert "5 -&gt; 4 tanh" in page
+    convolution = CNN(channels=(2,), hidden=(3,)).build((1, 8, 8), 2, key=KEY, dtype=jnp.float32)
+    assert "1x8x8 -> 2x4x4 ConvPool" in repr(convolution)
+
+
+def test_trees_of_the_structure_of_a_network_can_be_printed():
+    network = mlp([5, 4, 3], Tanh(), key=jax.random.key(0))
+    assert "weight=None" in repr(jax.tree.map(lambda leaf: None, network))
+    printed = []
+    jax.jit(lambda network: printed.append(repr(network)))(network)
+    assert printed == [repr(network)]
 
 
 @pytest.mark.parametrize("gain", [1.0, 3.0])

@@ -11,7 +11,7 @@ import pytest
 from targetprop.errors import ConfigError
 from targetprop.feedback.noise import Gaussian, NoiseDraw
 from targetprop.feedback.regularizers import OutputNoise, WeightDecay
-from targetprop.losses import ErrorRate, SoftmaxCrossEntropy
+from targetprop.losses import SoftmaxCrossEntropy
 from targetprop.networks.architectures import MLP
 from targetprop.networks.layers import Fixed, evaluate, parameters, split_parameters
 from targetprop.networks.network import Network, mlp
@@ -21,10 +21,9 @@ from targetprop.rules.contract import Example, Minibatch, output_update
 from targetprop.rules.presets import ddtp_control, ddtp_linear, ddtp_rhl, ddtp_rhl_rec, dtp, tp
 from targetprop.rules.updates import local_gradients, trainable_parameters
 from targetprop.training.optimizers import SGD, Adam
-from targetprop.training.program import step
 from targetprop.training.recipe import Recipe
 from targetprop.training.run import train
-from targetprop.training.state import Hyperparameters, Task, initial_state
+from targetprop.training.step import init_state, step
 
 SIZES = (5, 8, 7, 6, 3)
 WIDTH, SIGMA, STRENGTH = 11, 0.1, 0.3
@@ -159,11 +158,12 @@ def test_fixed_arrays_are_no_parameters():
 
 def started(rule, trainable=None, optimizer=None):
     network, x = setting()
-    numbers = Hyperparameters(rule, 0.1, optimizer or Adam(1e-2), Adam(1e-2))
-    task = Task(LOSS, ErrorRate(), 4, trainable)
-    state = initial_state(network, numbers, jnp.uint32(0), trainable)
-    after = eqx.filter_jit(step)(task, numbers, state, (x, Y), KEY, True)
-    return state, after
+    adam = Adam(1e-2)
+    recipe = Recipe(
+        rule, "", loss=LOSS, stepsize=0.1, optimizer=optimizer or adam, feedback_optimizer=adam, trainable=trainable
+    )
+    state = init_state(recipe, network)
+    return state, step(state, (x, Y))[0]
 
 
 def moved(before, after) -> list[bool]:

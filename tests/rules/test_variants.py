@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.losses import MeanSquaredError, SquaredError
+from targetprop.losses import SquaredError
 from targetprop.networks.activations import NotInvertibleError
 from targetprop.networks.layers import Dense, difference
 from targetprop.networks.network import Network, mlp
@@ -15,8 +15,7 @@ from targetprop.rules import InverseSlopes
 from targetprop.rules.by_numbers import minibatch_step
 from targetprop.rules.contract import Example, Minibatch
 from targetprop.training.optimizers import Adam
-from targetprop.training.program import step
-from targetprop.training.state import Hyperparameters, Task, initial_state
+from targetprop.training.step import init_state, step
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -32,12 +31,13 @@ def x():
 
 
 def test_one_layer_moves_at_a_time_and_each_has_its_turn(network, x):
-    numbers = Hyperparameters(tp.dtp(), 1.0, Adam(0.1), Adam(0.1))
-    task, y, moved = Task(SquaredError(), MeanSquaredError(), 6, update_mask=tp.OneRandomLayer()), jnp.ones((6, 2)), []
-    state = initial_state(network, numbers, jnp.uint32(0))
-    jitted = jax.jit(lambda state, key: step(task, numbers, state, (x, y), key, joint=True))
-    for i in range(20):
-        after = jitted(state, jax.random.key(i))
+    adam, y, moved = Adam(0.1), jnp.ones((6, 2)), []
+    recipe = tp.Recipe(
+        tp.dtp(), loss=SquaredError(), optimizer=adam, feedback_optimizer=adam, update_mask=tp.OneRandomLayer()
+    )
+    state = init_state(recipe, network)
+    for _ in range(20):
+        after, _ = step(state, (x, y))
         pairs = list(zip(state.network.layers, after.network.layers, strict=True))
         moved.append([not np.array_equal(a.weight, b.weight) for a, b in pairs])
         feedback = zip(jax.tree.leaves(state.feedback), jax.tree.leaves(after.feedback), strict=True)

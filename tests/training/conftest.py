@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.training import run
+from targetprop.training import loop
 from targetprop.training.checkpoint import load_header
 from targetprop.training.ensemble import Ensemble
 
@@ -45,7 +45,7 @@ def interrupt_at(monkeypatch) -> Callable[[int], None]:
     """Cut each pass of 6 steps into runs of 4, 1 and 1; `interrupt_at(n)` then asks for an end
     just before the n-th run.
     """
-    monkeypatch.setattr(run, "SECONDS_PER_RUN", 0.0)
+    monkeypatch.setattr(loop, "SECONDS_PER_RUN", 0.0)
     advance = Ensemble.advance
 
     def arm(number: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targetprop.training import checkpoint
+from targetprop.training import checkpoint, files
 from targetprop.training.checkpoint import CheckpointError, load_checkpoint, load_header, save_checkpoint
 
 HEADER = {"epoch": 3, "name": "π", "history": [0.1, None]}
@@ -70,7 +70,7 @@ def break_before_renaming(monkeypatch):
     def fsync(number):
         raise OSError("no space left on the device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", fsync)
+    monkeypatch.setattr(files.os, "fsync", fsync)
 
 
 @pytest.mark.parametrize("break_off", [break_while_writing, break_before_renaming])

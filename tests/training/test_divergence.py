@@ -10,7 +10,7 @@ import pytest
 
 import targetprop as tp
 from targetprop.feedback.reconstruction import FeedbackStep
-from targetprop.training.checkpoint import load_checkpoint, load_header
+from targetprop.training.checkpoint import load_part
 from targetprop.training.ensemble import Ensemble
 
 NEVER = 1e6
@@ -64,9 +64,7 @@ def go(recipes, data, folder, seeds=(0, 1, 2), **options):
 
 
 def members(folder, recipes, data, seeds=(0, 1, 2)):
-    like = Ensemble(recipes, seeds, data).members
-    midway = load_header(folder / "checkpoint.npz")["midway"]
-    return load_checkpoint(folder / "checkpoint.npz", (like, like if midway else None))[0]
+    return load_part(folder / "checkpoint.npz", Ensemble(recipes, seeds, data).members, 0)
 
 
 def arrays(tree, index):
@@ -154,6 +152,28 @@ def test_a_run_resumed_within_an_epoch_keeps_what_the_unbroken_one_keeps(poisone
     one, other = (members(tmp_path / name, recipes, toy) for name in ("unbroken", "broken"))
     for index in range(3):
         assert_equal(arrays(one, index), arrays(other, index))
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [((14, NEVER), 1), ((NEVER, 9), 1), ((NEVER, 20), 2)])
+def test_a_failed_seed_has_the_networks_of_its_good_epochs(poisoned, toy, tmp_path, steps, epochs):
+    """It fails in the joint pass of epoch 2, or in a pass of the feedback after epoch 1 or 2."""
+    recipes = [poisoned(NEVER), poisoned(*steps), poisoned(NEVER)]
+    recipes = [recipe.replace(schedule=tp.Schedule(3, between=1), optimizer=tp.Adam(0.1)) for recipe in recipes]
+    result = go(recipes, toy, tmp_path)
+    assert (result.seeds[1].diverged, len(result.seeds[1].history)) == (True, epochs)
+    run = tp.load_run(tmp_path)
+    for networks in (result, run):
+        for seed, best, last in zip(result.seeds, networks.best, networks.last, strict=True):
+            assert tp.evaluate(best.network, toy).error == seed.test_error
+            assert tp.evaluate(last.network, toy).error == seed.last_test_error
+    assert eqx.tree_equal(run.best[1], result.best[1])
+
+
+def test_a_seed_that_never_finished_an_epoch_has_no_best_network(poisoned, toy, tmp_path):
+    result = go([poisoned(NEVER), poisoned(0), poisoned(NEVER)], toy, tmp_path)
+    assert [best is None for best in result.best] == [False, True, False]
+    assert [best is None for best in tp.load_run(tmp_path).best] == [False, True, False]
+    assert {path.name for path in (tmp_path / "models").iterdir()} == {"seed0.safetensors", "seed2.safetensors"}
 
 
 def test_a_failed_seed_stays_as_it_is_on_resume(poisoned, toy, tmp_path, healthy):

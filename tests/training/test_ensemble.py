@@ -147,8 +147,8 @@ def test_compiling_runs_no_step(fresh, begun):
 
 def test_new_numbers_compile_nothing_new(bp, toy, monkeypatch):
     traced = []
-    step = program.step
-    monkeypatch.setattr(program, "step", lambda *args: traced.append(1) or step(*args))
+    step = program.take_step
+    monkeypatch.setattr(program, "take_step", lambda *args: traced.append(1) or step(*args))
     recipe = bp.replace(architecture=tp.MLP((4,)), rule=tp.ddtp_linear())
     Ensemble([recipe], [0], toy).advance(JOINT, 0, 2)
     first = len(traced)

@@ -1,20 +1,41 @@
+import contextlib
 import json
 import math
+import re
 import struct
+import sys
+import types
 from collections.abc import Sequence
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
+import targetprop as tp
 from targetprop.training import loggers
+from targetprop.training.callbacks import LiveRun, Resumed
 from targetprop.training.loggers import JsonlLogger, ProgressBar, TensorBoardLogger
+from targetprop.training.result import SeedResult
+
+
+def live(seeds: Sequence[int] = (0,), **resumed) -> LiveRun:
+    """A run of some seeds, as its loggers see it."""
+
+    def nothing(*_):
+        raise AssertionError("a logger only reads")
+
+    recipes, results = [tp.recipe("bp")] * len(seeds), [SeedResult(seed) for seed in seeds]
+    return LiveRun(recipes, results, "digits", "%", 10, None, Resumed(**resumed), nothing, nothing, nothing)
+
+
+def log(logger, run, records) -> None:
+    logger.start(run)
+    for record in records:
+        logger.records(run, [record])
+    logger.close()
 
 
 def write(path, records, keep=0):
-    logger = JsonlLogger(path, keep)
-    for record in records:
-        logger.log(record)
-    logger.close()
+    log(JsonlLogger(path), live(records=keep), records)
 
 
 def read(path):
@@ -37,9 +58,10 @@ def test_a_line_for_each_record(metrics):
 
 
 def test_a_record_is_on_disk_before_the_next(tmp_path):
-    logger = JsonlLogger(tmp_path / "metrics.jsonl")
+    logger, run = JsonlLogger(tmp_path / "metrics.jsonl"), live()
+    logger.start(run)
     for n, record in enumerate(RECORDS, start=1):
-        logger.log(record)
+        logger.records(run, [record])
         assert read(tmp_path / "metrics.jsonl") == RECORDS[:n]
     logger.close()
 
@@ -92,55 +114,45 @@ def starts(folder) -> list[int]:
 
 
 def test_tensorboard_files(tmp_path):
-    logger = TensorBoardLogger(tmp_path, [0, 7])
-    logger.log({"seed": 0, "epoch": 1, "test_error": 2.5, "validation_error": None, "feedback_loss": [0.5, 0.25]})
-    logger.log({"seed": 7, "epoch": 1, "test_error": 3.5, "validation_error": 1.5, "feedback_loss": None})
-    logger.close()
+    records = [
+        {"seed": 0, "epoch": 1, "test_error": 2.5, "validation_error": None, "feedback_loss": [0.5, 0.25]},
+        {"seed": 7, "epoch": 1, "test_error": 3.5, "validation_error": 1.5, "feedback_loss": None},
+    ]
+    log(TensorBoardLogger(tmp_path), live([0, 7]), records)
     assert scalars(tmp_path / "seed0") == [("test_error", 1, 2.5), ("feedback_loss/1", 1, 0.5), ("feedback_loss/2", 1, 0.25)]
     assert scalars(tmp_path / "seed7") == [("test_error", 1, 3.5), ("validation_error", 1, 1.5)]
 
 
-def pretrain(logger: TensorBoardLogger, passes: Sequence[int]) -> None:
-    for index in passes:
-        logger.log({"seed": 0, "epoch": 0, "feedback_loss": [0.5 / index], "pass": index})
+def pretraining(passes: Sequence[int]) -> list[dict]:
+    return [{"seed": 0, "epoch": 0, "feedback_loss": [0.5 / index], "pass": index} for index in passes]
 
 
 def test_tensorboard_shows_pre_training_pass_by_pass(tmp_path):
-    logger = TensorBoardLogger(tmp_path, [0])
-    pretrain(logger, [1, 2])
-    logger.close()
+    log(TensorBoardLogger(tmp_path), live(), pretraining([1, 2]))
     assert scalars(tmp_path / "seed0" / "pretraining") == [("feedback_loss/1", 1, 0.5), ("feedback_loss/1", 2, 0.25)]
     assert scalars(tmp_path / "seed0") == []
 
 
 def test_a_new_run_removes_all_older_events(tmp_path):
     for epoch in (1, 2):
-        logger = TensorBoardLogger(tmp_path, [0])
-        logger.log({"seed": 0, "epoch": epoch, "test_error": 1.0})
-        if epoch == 1:
-            pretrain(logger, [1])
-        logger.close()
+        before = pretraining([1]) if epoch == 1 else []
+        log(TensorBoardLogger(tmp_path), live(), [*before, {"seed": 0, "epoch": epoch, "test_error": 1.0}])
     assert scalars(tmp_path / "seed0") == [("test_error", 2, 1.0)]
     assert scalars(tmp_path / "seed0" / "pretraining") == []
 
 
 def test_a_resumed_run_purges_the_events_after_its_checkpoint(tmp_path):
     for start in (None, 5):
-        logger = TensorBoardLogger(tmp_path, [0], start, passes=2)
-        logger.log({"seed": 0, "epoch": (start or 0) + 1, "test_error": 1.0})
-        logger.close()
+        record = {"seed": 0, "epoch": (start or 0) + 1, "test_error": 1.0}
+        log(TensorBoardLogger(tmp_path), live(epoch=start, passes=2), [record])
     assert starts(tmp_path / "seed0") == [1, 6]
     assert [step for _, step, _ in scalars(tmp_path / "seed0")] == [1, 6]
 
 
 def test_a_resumed_pre_training_purges_its_own_passes_alone(tmp_path):
-    logger = TensorBoardLogger(tmp_path, [0])
-    pretrain(logger, [1, 2, 3])
-    logger.close()
-    logger = TensorBoardLogger(tmp_path, [0], 0, passes=2)
-    pretrain(logger, [3])
-    logger.log({"seed": 0, "epoch": 1, "test_error": 1.0})
-    logger.close()
+    log(TensorBoardLogger(tmp_path), live(), pretraining([1, 2, 3]))
+    records = [*pretraining([3]), {"seed": 0, "epoch": 1, "test_error": 1.0}]
+    log(TensorBoardLogger(tmp_path), live(epoch=0, passes=2), records)
     assert starts(tmp_path / "seed0" / "pretraining") == [1, 3]
     assert starts(tmp_path / "seed0") == [1, 1]
 
@@ -162,3 +174,72 @@ def test_a_silent_bar_prints_nothing(capsys):
         bar.note("half way")
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
+
+
+class Kernel:
+    """As much of IPython in a notebook as a bar uses. It keeps the displays and their contents."""
+
+    def __init__(self):
+        self.shown: list[list[dict]] = []
+
+    def display(self, content, *, raw, display_id):
+        assert raw is display_id is True
+        self.shown.append([content])
+        return types.SimpleNamespace(update=lambda content, *, raw: self.shown[-1].append(content))
+
+
+@pytest.fixture
+def kernel(monkeypatch) -> Kernel:
+    found = Kernel()
+    module = types.ModuleType("IPython.display")
+    module.display = found.display
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr(loggers, "SECONDS_PER_DISPLAY", 0.0)
+    return found
+
+
+def text(content: dict) -> str:
+    return re.sub("<.*?>", "", content["text/html"])
+
+
+def test_a_notebook_has_one_live_bar_that_goes(kernel, capsys):
+    with ProgressBar("training", total=4) as bar:
+        bar.note("compiling")
+        for _ in range(4):
+            bar.advance(1)
+    assert len(kernel.shown) == 1, "one output"
+    first, *contents, last = kernel.shown[0]
+    assert [text(content).split("%")[0].split()[-1] for content in contents] == ["0", "0", "25", "50", "75", "100"]
+    assert "compiling" in text(contents[1])
+    assert contents[2]["text/plain"].startswith("training: 25 %")
+    assert first == last == {"text/plain": "", "text/html": ""}
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_in_a_notebook_is_not_drawn_more_often_than_one_can_see(kernel, monkeypatch):
+    monkeypatch.setattr(loggers, "SECONDS_PER_DISPLAY", 1e9)
+    with ProgressBar("training", total=1000) as bar:
+        bar.note("compiling")
+        for _ in range(1000):
+            bar.advance(1)
+    assert len(kernel.shown[0]) == 4  # nothing, the bar, what it does, nothing
+
+
+def test_a_bar_in_a_notebook_goes_after_an_error(kernel):
+    with contextlib.suppress(RuntimeError), ProgressBar("training", total=4):
+        raise RuntimeError
+    assert kernel.shown[0][-1]["text/html"] == ""
+
+
+def test_a_silent_bar_shows_nothing_in_a_notebook(kernel):
+    with ProgressBar("training", total=4, shown=False) as bar:
+        bar.advance(2)
+    assert kernel.shown == []
+
+
+def test_the_title_of_a_bar_is_escaped(kernel):
+    with ProgressBar("<b>mine</b>", total=4) as bar:
+        bar.advance(1)
+    assert "&lt;b&gt;mine&lt;/b&gt;" in kernel.shown[0][1]["text/html"]

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from targetprop.losses import ErrorRate, SoftmaxCrossEntropy
+from targetprop.losses import SoftmaxCrossEntropy
 from targetprop.networks.initializers import orthogonal
 from targetprop.networks.network import mlp
 from targetprop.rules import Backprop
-from targetprop.training import program
 from targetprop.training.optimizers import SGD
 from targetprop.training.penalties import OrthogonalityPenalty
-from targetprop.training.state import Hyperparameters, Task, initial_state
+from targetprop.training.recipe import Recipe
+from targetprop.training.step import init_state, step
 
 
 def test_the_gradient_is_that_of_the_value(float64):
@@ -35,14 +35,13 @@ def test_it_asks_for_orthogonal_rows_of_any_norm(float64):
 def test_a_step_adds_its_gradient_to_that_of_any_rule(float64):
     network = mlp((5, 4, 3), key=jax.random.key(0))
     x, y = jnp.asarray(np.random.default_rng(1).normal(size=(6, 5))), jnp.array([0, 1, 2, 0, 1, 2])
-    penalty, task = OrthogonalityPenalty(0.7), Task(SoftmaxCrossEntropy(), ErrorRate(), 6, trainable=(1,))
-    hyperparameters = Hyperparameters(Backprop(), 1.0, SGD(0.1), SGD(0.1), penalty)
-    state = initial_state(network, hyperparameters, jnp.uint32(0), (1,))
-    moved = eqx.filter_jit(program.step)(task, hyperparameters, state, (x, y), jax.random.key(1), True).network
+    penalty, loss = OrthogonalityPenalty(0.7), SoftmaxCrossEntropy()
+    recipe = Recipe(Backprop(), optimizer=SGD(0.1), penalty=penalty, trainable=(1,))
+    moved = step(init_state(recipe, network), (x, y))[0].network
 
     def objective(first):
         whole = eqx.tree_at(lambda net: net.layers[0].weight, network, first)
-        return jnp.mean(task.loss.value(whole(x), y)) + penalty.value(first)
+        return jnp.mean(loss.value(whole(x), y)) + penalty.value(first)
 
     weights = [[layer.weight for layer in net.layers] for net in (network, moved)]
     np.testing.assert_allclose(weights[1][0], weights[0][0] - 0.1 * jax.grad(objective)(weights[0][0]), rtol=1e-10)

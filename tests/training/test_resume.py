@@ -5,7 +5,7 @@ import json
 import pytest
 
 import targetprop as tp
-from targetprop.training import run
+from targetprop.training import loop
 from targetprop.training.checkpoint import CheckpointError, load_header, save_checkpoint
 
 SEEDS = [0, 1, 2]
@@ -66,7 +66,7 @@ def test_a_crash_between_checkpoints_loses_no_number(unbroken, dtp, toy, tmp_pat
         save_checkpoint(path, tree, header)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "save_checkpoint", crash)
+        patch.setattr(loop, "save_checkpoint", crash)
         with pytest.raises(OSError, match="no space"):
             go(dtp, toy, tmp_path)
     with open(tmp_path / "metrics.jsonl", "a") as file:
@@ -82,7 +82,7 @@ def test_a_run_that_never_reached_a_checkpoint_starts_anew(unbroken, dtp, toy, t
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "save_checkpoint", crash)
+        patch.setattr(loop, "save_checkpoint", crash)
         with pytest.raises(KeyboardInterrupt):
             go(dtp, toy, tmp_path, overwrite=True)
     assert go(dtp, toy, tmp_path, resume=True).finished
@@ -96,7 +96,7 @@ def test_resume_in_an_empty_folder_starts(unbroken, dtp, toy, tmp_path, assert_s
 
 def test_rarer_checkpoints_give_the_same_numbers(unbroken, dtp, toy, tmp_path, monkeypatch):
     saved = []
-    monkeypatch.setattr(run, "save_checkpoint", lambda path, tree, header: saved.append(header["pass"]))
+    monkeypatch.setattr(loop, "save_checkpoint", lambda path, tree, header: saved.append(header["pass"]))
     go(dtp, toy, tmp_path, checkpoint_every=2)
     assert saved == [1, 4, 4]  # the pre-training, epoch 2, the end
     assert (tmp_path / "metrics.jsonl").read_text() == (unbroken / "metrics.jsonl").read_text()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.training.checkpoint import load_checkpoint
+from targetprop.training.checkpoint import load_part
 from targetprop.training.ensemble import Ensemble
 
 
@@ -21,7 +21,7 @@ def records(folder, seed=None) -> list[dict]:
 
 def trained(folder, recipe, seeds, data):
     """The members at the end of a finished run."""
-    return load_checkpoint(folder / "checkpoint.npz", (Ensemble([recipe] * len(seeds), seeds, data).members, None))[0]
+    return load_part(folder / "checkpoint.npz", Ensemble([recipe] * len(seeds), seeds, data).members, 0)
 
 
 def output(network, x) -> np.ndarray:
@@ -50,7 +50,7 @@ def test_three_seeds_together_have_the_numbers_of_each_alone(folder, dtp, toy, t
 
 def test_what_the_folder_holds(folder, dtp):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoint.npz", "result.json"}
+    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoint.npz", "result.json", "models"}
     config = json.loads((folder / "config.json").read_text())
     assert config["seeds"] == [0, 1, 2]
     assert config["recipe"]["rule"]["name"] == "dtp"
@@ -132,10 +132,17 @@ def test_a_folder_is_refused_before_data_and_network(bp, tmp_path, monkeypatch):
 
 def test_the_bar_says_what_is_being_done(dtp, toy, monkeypatch):
     notes = []
-    monkeypatch.setattr("targetprop.training.run.ProgressBar.note", lambda bar, text: notes.append(text))
+    monkeypatch.setattr("targetprop.training.progress.ProgressBar.note", lambda bar, text: notes.append(text))
     result = tp.train(dtp.replace(schedule=tp.Schedule(2, pretraining=1, between=0)), toy)
-    first = result.seeds[0].history[0]["test_error"]
-    assert notes == ["compiling", "pretraining", "epoch 1 of 2", f"epoch 2 of 2, test {first:.2f} {result.unit}"]
+    first, second = (f"test {record['test_error']:.2f} {result.unit}" for record in result.seeds[0].history)
+    assert notes == [
+        "compiling",
+        "pretraining, feedback pass 1",
+        "epoch 1 of 2",
+        f"epoch 1 of 2, {first}",
+        f"epoch 2 of 2, {first}",
+        f"epoch 2 of 2, {second}",
+    ]
 
 
 def test_a_seed_names_one_run_of_a_folder(bp, toy, tmp_path):

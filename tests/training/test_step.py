@@ -5,14 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import targetprop as tp
-from targetprop.losses import MeanSquaredError, SquaredError
+from targetprop.losses import SquaredError
 from targetprop.networks.network import mlp
 from targetprop.rules.by_numbers import minibatch_step
 from targetprop.rules.contract import Example, Minibatch
 from targetprop.rules.updates import local_gradients
 from targetprop.training.optimizers import Adam
-from targetprop.training.program import step
-from targetprop.training.state import Hyperparameters, Task, initial_state
+from targetprop.training.step import init_state, step
 
 X, Y = jax.random.normal(jax.random.key(1), (5, 4)), jnp.ones((5, 2))
 
@@ -38,6 +37,10 @@ class Second(tp.UpdateMask):
 class Halved(Plain):
     """Every step is halved, and the feedback counts them."""
 
+    @property
+    def has_post_update(self):
+        return True
+
     def init(self, network, *, key):
         return jnp.zeros(())
 
@@ -53,18 +56,11 @@ class Elsewhere(Plain):
 
 
 def after(rule, steps, mask=None):
-    numbers = Hyperparameters(rule, 1.0, Adam(0.1), Adam(0.1))
+    recipe = tp.Recipe(rule, loss=SquaredError(), optimizer=Adam(0.1), update_mask=mask)
     network = mlp((4, 3, 3, 2), bias=False, key=jax.random.key(0))
-    state = initial_state(network, numbers, jnp.uint32(0))
-    for i in range(steps):
-        state = step(
-            Task(SquaredError(), MeanSquaredError(), 5, update_mask=mask),
-            numbers,
-            state,
-            (X, Y),
-            jax.random.key(i),
-            joint=True,
-        )
+    state = init_state(recipe, network)
+    for _ in range(steps):
+        state, _ = step(state, (X, Y))
     return network, state
 
 

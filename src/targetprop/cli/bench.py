@@ -30,7 +30,8 @@ class BenchOptions:
     """Floating-point type."""
     rules: tuple[str, ...] | None = None
     """Rules to measure. Default: all rules that the network is suitable for.
-    two-phase-integrated is measured only if it is named."""
+    two-phase-integrated and bp-own-loop, which is bp by value_and_grad, are measured only if they
+    are named."""
     rounds: int = 20
     """Number of rounds. Each round runs every rule once."""
     steps: int = 25

@@ -1,23 +1,34 @@
 """`targetprop train`."""
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from ..diagnostics import USUAL, Probe, named_diagnostics
 from ..experiments.catalog import recipe
 from ..experiments.sources import recipe_names
 from ..training.annotations import Flattened
 from ..training.checkpoint import CHECKPOINT, load_header
+from ..training.optimizers import KINDS
 from ..training.recipe import Recipe
 from ..training.result import Result
 from ..training.run import train
+from ..training.trackers import TRACKERS
 from ..training.values import has_value, set_values
+from .flags import flag
 from .names import rule_lines
 from .output import flag_value, print_json, print_table
+from .start import chosen_seeds, starting_point
 from .tree import Command, Group, UsageError
+
+
+def _named(flag: str) -> Any:
+    return tyro.conf.arg(name=flag, metavar="{" + ",".join(KINDS) + "}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +36,14 @@ class TrainOptions:
     """The flags of `targetprop train`: those of the recipe, and these."""
 
     recipe: Annotated[Recipe, Flattened()]
+    config: Path | None = None
+    """The config.json of a run, in place of a name: its recipe and its seeds. Default: none."""
+    search: Annotated[Path | None, tyro.conf.arg(name="from")] = None
+    """The RULE.json that a search saved, in place of a name: the best values. Default: none."""
+    optimizer_kind: Annotated[str | None, _named("optimizer")] = None
+    """Kind of the optimizer. Default: that of the recipe. --optimizer.NAME sets its numbers."""
+    feedback_optimizer_kind: Annotated[str | None, _named("feedback-optimizer")] = None
+    """Kind of the optimizer of the feedback. Default: that of the recipe."""
     lr: float | None = None
     """Learning rate of the network, short for --optimizer.learning-rate. Default: that one."""
     seeds: int = 1
@@ -50,27 +69,37 @@ class TrainOptions:
     target-residual;
     update-parts, for gradient-targets only;
     angle-tp, for rules in continuous time only."""
+    track: tuple[Literal["wandb", "mlflow", "trackio"], ...] = ()
+    """Experiment trackers that get the metrics of each epoch: one run per seed, in the project
+    targetprop. Their own environment variables say where, for example WANDB_MODE=offline."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else."""
 
 
-def command(args: Sequence[str]) -> Group:
-    """`targetprop train NAME`."""
+def command(args: Sequence[str]) -> Group | Command:
+    """`targetprop train NAME`, or with `--config` or `--from` in place of the name."""
+    start = starting_point(args)
+    if start is not None:
+        options = TrainOptions(_with_kinds(start.recipe, args), seeds=len(start.seeds), first_seed=start.seeds[0])
+        return Command(options, functools.partial(run, seeds=chosen_seeds(args, start)))
 
     def choose(name: str) -> Command:
-        return Command(TrainOptions(recipe(name, flag_value(args, "--dataset"))), run)
+        return Command(TrainOptions(_with_kinds(recipe(name, flag_value(args, "--dataset")), args)), run)
 
     return Group("a rule or a published recipe", rule_lines(), choose, more=recipe_names, unknown=recipe)
 
 
-def run(options: TrainOptions) -> int:
-    """Train one rule. Returns 0 if every seed finished, else 1."""
+def run(options: TrainOptions, seeds: Sequence[int] | None = None) -> int:
+    """Train one rule. Returns 0 if every seed finished, else 1.
+
+    `seeds` are used in place of those that the options count."""
     trained = _with_learning_rate(options.recipe, options.lr)
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    seeds = seeds or range(options.first_seed, options.first_seed + options.seeds)
     diagnostics = named_diagnostics(options.diagnose)
     probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
     if options.resume and options.out is not None:
         load_header(options.out / CHECKPOINT)  # raises an error if there is no checkpoint
+    trackers = [TRACKERS[name]() for name in options.track]
     result = train(
         trained,
         seeds=seeds,
@@ -79,6 +108,7 @@ def run(options: TrainOptions) -> int:
         overwrite=options.overwrite,
         checkpoint_every=options.checkpoint_every,
         probe=probe,
+        callbacks=trackers,
     )
     if options.json:
         print_json(result.to_json())
@@ -92,6 +122,19 @@ def run(options: TrainOptions) -> int:
         )
         sys.stderr.write(f"interrupted: {saved}\n")
     return 0 if result.finished else 1
+
+
+def _with_kinds(recipe: Recipe, args: Sequence[str]) -> Recipe:
+    """The recipe with the kinds of optimizers that flags name.
+
+    The numbers of another kind are its defaults."""
+    for field in ("optimizer", "feedback_optimizer"):
+        kind = flag_value(args, flag(field))
+        if kind is not None and kind not in KINDS:
+            raise UsageError(f"{flag(field)}: {kind!r} is not one of {', '.join(KINDS)}.")
+        if kind is not None and type(getattr(recipe, field)) is not KINDS[kind]:
+            recipe = set_values(recipe, {field: KINDS[kind]()})
+    return recipe
 
 
 def _with_learning_rate(recipe: Recipe, rate: float | None) -> Recipe:

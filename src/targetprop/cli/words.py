@@ -5,10 +5,11 @@
 """
 
 import dataclasses
-import inspect
 import typing
 from collections.abc import Mapping
 from typing import Any
+
+from ..training.building import family
 
 Words = Mapping[str, type]
 """The class that each word stands for; `type(None)` for the word of `None`."""
@@ -23,14 +24,7 @@ def words_of(kind: Any, none: str | None = None) -> Words:
     if none is not None:
         (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
         return {none: type(None), **words_of(kind)}
-    return {one.word: one for one in _family(kind) if "word" in vars(one)}
-
-
-def _family(kind: Any) -> list[Any]:
-    """A class and its subclasses, at any depth."""
-    if not inspect.isclass(kind) or kind is type:
-        return []
-    return [kind, *(one for direct in kind.__subclasses__() for one in _family(direct))]
+    return {one.word: one for one in family(kind) if "word" in vars(one)}
 
 
 def usage(words: Words) -> str:

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -20,15 +21,15 @@ from ..losses import ErrorRate, LossOnFirstUnits, ScoreOnFirstUnits, SoftmaxCros
 from ..networks.activations import LeakyReLU
 from ..networks.initializers import orthogonal
 from ..networks.invertible import DenseOnFirstUnits, invertible_mlp
-from ..networks.layers import Dense
+from ..networks.layers import Dense, parameters, split_parameters
 from ..networks.network import Network, mlp
-from ..rules import GENERAL, RULES, Rule, TwoPhase
+from ..rules import GENERAL, RULES, Backprop, Rule, TwoPhase
 from ..training.loggers import ProgressBar
 from ..training.optimizers import Adam
 from ..training.penalties import OrthogonalityPenalty, Penalty
 from ..training.precision import precision
-from ..training.program import step
-from ..training.state import Hyperparameters, Task, initial_state
+from ..training.state import Hyperparameters, Task, initial_parts
+from ..training.step import State, take_step, value_and_grad
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +51,6 @@ class Cost:
 
 
 RATE = 1e-4
-# measured only where they are asked for by name
-VARIANTS: dict[str, Callable[[], Rule]] = {"two-phase-integrated": lambda: TwoPhase(solver=Integration())}
 Program = Callable[[Any, Array], Any]
 
 
@@ -190,7 +189,9 @@ def measure(
         x = jax.random.normal(key, (setting.batch, setting.sizes[0]), dtype)
         y = jax.random.randint(key, (setting.batch,), 0, setting.classes)
         programs = {"hand-written bp": _hand_written(setting, x, y)}
-        programs |= {name: _rule_program(name, setting, x, y) for name in rules or setting.rules}
+        for name in rules or setting.rules:
+            make = VARIANTS.get(name) or functools.partial(_rule_program, RULES[name]())
+            programs[name] = make(setting, x, y)
         compiled = {name: _compile(program, state) for name, (program, state) in programs.items()}
         times: dict[str, list[float]] = {name: [] for name in programs}
         with ProgressBar("benchmark", timing.rounds * len(programs), shown=progress) as bar:
@@ -229,22 +230,49 @@ def _compile(program: Callable, state: Any) -> tuple[Callable, float, float]:
     return run, seconds, temporaries
 
 
-def _rule_program(name: str, setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
-    rule = (VARIANTS | RULES)[name]()
+def _rule_program(rule: Rule, setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
     hyperparameters = Hyperparameters(rule, 0.1, Adam(RATE), Adam(), setting.penalty)
     network, task = setting.network(x.dtype), setting.task()
 
     def program(state, steps):
         dynamic, static = eqx.partition(state, eqx.is_array)
 
-        def body(i, dynamic):
-            key = jax.random.fold_in(jax.random.key(1), i)
-            after = step(task, hyperparameters, eqx.combine(dynamic, static), (x, y), key, joint=True)
+        def body(_, dynamic):
+            after, _ = take_step(eqx.combine(dynamic, static), (x, y))
             return eqx.filter(after, eqx.is_array)
 
         return eqx.combine(lax.fori_loop(0, steps, body, dynamic), static)
 
-    return program, initial_state(network, hyperparameters, jnp.uint32(0))
+    parts, numbers = initial_parts(network, hyperparameters, jnp.uint32(0))._asdict(), hyperparameters
+    count, key = jnp.zeros((), jnp.int32), jax.random.key(1)
+    return program, State(**parts, count=count, key=key, hyperparameters=numbers, objective=task.objective)
+
+
+def _own_loop(setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:
+    """Backpropagation by `value_and_grad`, in a loop of one's own."""
+    network, rule, adam = setting.network(x.dtype), Backprop(), optax.adam(RATE)
+    gradients = value_and_grad(rule, setting.task().loss, penalty=setting.penalty)
+
+    def program(state, steps):
+        _, rest = split_parameters(network)
+
+        def body(_, state):
+            trained, moments = state
+            _, grads = gradients(eqx.combine(trained, rest), None, x, y)
+            updates, moments = adam.update(grads.network, moments)
+            return eqx.apply_updates(trained, updates), moments
+
+        return lax.fori_loop(0, steps, body, state)
+
+    trained = parameters(network)
+    return program, (trained, adam.init(trained))
+
+
+# measured only where they are asked for by name
+VARIANTS: dict[str, Callable[[Setting, Array, Array], tuple[Program, Any]]] = {
+    "bp-own-loop": _own_loop,
+    "two-phase-integrated": lambda *task: _rule_program(TwoPhase(solver=Integration()), *task),
+}
 
 
 def _hand_written(setting: Setting, x: Array, y: Array) -> tuple[Program, Any]:

@@ -31,6 +31,7 @@ class Mappings(eqx.Module):
     - `inverting`: the share of a displacement of layer `i` that remains after `f_{i+1}` and then
       `g_i`. It is 1 for mappings in the form of an inverse, and 0 if nothing is known.
     - `requires`: what they require of the network.
+    - `has_post_update`: whether `post_update` changes something.
     """
 
     equation: ClassVar[str]
@@ -38,6 +39,7 @@ class Mappings(eqx.Module):
     plastic: ClassVar[bool] = True
     inverting: ClassVar[float] = 0.0
     requires: ClassVar[Requirements] = NOTHING
+    has_post_update: ClassVar[bool] = False
 
     @abc.abstractmethod
     def init(self, network: Network, *, key: PRNGKeyArray) -> Any:
@@ -299,6 +301,7 @@ class ExactInverses(Mappings):
     plastic: ClassVar[bool] = False
     inverting: ClassVar[float] = 1.0
     requires: ClassVar[Requirements] = frozenset({Requirement.INVERTIBLE_LAYERS})
+    has_post_update: ClassVar[bool] = True
 
     def init(self, network, *, key):
         return init_inverses(self.method, network)

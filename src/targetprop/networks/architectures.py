@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
+import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
@@ -53,6 +54,31 @@ class Architecture(abc.ABC):
 
         **Returns:** the network.
         """
+
+
+def build_network(
+    architecture: Architecture | Network, input_shape: tuple[int, ...], outputs: int, *, key: PRNGKeyArray, dtype: Any
+) -> Network:
+    """The network of an architecture, or a given network as it is, with parameters of type `dtype`.
+
+    The arguments are those of `Architecture.build`.
+
+    **Raises:** `ConfigError` if a given network does not take such samples, or gives fewer outputs.
+    """
+    if isinstance(architecture, Architecture):
+        return architecture.build(input_shape, outputs, key=key, dtype=dtype)
+    takes, gives = architecture.input_shape, architecture.shapes[-1]
+    shapes = {_sides(shape) for shape in (takes, input_shape)} - {(math.prod(input_shape),)}
+    if math.prod(takes) != math.prod(input_shape) or len(shapes) > 1:
+        raise ConfigError(f"The network takes samples of shape {takes}, but those of the data set are {input_shape}.")
+    if len(gives) != 1 or gives[0] < outputs:
+        raise ConfigError(f"The network gives outputs of shape {gives}, but the data set needs {(outputs,)}.")
+    return jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, architecture)
+
+
+def _sides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes of the axes of a sample that has more than one entry along them."""
+    return tuple(size for size in shape if size != 1)
 
 
 @dataclasses.dataclass(frozen=True)

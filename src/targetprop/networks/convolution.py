@@ -1,7 +1,9 @@
 """Convolutional layers, on images of shape `(channels, rows, columns)`."""
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple, TypeGuard
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -11,10 +13,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..errors import ConfigError
 from .activations import Activation
 from .layers import Activity, Layer, Point
+from .pooling import Windows, max_pool, max_pool_difference
+from .recognition import is_module
 
-Images = Float[Array, "... rows columns channels"]
-
-ROWS, COLUMNS = -3, -2
+ROWS, COLUMNS = Windows(-3, 3, 2, (1, 1)), Windows(-2, 3, 2, (1, 1))
 
 
 def xavier_normal_kernels(gain: float = 1.0) -> Initializer:
@@ -82,13 +84,13 @@ class ConvPool(Layer):
 
     def at(self, x: Activity) -> Point:
         a = self._convolve(x) + self.bias
-        return Point(x, _channels_first(a), _channels_first(_pool(_pool(self.activation(a), ROWS), COLUMNS)))
+        return Point(x, _channels_first(a), _channels_first(max_pool(max_pool(self.activation(a), ROWS), COLUMNS)))
 
     def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
         a = _channels_last(point.a)
         da = self._convolve(dx.reshape(-1, *dx.shape[-3:])).reshape(*dx.shape[:-3], *a.shape[1:])
         s, ds = self.activation(a), self.activation.difference(a, da)
-        return _channels_first(_pool_difference(_pool(s, ROWS), _pool_difference(s, ds, ROWS), COLUMNS))
+        return _channels_first(max_pool_difference(s, ds, (ROWS, COLUMNS)))
 
     def _convolve(self, x: Float[Array, "batch c_in rows columns"]) -> Float[Array, "batch rows columns c_out"]:
         return convolve(_channels_last(x), jnp.transpose(self.weight, (2, 3, 1, 0)))
@@ -102,67 +104,65 @@ def _channels_last(x: Float[Array, "... channels rows columns"]) -> Float[Array,
     return jnp.moveaxis(x, -3, -1)
 
 
+class Window(NamedTuple):
+    """How the kernel of a convolution moves over the rows and columns of an image."""
+
+    strides: tuple[int, ...] = (1, 1)
+    padding: str | tuple[tuple[int, int], ...] = "SAME"
+
+
+KEEPING_SIZE = Window()
+
+
 def convolve(
-    x: Float[Array, "batch rows columns c_in"], weight: Float[Array, "k k c_in c_out"]
+    x: Float[Array, "batch rows columns c_in"],
+    weight: Float[Array, "rows columns c_in c_out"],
+    window: Window = KEEPING_SIZE,
 ) -> Float[Array, "batch rows columns c_out"]:
-    """A convolution with stride 1 that keeps rows and columns, with zeros outside the image.
+    """A convolution, by default with stride 1 and as many rows and columns as the image has.
 
     On a CPU and inside a loop, as in a training step, XLA is fast only with one order of the axes.
     The derivatives are written such that reverse mode gets this order. Forward mode is slow inside
     a loop.
     """
-    return _convolve_on_cpu(x, weight) if jax.default_backend() == "cpu" else _convolve(x, weight)
+    return _convolve_on_cpu(x, weight, window) if jax.default_backend() == "cpu" else _convolve(x, weight, window)
 
 
-def _convolve(x: Array, weight: Array, axes: tuple[str, str, str] = ("NHWC", "HWIO", "NHWC")) -> Array:
-    return lax.conv_general_dilated(x, weight, (1, 1), "SAME", dimension_numbers=axes)
+def _convolve(x: Array, weight: Array, window: Window, axes: tuple[str, str, str] = ("NHWC", "HWIO", "NHWC")) -> Array:
+    return lax.conv_general_dilated(x, weight, *window, dimension_numbers=axes)
 
 
-@jax.custom_jvp
-def _convolve_on_cpu(x, weight):
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _convolve_on_cpu(x, weight, window):
     if x.shape[-1] != 3:
-        return _convolve(x, weight)
+        return _convolve(x, weight, window)
     # XLA is several times slower with three channels than with four.
-    return _convolve(jnp.pad(x, [(0, 0)] * 3 + [(0, 1)]), jnp.pad(weight, [(0, 0)] * 2 + [(0, 1), (0, 0)]))
+    x, weight = jnp.pad(x, [(0, 0)] * 3 + [(0, 1)]), jnp.pad(weight, [(0, 0)] * 2 + [(0, 1), (0, 0)])
+    return _convolve(x, weight, window)
 
 
 @_convolve_on_cpu.defjvp
-def _derivative(primals, tangents):
+def _derivative(window, primals, tangents):
     (x, weight), (dx, dweight) = primals, tangents
-    by_x = _convolve(dx, jnp.transpose(weight, (0, 1, 3, 2)), ("NHWC", "HWOI", "NHWC"))
+    by_x = _convolve(dx, jnp.transpose(weight, (0, 1, 3, 2)), window, ("NHWC", "HWOI", "NHWC"))
     turned = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(dweight, (2, 0, 1, 3))
-    by_weight = jnp.transpose(_convolve(*turned, ("CHWN", "IHWO", "HWNC")), (2, 0, 1, 3))
-    return _convolve_on_cpu(x, weight), by_x + by_weight
+    by_weight = jnp.transpose(_convolve(*turned, window, ("CHWN", "IHWO", "HWNC")), (2, 0, 1, 3))
+    return _convolve_on_cpu(x, weight, window), by_x + by_weight
 
 
-def _neighbors(s: Images, axis: int, border: float) -> tuple[Images, Images, Images]:
-    """The first, middle and last entry of each window of 3 along an axis, with stride 2.
+def is_plain_convolution(part: Any) -> TypeGuard[eqx.nn.Conv2d]:
+    """Whether `part` is an `eqx.nn.Conv2d` that `convolve_images` can compute.
 
-    Entries outside are `border`.
+    It is, unless it has groups, a dilation, or a border of other values than zeros.
     """
-    size = s.shape[axis]
-    widths = [(0, 0)] * s.ndim
-    widths[axis] = (1, 1)
-    padded = jnp.pad(s, widths, constant_values=border)
-    first, middle, last = (
-        lax.slice_in_dim(padded, start, start + size + size % 2 - 1, 2, axis % s.ndim) for start in range(3)
+    return (
+        is_module(part, eqx.nn.Conv2d)
+        and (part.groups, part.dilation, part.padding_mode) == (1, (1, 1), "ZEROS")
+        and eqx.is_inexact_array(part.weight)
     )
-    return first, middle, last
 
 
-def _pool(s: Images, axis: int) -> Images:
-    """The maximum of 3 neighbors along an axis, with stride 2."""
-    first, middle, last = _neighbors(s, axis, -jnp.inf)
-    return jnp.maximum(jnp.maximum(first, middle), last)
-
-
-def _pool_difference(s: Images, ds: Images, axis: int) -> Images:
-    """`pool(s + ds) - pool(s)` as `max_j ((s_j - max_k s_k) + ds_j)`.
-
-    The largest entry keeps its own displacement, however small. `ds` may have further axes in
-    front.
-    """
-    top = _pool(s, axis)
-    gaps = (entry - top for entry in _neighbors(s, axis, -jnp.inf))
-    moved = [gap + d for gap, d in zip(gaps, _neighbors(ds, axis, 0.0), strict=True)]
-    return jnp.maximum(jnp.maximum(moved[0], moved[1]), moved[2])
+def convolve_images(conv: eqx.nn.Conv2d, x: Float[Array, "batch c_in _ _"]) -> Float[Array, "batch c_out _ _"]:
+    """The linear part of a convolution of Equinox on a batch of images, by `convolve`."""
+    kernels = jnp.transpose(conv.weight, (2, 3, 1, 0))
+    return _channels_first(convolve(_channels_last(x), kernels, Window(conv.stride, conv.padding)))

@@ -10,9 +10,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from .._html import html_table
+from ..errors import ConfigError
 from .activations import Activation, Identity, Tanh
 from .initializers import Initializer
-from .layers import Activity, Dense, LayerLike, Point, evaluate, parameter_dtype, split_parameters
+from .layers import (
+    Activity,
+    Dense,
+    Layer,
+    LayerLike,
+    Point,
+    as_layer,
+    evaluate,
+    parameter_dtype,
+    parameters,
+    split_parameters,
+)
 
 
 class Trace(NamedTuple):
@@ -51,7 +64,8 @@ class Network(eqx.Module):
     - `layers`: the maps `f_1 .. f_L`.
     - `input_shape`: the shape of one input, without the batch axis.
 
-    **Raises:** `ValueError` if the shapes do not fit. The message names the layer.
+    **Raises:** `ValueError` if the shapes do not fit, or if a layer is not mapped over the batch. The
+    message names the layer.
     """
 
     layers: tuple[LayerLike, ...]
@@ -75,6 +89,7 @@ class Network(eqx.Module):
                 shape = _output_shape(layer, shape)
             except (TypeError, ValueError) as error:
                 kind = type(layer).__name__
+                _check_mapped(layer, shape, f"Layer {i}, a {kind},")
                 raise ValueError(
                     f"Layer {i}, a {kind}, does not take the activities of shape {shape} that layer {i - 1} gives: {error}"
                 ) from error
@@ -133,12 +148,67 @@ class Network(eqx.Module):
         """The floating-point type of the parameters."""
         return parameter_dtype(self)
 
+    def __repr__(self) -> str:
+        try:
+            path = " -> ".join([_axes(self.input_shape), *(f"{shape} {kind}" for _, kind, shape, _ in self._rows())])
+        except (AttributeError, TypeError, ValueError):  # a tree of this structure that holds something else
+            return eqx.tree_pformat(self)
+        return f"Network: {path}; {_size(self):,} parameters, {self.dtype}"
+
+    def _repr_html_(self) -> str:
+        return html_table(("layer", "kind", "output", "parameters"), self._rows(), repr(self))
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        """For each layer its number, its kind, the shape of its output, and its parameters."""
+        pairs = zip(self.layers, self.shapes[1:], strict=True)
+        return [(str(i), _kind(layer), _axes(shape), f"{_size(layer):,}") for i, (layer, shape) in enumerate(pairs, start=1)]
+
+
+def _kind(layer: LayerLike) -> str:
+    """A layer in words: its nonlinearity, after its class if it is not dense."""
+    nonlinearity = as_layer(layer).nonlinearity()
+    words = [] if isinstance(layer, Dense) else [type(layer).__name__]
+    if nonlinearity is not None:
+        words.append(getattr(nonlinearity, "word", type(nonlinearity).__name__))
+    return " ".join(words)
+
+
+def _axes(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _size(tree: Any) -> int:
+    """The number of trainable numbers."""
+    return sum(leaf.size for leaf in jax.tree.leaves(parameters(tree)))
+
 
 def _output_shape(layer: LayerLike, shape: tuple[int, ...]) -> tuple[int, ...]:
     if isinstance(layer, Dense):
         return layer.weight.shape[:1]
-    x = jax.ShapeDtypeStruct((1, *shape), parameter_dtype(layer))
-    return eqx.filter_eval_shape(lambda layer, x: evaluate(layer, x).h, layer, x).shape[1:]
+    samples = max(shape, default=0) + 1  # a number that is not the size of another axis
+    x = jax.ShapeDtypeStruct((samples, *shape), parameter_dtype(layer))
+    h = eqx.filter_eval_shape(lambda layer, x: evaluate(layer, x).h, layer, x)
+    if h.shape[:1] != (samples,):
+        raise ValueError(f"a batch of {samples} samples gives an array of shape {h.shape}")
+    return h.shape[1:]
+
+
+def _check_mapped(layer: LayerLike, shape: tuple[int, ...], what: str) -> None:
+    """Check that a layer that does not take a batch does not take one sample either.
+
+    **Raises:** `ConfigError` if it does. The message says how to map it over the batch.
+    """
+    if isinstance(layer, Layer):
+        return
+    try:
+        eqx.filter_eval_shape(layer, jax.ShapeDtypeStruct(shape, parameter_dtype(layer)))
+    except (TypeError, ValueError):
+        return
+    how = "tp.PerSample(layer)" if isinstance(layer, eqx.Module) else "jax.vmap(layer)"
+    raise ConfigError(
+        f"{what} takes one sample, not a batch: write {how}, "
+        "or build the network with tp.from_equinox, which maps all layers over the batch."
+    )
 
 
 def _linearize(layer: LayerLike, x: Activity) -> tuple[Point, Callable[[Array], tuple[Any, Array]]]:

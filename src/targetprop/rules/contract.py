@@ -154,6 +154,11 @@ class Rule(eqx.Module):
         return False
 
     @property
+    def has_post_update(self) -> bool:
+        """Whether `post_update` may change something. A rule that implements it declares it."""
+        return False
+
+    @property
     def requires(self) -> Requirements:
         """What the rule requires of a network. Default: nothing."""
         return NOTHING

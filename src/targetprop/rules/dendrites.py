@@ -69,6 +69,10 @@ class Dendrites(Rule):
         return True
 
     @property
+    def has_post_update(self):
+        return self.mappings.has_post_update
+
+    @property
     def requires(self):
         return self.mappings.requires
 

@@ -99,6 +99,10 @@ class ExactRule(Rule):
         return init_inverses(self.inverse, network, onto=gamma is not None)
 
     @property
+    def has_post_update(self):
+        return True
+
+    @property
     def requires(self):
         return frozenset({Requirement.INVERTIBLE_LAYERS})
 

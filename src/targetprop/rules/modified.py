@@ -34,6 +34,10 @@ class InverseSlopes(Rule):
         return self.rule.iterative
 
     @property
+    def has_post_update(self):
+        return self.rule.has_post_update
+
+    @property
     def requires(self):
         return self.rule.requires
 

@@ -78,6 +78,10 @@ class TargetPropagation(Rule):
         return self.learner.learns
 
     @property
+    def has_post_update(self):
+        return self.mappings.has_post_update
+
+    @property
     def requires(self):
         return self.mappings.requires
 

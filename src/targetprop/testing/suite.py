@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import ConfigError
 from ..networks.layers import parameters
-from ..rules.contract import Rule
-from .cases import Case, Inputs, Training, ask, distance, image_network, numbers, same, samples
+from ..rules.contract import Example, Rule, assign
+from .cases import LOSS, Case, Inputs, Training, ask, distance, image_network, numbers, same, samples
 
 FLOAT32 = 1e-4
 """The largest allowed difference of float32 and float64, relative to the norm of an array."""
@@ -168,6 +168,15 @@ class RuleChecks:
             assert np.all(np.isfinite(gradient)), "a gradient of the feedback is not finite"
         assert step.losses.ndim == 1, "losses must have the shape (mappings,)"
         assert np.all(np.isfinite(step.losses)), "a feedback loss is not finite"
+
+    def check_post_update(self):
+        """A rule that changes something after the step of the optimizer declares it."""
+        inputs = self.case.inputs
+        credit = assign(self.rule, inputs.network, inputs.feedback, Example(LOSS, inputs.x, inputs.y, 0.1, self.case.key))
+        moved = jax.tree.map(lambda leaf: 0.9 * leaf if eqx.is_inexact_array(leaf) else leaf, inputs.network)
+        after, feedback = self.rule.post_update(inputs.network, moved, inputs.feedback, credit)
+        if not (same(after, moved) and same(feedback, inputs.feedback)):
+            assert self.rule.has_post_update, "post_update changes something, but has_post_update is false"
 
     def check_keys(self):
         """The same key gives the same result, and another key gives other noise."""

@@ -4,7 +4,6 @@ A file is written completely or not at all. Nothing is pickled.
 """
 
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..errors import UserError
+from .files import whole_file
 
 CHECKPOINT = "checkpoint.npz"
 """The name of the file in the folder of a run."""
@@ -25,18 +25,11 @@ class CheckpointError(UserError):
 
 
 def save_checkpoint(path: Path, tree: Any, header: dict) -> None:
-    """Write the arrays of `tree` and a `header` of plain data.
-
-    After a crash at any moment, the file is either the old one or the new one.
-    """
+    """Write the arrays of `tree` and a `header` of plain data, completely or not at all."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
     arrays: dict[str, Any] = {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
-    partial = path.with_name(path.name + ".part")
-    with open(partial, "wb") as file:
+    with whole_file(path) as file:
         np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def load_header(path: Path) -> dict:
@@ -50,9 +43,36 @@ def load_checkpoint(path: Path, like: Any) -> Any:
     **Raises:** `CheckpointError` if the file is missing or damaged, or if its arrays do not have
     the number, shapes and types of `like`.
     """
-    dynamic, static = eqx.partition(like, eqx.is_array)
+    return _in_structure(path, like, _read(path, lambda file: [file[f"leaf{i}"] for i in range(len(file.files) - 1)]))
+
+
+def load_part(path: Path, like: Any, start: int) -> Any:
+    """Some arrays of a checkpoint in the structure of `like`.
+
+    **Arguments:**
+
+    - `path`: the file.
+    - `like`: a pytree with an array, or its shape and type, in place of each array.
+    - `start`: the number of the first array. A negative number counts from the end.
+
+    **Raises:** `CheckpointError` as `load_checkpoint` does.
+    """
+    count = len(jax.tree.leaves(eqx.filter(like, _has_shape)))
+
+    def read(file):
+        first = start if start >= 0 else len(file.files) - 1 + start
+        return [file[f"leaf{i}"] for i in range(first, first + count)]
+
+    return _in_structure(path, like, _read(path, read))
+
+
+def _has_shape(leaf: Any) -> bool:
+    return eqx.is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+def _in_structure(path: Path, like: Any, stored: list[np.ndarray]) -> Any:
+    dynamic, static = eqx.partition(like, _has_shape)
     leaves, structure = jax.tree.flatten(dynamic)
-    stored = _read(path, lambda file: [file[f"leaf{i}"] for i in range(len(file.files) - 1)])
     expected, found = ([(leaf.shape, str(leaf.dtype)) for leaf in side] for side in (leaves, stored))
     if expected != found:
         raise CheckpointError(

@@ -1,9 +1,8 @@
 """An ensemble on the device: its members, and the control of the compiled program."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,20 +12,11 @@ import numpy as np
 from ..data import Dataset
 from ..diagnostics import Probe
 from ..errors import ConfigError
-from ..losses import (
-    ErrorRate,
-    Loss,
-    LossOnFirstUnits,
-    MeanSquaredError,
-    Score,
-    ScoreOnFirstUnits,
-    SoftmaxCrossEntropy,
-    SquaredError,
-)
-from ..networks.architectures import Architecture
+from ..networks.architectures import Architecture, build_network
 from ..networks.network import Network
 from ..rules.updates import Layers
 from . import program
+from .criteria import loss_and_score, output_loss, test_arrays, training_arrays
 from .recipe import Recipe
 from .schedule import Pass
 from .state import (
@@ -39,8 +29,10 @@ from .state import (
     Task,
     count_trained_maps,
     initial_state,
+    numbers_of,
     stream,
 )
+from .step import check_trainable
 
 
 class Ensemble:
@@ -59,23 +51,12 @@ class Ensemble:
     """
 
     def __init__(self, recipes: Sequence[Recipe], seeds: Sequence[int], dataset: Dataset):
-        _check_alike(recipes, seeds)
+        check_alike(recipes, seeds)
         recipe = recipes[0]
         dtype = jnp.dtype(recipe.dtype)
-        classify = dataset.classes is not None
-        loss = recipe.loss or (SoftmaxCrossEntropy() if classify else SquaredError())
-        if isinstance(loss, SoftmaxCrossEntropy) and not classify:
-            raise ConfigError(
-                f"Cross-entropy needs labels, but {dataset.name} has real targets: use the squared-error `loss`."
-            )
-        score = ErrorRate() if classify else MeanSquaredError()
-        targets = None if classify else dtype
-        self.data = Data(
-            jnp.asarray(dataset.train_x, dtype),
-            jnp.asarray(dataset.train_y, targets),
-            jnp.asarray(dataset.test_x, dtype),
-            jnp.asarray(dataset.test_y, targets),
-        )
+        loss = output_loss(recipe.loss, dataset)
+        self.data = Data(*training_arrays(dataset, dtype), *test_arrays(dataset, dtype))
+        self.shape, self.outputs = dataset.shape, dataset.outputs
         samples = len(dataset.train_x)
         validation = validation_size(recipe, dataset)
         self.steps = (samples - validation) // recipe.batch_size
@@ -85,22 +66,23 @@ class Ensemble:
                 "use a smaller `batch_size` or a smaller `validation`."
             )
         sizes = samples, validation
+        recipes = [_over_run(each, self.steps) for each in recipes]
         plan = _Plan(recipe.architecture, dataset.shape, dataset.outputs, sizes, dtype, recipe.trainable)
-        self.members = _stack(
+        self.members = stack(
             [
-                _member(dataclasses.replace(plan, architecture=r.architecture), _numbers(r, dtype), seed)
+                _member(plan._replace(architecture=r.architecture), numbers_of(r, dtype), seed)
                 for r, seed in zip(recipes, np.asarray(seeds, np.uint32), strict=True)
             ]
         )
         one = self.member(0)
-        loss, score = _on_first_units(loss, score, one.state.network, dataset)
+        loss, score = loss_and_score(loss, one.state.network, dataset)
         self.task = Task(loss, score, recipe.batch_size, recipe.trainable, recipe.update_mask)
         self.trained_maps = count_trained_maps(one.hyperparameters.rule, one.state.network, one.state.feedback)
         self.alive = np.ones(len(seeds), bool)
 
     def member(self, index: int) -> Member:
         """One member, without the ensemble axis."""
-        return _one(self.members, index)
+        return one_of(self.members, index)
 
     def compile(self, joint: bool) -> None:
         """Compile the program of a kind of pass. No step is run."""
@@ -164,7 +146,7 @@ class Ensemble:
         return jax.tree.map(lambda *values: np.stack(values), *found)
 
     def _advice(self, members: Member, at: Pass, step: int, index: int) -> Sequence[str]:
-        return program.advice(self.task, _one(members, index), self.data, _span(at, step, step + 1))
+        return program.advice(self.task, one_of(members, index), self.data, _span(at, step, step + 1))
 
     def _advance(self, members: Member, at: Pass, start: int, stop: int):
         span, alive = _span(at, start, stop), jnp.asarray(self.alive)
@@ -177,16 +159,20 @@ def _span(at: Pass, start: int, stop: int) -> program.Span:
     return program.Span(*(jnp.asarray(n, jnp.int32) for n in (at.epoch, at.index, start, stop)))
 
 
-def _on_first_units(loss: Loss, score: Score, network: Network, dataset: Dataset) -> tuple[Loss, Score]:
-    """The loss and the score. If the output has auxiliary units, they use its first units only."""
-    width = math.prod(network.shapes[-1])
-    if width < dataset.outputs:
-        raise ConfigError(
-            f"The network has {width} outputs, but {dataset.name} needs {dataset.outputs}: make its last layer wider."
-        )
-    if width == dataset.outputs:
-        return loss, score
-    return LossOnFirstUnits(loss, dataset.outputs), ScoreOnFirstUnits(score, dataset.outputs)
+def _over_run(recipe: Recipe, steps: int) -> Recipe:
+    """The recipe with optimizers whose schedules last as long as the run.
+
+    **Arguments:**
+
+    - `recipe`: the recipe.
+    - `steps`: the number of steps in a pass.
+    """
+    passes = recipe.schedule.passes(recipe.rule.learns_feedback)
+    joint = sum(each.joint for each in passes)
+    return recipe.replace(
+        optimizer=recipe.optimizer.over(joint * steps),
+        feedback_optimizer=recipe.feedback_optimizer.over(len(passes) * steps),
+    )
 
 
 def validation_size(recipe: Recipe, dataset: Dataset) -> int:
@@ -208,7 +194,8 @@ def healthy(health: program.Checkup, index: int) -> bool:
     return all(bool(np.all(np.asarray(leaf)[index])) for leaf in health)
 
 
-def _check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
+def check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
+    """Raises `ConfigError` if the recipes cannot be trained together, one for each seed."""
     if not seeds or len(recipes) != len(seeds):
         raise ConfigError(
             f"There are {len(recipes)} recipes for {len(seeds)} seeds: give at least one seed, and one recipe for each."
@@ -223,27 +210,14 @@ def _check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
             )
 
 
-def _numbers(recipe: Recipe, dtype: Any) -> Hyperparameters:
-    """The numeric hyperparameters of a recipe as arrays, so none of them is compiled in.
-
-    **Raises:** `ConfigError` if one is `nan`.
-    """
-    tree = Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer, recipe.penalty)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if isinstance(leaf, float | jax.Array | np.ndarray) and bool(jnp.any(jnp.isnan(leaf))):
-            raise ConfigError(f"{jax.tree_util.keystr(path).lstrip('.')} of the recipe is {leaf}: use a number.")
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """What is fixed when a member is made.
 
     It is the network, the samples for training and validation, the type, and the layers that
     learn.
     """
 
-    architecture: Architecture
+    architecture: Architecture | Network
     shape: tuple[int, ...]
     outputs: int
     sizes: tuple[int, int]
@@ -254,17 +228,31 @@ class _Plan:
 @eqx.filter_jit
 def _member(plan: _Plan, hyperparameters: Hyperparameters, seed: jax.Array) -> Member:
     (samples, validation), trainable = plan.sizes, plan.trainable
-    network = plan.architecture.build(plan.shape, plan.outputs, key=stream(seed, NETWORK), dtype=plan.dtype)
-    if trainable is not None and not (trainable and set(trainable) <= set(range(1, network.depth + 1))):
-        raise ConfigError(f"`trainable` is {trainable}: give one or more of the layers 1 to {network.depth}.")
+    network = build_network(plan.architecture, plan.shape, plan.outputs, key=stream(seed, NETWORK), dtype=plan.dtype)
+    check_trainable(trainable, network)
     order = jax.random.permutation(stream(seed, SPLIT), samples)
     split = Split(order[validation:], order[:validation])
     return Member(initial_state(network, hyperparameters, seed, trainable), hyperparameters, split, seed)
 
 
-def _one(members: Member, index: int) -> Member:
-    return jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, members)
+def one_of(stacked: Any, index: int) -> Any:
+    """One entry of a pytree whose arrays have the member as leading axis."""
+    return jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, stacked)
 
 
-def _stack(members: Sequence[Member]) -> Member:
+def structure(recipe: Recipe, shape: tuple[int, ...], outputs: int) -> Member:
+    """A member of an ensemble with shapes in place of arrays. Its split is of one sample.
+
+    **Arguments:**
+
+    - `recipe`: the recipe.
+    - `shape`, `outputs`: the shape of one input, and the number of outputs of the data set.
+    """
+    dtype, recipe = jnp.dtype(recipe.dtype), _over_run(recipe, 1)
+    plan = _Plan(recipe.architecture, shape, outputs, (1, 0), dtype, recipe.trainable)
+    return eqx.filter_eval_shape(_member, plan, numbers_of(recipe, dtype), jnp.zeros((), jnp.uint32))
+
+
+def stack(members: Sequence[Any]) -> Any:
+    """Pytrees of one structure as one, whose arrays have the member as leading axis."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves) if eqx.is_array(leaves[0]) else leaves[0], *members)

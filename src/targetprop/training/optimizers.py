@@ -1,8 +1,9 @@
 """Optimizers as trees of numbers, so a new learning rate needs no new compilation."""
 
 import abc
+import dataclasses
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -11,6 +12,7 @@ import optax
 from jax.tree_util import SequenceKey
 
 from ..errors import ConfigError, check_fraction, check_not_negative, check_positive
+from .rates import ConstantRate, RateSchedule
 
 
 class Optimizer(eqx.Module):
@@ -20,24 +22,96 @@ class Optimizer(eqx.Module):
     def transform(self) -> optax.GradientTransformation:
         """The Optax transformation with the present numbers."""
 
+    @abc.abstractmethod
+    def over(self, steps: int) -> "Optimizer":
+        """The optimizer for a training of `steps` steps, the length of its schedules."""
 
-class Adam(Optimizer):
-    """Adam (Kingma and Ba 2014) with bias correction."""
 
-    learning_rate: float = 1e-3
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
+class Descent(Optimizer):
+    """Gradient descent along a direction, with what all such optimizers can do.
+
+    A subclass gives the direction, and the default of the learning rate.
+    """
+
+    learning_rate: eqx.AbstractVar[Any]
+    schedule: RateSchedule = eqx.field(kw_only=True, default=ConstantRate())
+    """Course of the learning rate over the training."""
+    warmup: float | None = eqx.field(kw_only=True, default=None)
+    """Share of the steps in which the learning rate first rises linearly from 0.
+    Default: no warm-up."""
+    steps: int | None = eqx.field(kw_only=True, static=True, default=None)
+    """Number of steps of schedule and warm-up. Default: all steps of the run."""
+    clip: float | None = eqx.field(kw_only=True, default=None)
+    """Largest norm of all gradients together. Longer ones are scaled down.
+    Default: no limit."""
+    weight_decay: float | None = eqx.field(kw_only=True, default=None)
+    """Strength of the weight decay. Default: no decay."""
+
+    kind: ClassVar[str]
+    decoupled: ClassVar[bool] = False
+    """Whether the weight decay is added to the direction, or else to the gradient."""
 
     def __check_init__(self):
-        check_not_negative(self, "learning_rate", "eps")
-        check_fraction(self, "b1", "b2")
+        check_not_negative(self, "learning_rate", "weight_decay")
+        check_fraction(self, "warmup")
+        check_positive(self, "steps", "clip")
+
+    @abc.abstractmethod
+    def direction(self) -> optax.GradientTransformation:
+        """The transformation from gradients to directions. The step is the negative direction."""
 
     def transform(self) -> optax.GradientTransformation:
-        return optax.adam(self.learning_rate, b1=self.b1, b2=self.b2, eps=self.eps)
+        clip = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
+        decay = [] if self.weight_decay is None else [optax.add_decayed_weights(self.weight_decay)]
+        before, after = ([], decay) if self.decoupled else (decay, [])
+        return optax.chain(*clip, *before, self.direction(), *after, self._rate())
+
+    def over(self, steps: int) -> Self:
+        return self if self.steps is not None else dataclasses.replace(self, steps=steps)
+
+    def _rate(self) -> optax.GradientTransformation:
+        if isinstance(self.schedule, ConstantRate) and self.warmup is None:
+            return optax.scale_by_learning_rate(self.learning_rate)
+        steps = self.steps
+        if steps is None:
+            raise ConfigError("A schedule of the learning rate needs its length: give the optimizer its `steps`.")
+        warm = 0.0 if self.warmup is None else self.warmup * steps
+
+        def rate(count):
+            done = jnp.clip((count - warm) / (steps - warm), 0, 1)
+            rising = 1.0 if self.warmup is None else jnp.where(count < warm, count / warm, 1.0)
+            return -self.learning_rate * (rising * self.schedule.factor(done))
+
+        return optax.scale_by_schedule(rate)
 
 
-class AdamWithoutBiasCorrection(Optimizer):
+class Adam(Descent):
+    """Adam (Kingma and Ba 2014) with bias correction.
+
+    With weight decay it is AdamW (Loshchilov and Hutter 2019).
+    """
+
+    learning_rate: float = 1e-3
+    """Size of the steps."""
+    b1: float = 0.9
+    """Decay of the mean of the gradients."""
+    b2: float = 0.999
+    """Decay of the mean of their squares."""
+    eps: float = 1e-8
+    """What is added to the root of the mean square."""
+
+    kind: ClassVar[str] = "adam"
+    decoupled: ClassVar[bool] = True
+
+    def __check_init__(self):
+        check_not_negative(self, "eps")
+        check_fraction(self, "b1", "b2")
+
+    def direction(self):
+        return optax.scale_by_adam(self.b1, self.b2, self.eps)
+
+
+class AdamWithoutBiasCorrection(Descent):
     """Adam without bias correction.
 
     As in the published code of Ahmad, van Gerven and Ambrogioni (2020). The averages start at zero
@@ -45,15 +119,22 @@ class AdamWithoutBiasCorrection(Optimizer):
     """
 
     learning_rate: float = 1e-3
+    """Size of the steps."""
     b1: float = 0.9
+    """Decay of the mean of the gradients."""
     b2: float = 0.99
+    """Decay of the mean of their squares."""
     eps: float = 1e-8
+    """What is added to the root of the mean square."""
+
+    kind: ClassVar[str] = "adam-without-bias-correction"
+    decoupled: ClassVar[bool] = True
 
     def __check_init__(self):
-        check_not_negative(self, "learning_rate", "eps")
+        check_not_negative(self, "eps")
         check_fraction(self, "b1", "b2")
 
-    def transform(self) -> optax.GradientTransformation:
+    def direction(self):
         def init(params):
             zeros = optax.tree.zeros_like(params)
             return zeros, zeros
@@ -61,46 +142,54 @@ class AdamWithoutBiasCorrection(Optimizer):
         def update(updates, state, params=None):
             mean = optax.tree.update_moment(updates, state[0], self.b1, 1)
             square = optax.tree.update_moment(updates, state[1], self.b2, 2)
-            steps = jax.tree.map(lambda m, v: -self.learning_rate * m / (self.eps + jnp.sqrt(v)), mean, square)
-            return steps, (mean, square)
+            return jax.tree.map(lambda m, v: m / (self.eps + jnp.sqrt(v)), mean, square), (mean, square)
 
         return optax.GradientTransformation(init, update)
 
 
-class SGD(Optimizer):
-    """Stochastic gradient descent with momentum."""
+class SGD(Descent):
+    """Stochastic gradient descent with momentum.
 
-    learning_rate: float = 1e-2
-    momentum: float = 0.0
-
-    def __check_init__(self):
-        check_not_negative(self, "learning_rate")
-        check_fraction(self, "momentum")
-
-    def transform(self) -> optax.GradientTransformation:
-        return optax.sgd(self.learning_rate, momentum=self.momentum)
-
-
-class DecayingSGD(Optimizer):
-    """Gradient descent with a linearly decaying learning rate.
-
-    It falls to `last` times its first value over `steps` steps, and then stays constant.
+    Weight decay is added to the gradient, before the momentum.
     """
 
     learning_rate: float = 1e-2
-    last: float = 0.2
-    steps: int = 1000
+    """Size of the steps."""
+    momentum: float = 0.0
+    """Share of the last direction that is kept."""
+    nesterov: bool = eqx.field(static=True, default=False)
+    """Whether the gradient counts once more (Nesterov's momentum)."""
+
+    kind: ClassVar[str] = "sgd"
 
     def __check_init__(self):
-        check_not_negative(self, "learning_rate", "last")
-        check_positive(self, "steps")
+        check_fraction(self, "momentum")
 
-    def transform(self) -> optax.GradientTransformation:
-        def rate(count):
-            done = jnp.minimum(count / self.steps, 1)
-            return -self.learning_rate * (1 - done + done * self.last)
+    def direction(self):
+        return optax.trace(self.momentum, self.nesterov)
 
-        return optax.scale_by_schedule(rate)
+
+class RMSProp(Descent):
+    """RMSProp (Tieleman and Hinton 2012): the gradient over the root of its mean square."""
+
+    learning_rate: float = 1e-3
+    """Size of the steps."""
+    decay: float = 0.9
+    """Decay of the mean of the squares of the gradients."""
+    eps: float = 1e-8
+    """What is added to the mean square, below the root."""
+
+    kind: ClassVar[str] = "rmsprop"
+
+    def __check_init__(self):
+        check_not_negative(self, "eps")
+        check_fraction(self, "decay")
+
+    def direction(self):
+        return optax.scale_by_rms(self.decay, self.eps)
+
+
+KINDS: dict[str, type[Any]] = {one.kind: one for one in (Adam, AdamWithoutBiasCorrection, SGD, RMSProp)}
 
 
 class PerLayer(Optimizer):
@@ -117,6 +206,9 @@ class PerLayer(Optimizer):
         }
         return optax.partition(transforms, self._layers)
 
+    def over(self, steps: int) -> "PerLayer":
+        return PerLayer(tuple(optimizer.over(steps) for optimizer in self.optimizers))
+
     def _layers(self, parameters: Any) -> Any:
         """The layer of each parameter, from 0: its position in the tuple of layers or mappings."""
 
@@ -127,3 +219,61 @@ class PerLayer(Optimizer):
             return index
 
         return jax.tree_util.tree_map_with_path(layer, parameters)
+
+
+class OptaxOptimizer(Optimizer):
+    """Any transformation of Optax.
+
+    If it was made by `optax.inject_hyperparams`, its numbers are fields, for example
+    `optimizer.numbers.learning_rate`, that a search can vary. The numbers of other transformations
+    are fixed.
+
+    **Arguments:**
+
+    - `transformation`: the transformation.
+    - `numbers`: the numbers of `optax.inject_hyperparams`. Default: those that the transformation
+      was made with.
+    """
+
+    transformation: optax.GradientTransformation = eqx.field(static=True)
+    numbers: dict[str, Any]
+
+    def __init__(self, transformation: optax.GradientTransformation, numbers: dict[str, Any] | None = None):
+        self.transformation = transformation
+        self.numbers = _injected(transformation) if numbers is None else numbers
+
+    def transform(self) -> optax.GradientTransformation:
+        if not self.numbers:
+            return self.transformation
+
+        def init(params):
+            state = self.transformation.init(params)
+            kept: Any = state
+            numbers = {name: jnp.asarray(self.numbers[name], old.dtype) for name, old in kept.hyperparams.items()}
+            return kept._replace(hyperparams=numbers)
+
+        return optax.GradientTransformation(init, self.transformation.update)
+
+    def over(self, steps: int) -> "OptaxOptimizer":
+        return self
+
+
+def _injected(transformation: optax.GradientTransformation) -> dict[str, Any]:
+    """The numbers that `optax.inject_hyperparams` keeps in the state. Empty without it."""
+    try:
+        state = transformation.init(jnp.zeros(()))
+    except (TypeError, ValueError, AttributeError, IndexError, KeyError):
+        return {}  # it takes only parameters of a certain structure
+    return {name: float(value) for name, value in getattr(state, "hyperparams", {}).items() if jnp.ndim(value) == 0}
+
+
+def as_optimizer(optimizer: Any, field: str) -> Optimizer:
+    """An optimizer. A transformation of Optax becomes an `OptaxOptimizer`.
+
+    **Raises:** `TypeError` for anything else, with the name of the field.
+    """
+    if isinstance(optimizer, optax.GradientTransformation):
+        return OptaxOptimizer(optimizer)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"`{field}` is {optimizer!r}: give an optimizer, such as Adam(1e-3), or an Optax transformation.")
+    return optimizer

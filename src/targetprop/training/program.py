@@ -1,11 +1,10 @@
-"""The compiled part of training: a step, a run of steps, and evaluation.
+"""The compiled part of training: runs of steps, and evaluation.
 
 A run of steps is one program, with the first and the last step as arguments. So a pass can be
 split anywhere, without a new compilation and without a change of the numbers. Randomness depends
 only on (seed, epoch, pass, step).
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,75 +17,11 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from ..diagnostics.probe import Probe, Sample
 from ..networks.layers import parameters
 from ..networks.network import Network
-from ..rules.contract import Example, assign, prepare
-from ..rules.updates import local_gradients, trainable_parameters
-from .masks import UPDATE_MASK
-from .penalties import penalized
-from .state import NOISE, ORDER, Data, Hyperparameters, Member, Task, TrainingState, stream
+from ..rules.contract import Example, prepare
+from .state import NOISE, ORDER, Data, Member, Task, Totals, TrainingState, stream
+from .step import Info, State, take_step
 
 EVALUATION_BATCH = 1000
-
-
-def step(
-    task: Task,
-    hyperparameters: Hyperparameters,
-    state: TrainingState,
-    batch: tuple[Array, Array],
-    key: PRNGKeyArray,
-    joint: bool,
-) -> TrainingState:
-    """Train on one minibatch.
-
-    Forward and feedback gradients are computed at the same parameters. Then both are updated.
-
-    **Arguments:**
-
-    - `task`, `hyperparameters`: what is learned, and the numbers of the run.
-    - `state`: the state before the step.
-    - `batch`: inputs `x` and targets `y`.
-    - `key`: random key of the step.
-    - `joint`: whether the network learns. Otherwise the feedback learns alone.
-
-    **Returns:** the state after the step.
-    """
-    (x, y), rule, network, feedback = batch, hyperparameters.rule, state.network, state.feedback
-    example = Example(task.loss, x, y, hyperparameters.stepsize, key)
-    totals = state.totals
-    if not joint:
-        learned = rule.feedback_step(network, feedback, prepare(rule, network, feedback, example))
-    else:
-        credit = assign(rule, network, feedback, example)
-        learned, output = credit.feedback, credit.batch.output
-        gradients = local_gradients(network, credit.trace, credit.updates, task.trainable)
-        trained = trainable_parameters(network, task.trainable)
-        gradients = penalized(hyperparameters.penalty, gradients, trained)
-        mask = None
-        if task.update_mask is not None:
-            mask = task.update_mask(network.depth, jax.random.fold_in(key, UPDATE_MASK))
-        moved, optimizer = _apply(hyperparameters.optimizer, gradients, state.optimizer, network, trained, mask)
-        network, feedback = rule.post_update(network, moved, feedback, credit)
-        state = dataclasses.replace(state, network=network, feedback=feedback, optimizer=optimizer)
-        totals = totals._replace(
-            loss=totals.loss + jnp.mean(task.loss.value(output, y)),
-            score=totals.score + jnp.mean(task.score(output, y)),
-        )
-    if learned is not None:
-        feedback, optimizer = _apply(
-            hyperparameters.feedback_optimizer, learned.gradients, state.feedback_optimizer, feedback, parameters(feedback)
-        )
-        state = eqx.tree_at(lambda s: (s.feedback, s.feedback_optimizer), state, (feedback, optimizer))
-        totals = totals._replace(feedback_loss=totals.feedback_loss + learned.losses)
-    return eqx.tree_at(lambda s: s.totals, state, totals)
-
-
-def _apply(optimizer, gradients, state, tree, trained, mask=None):
-    updates, state = optimizer.transform().update(gradients, state, trained)
-    if mask is not None:
-        layers = tuple(
-            jax.tree.map(lambda u, moves=moves: moves * u, u) for u, moves in zip(updates.layers, mask, strict=True)
-        )
-        updates = eqx.tree_at(lambda tree: tree.layers, updates, layers)
-    return eqx.apply_updates(tree, updates), state
 
 
 def inputs(network: Network, rows: Float[Array, "batch n_0"]) -> Array:
@@ -126,11 +61,23 @@ def run_steps(task: Task, member: Member, data: Data, span: Span, joint: bool) -
     def body(i, dynamic):
         state = eqx.combine(dynamic, static)
         batch = _minibatch(task, state.network, data, order, i)
-        state = step(task, hyperparameters, state, batch, jax.random.fold_in(noise_key, i), joint)
-        return eqx.filter(state, eqx.is_array)
+        parts, objective = state.parts._asdict(), task.objective
+        before = State(**parts, count=i, key=noise_key, hyperparameters=hyperparameters, objective=objective)
+        after, info = take_step(before, batch, joint)
+        totals = _added(task, state.totals, info, batch[1], joint)
+        return eqx.filter(TrainingState(*after.parts, totals), eqx.is_array)
 
     state = eqx.combine(lax.fori_loop(span.start, span.stop, body, dynamic), static)
     return state, checkup(state)
+
+
+def _added(task: Task, totals: Totals, info: Info, y: Array, joint: bool) -> Totals:
+    """The sums of a pass, with those of one more step."""
+    if joint:
+        totals = totals._replace(loss=totals.loss + info.loss, score=totals.score + jnp.mean(task.score(info.output, y)))
+    if info.feedback_losses is not None:
+        totals = totals._replace(feedback_loss=totals.feedback_loss + info.feedback_losses)
+    return totals
 
 
 def _pass_key(member: Member, purpose: int, span: Span) -> PRNGKeyArray:
@@ -174,10 +121,8 @@ def evaluate(task: Task, network: Network, x: Array, y: Array, indices: Int[Arra
     Only the forward pass uses these samples.
     """
     n = indices.shape[0]
-    batch = min(n, EVALUATION_BATCH)
-    padding = -n % batch
-    indices = jnp.concatenate([indices, jnp.zeros(padding, indices.dtype)]).reshape(-1, batch)
-    counted = (jnp.arange(n + padding) < n).reshape(-1, batch)
+    batches = _batches(indices)
+    counted = (jnp.arange(batches.size) < n).reshape(batches.shape)
 
     def one(batch):
         picked, counted = batch
@@ -185,8 +130,29 @@ def evaluate(task: Task, network: Network, x: Array, y: Array, indices: Int[Arra
         values = jnp.stack([task.loss.value(h, target), task.score(h, target)])
         return jnp.sum(jnp.where(counted, values, 0), axis=1)
 
-    loss, score = jnp.sum(lax.map(one, (indices, counted)), axis=0) / n
+    loss, score = jnp.sum(lax.map(one, (batches, counted)), axis=0) / n
     return Evaluation(loss, score)
+
+
+def _batches(indices: Int[Array, " n"]) -> Int[Array, "batches batch"]:
+    """The indices in batches of at most `EVALUATION_BATCH`. The last batch is filled with zeros."""
+    batch = min(indices.shape[0], EVALUATION_BATCH)
+    padding = -indices.shape[0] % batch
+    return jnp.concatenate([indices, jnp.zeros(padding, indices.dtype)]).reshape(-1, batch)
+
+
+@eqx.filter_jit
+def evaluate_all(task: Task, networks: Network, x: Array, y: Array) -> Evaluation:
+    """`evaluate` on all samples, for networks along a leading axis."""
+    return over_members(lambda network: evaluate(task, network, x, y, jnp.arange(x.shape[0])), networks)
+
+
+@eqx.filter_jit
+def outputs(network: Network, x: Array) -> Array:
+    """The outputs for all samples, computed in the batches of `evaluate`."""
+    n = x.shape[0]
+    h = lax.map(lambda picked: network(inputs(network, x[picked])), _batches(jnp.arange(n)))
+    return h.reshape(-1, *h.shape[2:])[:n]
 
 
 @eqx.filter_jit

@@ -1,30 +1,42 @@
 """The origin of results: configuration, versions and machine, written next to them."""
 
 import dataclasses
-import json
+import functools
+import inspect
+import math
 import os
 import platform
+import subprocess
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
 from ..data import Dataset
-from ..errors import ConfigError
+from ..networks.network import Network
 from ..version import __version__
 
+SOURCE = Path(__file__).parent.parent
+JAX_SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_platforms")
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 
 def describe(value: Any) -> Any:
-    """A configuration object as plain data: its type and its fields."""
+    """A configuration object as plain data: its type and its fields. A function is its name."""
+    if isinstance(value, Network):
+        return describe_network(value)
     if dataclasses.is_dataclass(value):
         fields = {field.name: describe(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"type": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        return {name: describe(entry) for name, entry in value.items()}
+    if inspect.isfunction(value):
+        return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, tuple | list):
         return [describe(entry) for entry in value]
     if value is None or isinstance(value, str | int | float | bool):
@@ -32,9 +44,47 @@ def describe(value: Any) -> Any:
     return float(value) if getattr(value, "ndim", None) == 0 else repr(value)
 
 
-def environment() -> dict:
-    """Versions and machine."""
+def describe_recipes(recipes: Sequence[Any]) -> Any:
+    """The recipe as plain data, or a list with that of each member if they differ."""
+    described = [describe(recipe) for recipe in recipes]
+    return described[0] if all(entry == described[0] for entry in described) else described
+
+
+def describe_network(network: Network) -> dict:
+    """A network as plain data: its layers, with shapes in place of arrays, and a checksum of these."""
+    arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(network) if eqx.is_array(leaf)]
     return {
+        "type": type(network).__name__,
+        "input_shape": list(network.input_shape),
+        "layers": [_describe_layer(layer) for layer in network.layers],
+        "crc32": _checksum(arrays),
+    }
+
+
+def _describe_layer(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: _describe_layer(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [_describe_layer(entry) for entry in value]
+    if eqx.is_array(value):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no infinity
+    return getattr(value, "__qualname__", type(value).__name__) if callable(value) else describe(value)
+
+
+def _checksum(arrays: Sequence[np.ndarray]) -> str:
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+    return f"{checksum:08x}"
+
+
+def environment() -> dict:
+    """Versions, machine, and the settings of JAX."""
+    return {
+        "commit": commit(),
         "versions": {
             "targetprop": __version__,
             "python": platform.python_version(),
@@ -47,7 +97,28 @@ def environment() -> dict:
             "cores": os.cpu_count(),
             "system": platform.system(),
         },
+        "jax": {name: getattr(jax.config, name) for name in JAX_SETTINGS} | {"XLA_FLAGS": os.environ.get("XLA_FLAGS")},
     }
+
+
+@functools.cache
+def commit() -> str | None:
+    """The git commit of the source tree that the package runs from.
+
+    It ends with `-dirty` if the package was changed since. `None` if the package does not run from
+    a source tree, or without git.
+    """
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(SOURCE), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        if not git("ls-files", "version.py"):
+            return None  # the package is in an environment, within the repository of another project
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "-s", "-uno", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def processor() -> str:
@@ -63,10 +134,7 @@ def processor() -> str:
 def describe_data(dataset: Dataset) -> dict:
     """The name of a data set, its sizes, and a checksum of its arrays."""
     arrays = (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y)
-    checksum = 0
-    for array in arrays:
-        checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-    return {"name": dataset.name, "train": len(arrays[0]), "test": len(arrays[2]), "crc32": f"{checksum:08x}"}
+    return {"name": dataset.name, "train": len(arrays[0]), "test": len(arrays[2]), "crc32": _checksum(arrays)}
 
 
 def same_settings(before: Any, now: Any) -> bool:
@@ -78,49 +146,24 @@ def same_settings(before: Any, now: Any) -> bool:
     return before == now
 
 
-def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset: Dataset, resume: bool) -> None:
-    """Write `config.json`: one recipe, or a list of recipes if they differ.
+def first_difference(before: Any, now: Any, where: str, *, longer: bool = False) -> str | None:
+    """The first difference of two described configurations.
 
-    With `resume`, first check that the run in the folder is the same or a shorter one.
+    **Arguments:**
 
-    **Raises:** `ConfigError` if it is not, with the first difference, or if the file is damaged.
+    - `before`, `now`: the configurations as plain data.
+    - `where`: their name, with which the names of their fields begin.
+    - `longer`: whether more epochs are no difference.
+
+    **Returns:** a sentence that names the field, or `None` if there is no difference.
     """
-    path = folder / "config.json"
-    described = [describe(recipe) for recipe in recipes]
-    alike = all(entry == described[0] for entry in described)
-    config = {
-        "recipe": described[0] if alike else described,
-        "seeds": seeds,
-        "data": describe_data(dataset),
-        **environment(),
-    }
-    if resume and path.exists():
-        before = _read_config(path)
-        for name in ("recipe", "seeds", "data"):
-            difference = _first_difference(before.get(name), json.loads(json.dumps(config[name])), name)
-            if difference:
-                raise ConfigError(f"Cannot resume in {folder}: {difference}. Use the same settings, or another `out`.")
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(config, indent=1) + "\n")
-    os.replace(partial, path)
-
-
-def _read_config(path: Path) -> dict:
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, TypeError, ValueError) as error:
-        advice = "replace the run with `overwrite`, or use another `out`"
-        raise ConfigError(f"{path} is damaged ({error}): {advice}.") from error
-
-
-def _first_difference(before: Any, now: Any, where: str) -> str | None:
     if isinstance(before, dict) and isinstance(now, dict):
         pairs = [(f"{where}.{key}", before.get(key), now.get(key)) for key in {**before, **now}]
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         pairs = [(f"{where}[{i}]", *pair) for i, pair in enumerate(zip(before, now, strict=True))]
-    elif where.endswith(".epochs") and isinstance(before, int) and isinstance(now, int) and now >= before:
+    elif longer and where.endswith(".epochs") and isinstance(before, int) and isinstance(now, int) and now >= before:
         return None
     else:
         return None if before == now else f"{where} was {before!r} and is now {now!r}"
-    differences = (_first_difference(before, now, where) for where, before, now in pairs)
+    differences = (first_difference(before, now, where, longer=longer) for where, before, now in pairs)
     return next((difference for difference in differences if difference), None)

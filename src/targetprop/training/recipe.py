@@ -1,16 +1,20 @@
 """A recipe: everything that defines a training run, except the seeds."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from ..errors import check_positive
 from ..losses import Loss
 from ..networks.architectures import MLP, Architecture
+from ..networks.network import Network
 from ..rules import Preset, Rule
 from .annotations import Flattened, NoneAs
+from .building import build
 from .masks import UpdateMask
-from .optimizers import Adam, Optimizer
+from .optimizers import Adam, Optimizer, as_optimizer
 from .penalties import Penalty
+from .provenance import describe
 from .schedule import Schedule
 
 
@@ -18,14 +22,18 @@ from .schedule import Schedule
 class Recipe:
     """A rule with the network, data, optimizers and schedule that it is trained with.
 
+    `architecture` builds a network for each seed. It may also be a `Network`, for example from
+    `from_equinox`. That network is used as it is, with the same initial weights for every seed.
+
     Raises `ConfigError` for numbers out of range, and `TypeError` if `rule` is not a rule, for
     example if it is a class.
     """
 
     rule: Annotated[Rule, Flattened()]
     dataset: str = "digits"
-    """Data set. NAME:unit is the data set with inputs scaled to [0, 1]."""
-    architecture: Annotated[Architecture, Flattened()] = MLP()
+    """Data set. NAME:unit is the data set with inputs scaled to [0, 1], openml:NAME one of
+    openml.org."""
+    architecture: Annotated[Architecture | Network, Flattened()] = MLP()
     loss: Annotated[Loss | None, NoneAs("auto")] = None
     """Output loss. auto (None): softmax cross-entropy for labels, squared error for regression."""
     stepsize: float = 1.0
@@ -51,8 +59,26 @@ class Recipe:
             named = isinstance(self.rule, type | Preset)
             hint = f"write {self.rule.__name__}()" if named else "give an object of a rule class"
             raise TypeError(f"{self.rule!r} is not a rule: {hint}.")
+        for name in ("optimizer", "feedback_optimizer"):
+            object.__setattr__(self, name, as_optimizer(getattr(self, name), name))
         check_positive(self, "stepsize", "batch_size")
 
     def replace(self, **changes: Any) -> "Recipe":
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> dict:
+        """The recipe as plain data, as in `config.json`: the type and the fields of each part.
+
+        Numbers that are arrays become plain numbers.
+        """
+        return describe(self)
+
+    @classmethod
+    def from_json(cls, description: Mapping[str, Any]) -> "Recipe":
+        """The recipe that `to_json` described. Classes of your own must be defined before.
+
+        **Raises:** `ConfigError` if a class is not known or a value does not fit. The message
+        names the field.
+        """
+        return build(cls, description, "recipe")

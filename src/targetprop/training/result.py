@@ -3,9 +3,20 @@
 import math
 import statistics
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, final
 
+import equinox as eqx
+import numpy as np
+
+from .._html import html_table
+from ..figures import RuleCurves, kinds, training_figure
 from ..networks.network import Network
+from ..rules import Rule
+from .frame import data_frame, rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame  # pyright: ignore[reportMissingImports] (optional)
 
 
 @dataclass(frozen=True)
@@ -53,12 +64,33 @@ def finite_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def shortest(value: np.floating | np.ndarray) -> float:
+    """The shortest decimal number that represents the value in its precision."""
+    return float(str(value))
+
+
 def _validation_error(record: dict) -> float:
     error = record["validation_error"]
     return math.inf if math.isnan(error) else error
 
 
-FINISHED, RUNNING = "finished", "interrupted"
+@final
+class Trained(eqx.Module):
+    """A trained network with its feedback.
+
+    **Arguments:**
+
+    - `network`: the network.
+    - `feedback`: the feedback of its rule, or `None`.
+    - `rule`: the rule, or `None` if it is not known.
+    """
+
+    network: Network
+    feedback: Any = None
+    rule: Rule | None = None
+
+
+FINISHED, RUNNING, STOPPED = "finished", "interrupted", "stopped"
 
 
 @dataclass
@@ -69,7 +101,8 @@ class SeedResult:
 
     - `seed`: the seed.
     - `history`: one record per finished epoch.
-    - `status`: how the run ended: `"finished"`, `"interrupted"`, or where it diverged.
+    - `status`: how the run ended: `"finished"`, `"interrupted"`, `"stopped"` by a callback, or
+      where it diverged.
     """
 
     seed: int
@@ -79,7 +112,7 @@ class SeedResult:
     @property
     def diverged(self) -> bool:
         """Whether the run diverged. Its metrics are those before."""
-        return self.status not in (FINISHED, RUNNING)
+        return self.status not in (FINISHED, RUNNING, STOPPED)
 
     @property
     def best_epoch(self) -> int | None:
@@ -117,7 +150,7 @@ class SeedResult:
         }
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """The result of `train`. Means and deviations leave out seeds that diverged.
 
@@ -128,7 +161,10 @@ class Result:
     - `seeds`: one result per seed.
     - `seconds_per_epoch`: the time of an epoch of one seed, with all its passes, without
       compilation.
-    - `networks`: the trained network of each seed.
+    - `best`: for each seed, the network of its best epoch, whose error is `test_error`. `None` if
+      no epoch ended.
+    - `last`: for each seed, the network of its last epoch, whose error is `last_test_error`.
+    - `settings`: the recipe as plain data, or a list with that of each seed if they differ.
     """
 
     rule: str
@@ -136,7 +172,9 @@ class Result:
     unit: str
     seeds: list[SeedResult]
     seconds_per_epoch: float = math.nan
-    networks: list[Network] = field(default_factory=list)
+    best: list[Trained | None] = field(default_factory=list)
+    last: list[Trained] = field(default_factory=list)
+    settings: Any = None
 
     @property
     def test_error(self) -> Summary:
@@ -155,8 +193,8 @@ class Result:
 
     @property
     def finished(self) -> bool:
-        """Whether all seeds finished."""
-        return all(seed.status == FINISHED for seed in self.seeds)
+        """Whether all seeds finished, or were stopped by a callback."""
+        return all(seed.status in (FINISHED, STOPPED) for seed in self.seeds)
 
     @property
     def interrupted(self) -> bool:
@@ -173,4 +211,62 @@ class Result:
         return Summary(tuple(value for value in values if value is not None))
 
     def to_json(self) -> dict:
-        return {"rule": self.rule, "dataset": self.dataset, "seeds": [seed.to_json() for seed in self.seeds]}
+        """Plain data: mean, standard deviation and values of each summary, each seed, the settings."""
+        return {
+            "rule": self.rule,
+            "dataset": self.dataset,
+            "unit": self.unit,
+            "test_error": self.test_error.to_json(),
+            "last_test_error": self.last_test_error.to_json(),
+            "train_loss": self.train_loss.to_json(),
+            "seeds": [seed.to_json() for seed in self.seeds],
+            "settings": self.settings,
+        }
+
+    def __repr__(self) -> str:
+        counted, asked = len(self.counted), len(self.seeds)
+        seeds = f"{counted} of {asked} seeds" if counted != asked else f"{asked} seed{'s' * (asked != 1)}"
+        return f"Result: {self.rule} on {self.dataset}, test error {self.test_error} {self.unit}, {seeds}"
+
+    def _repr_html_(self) -> str:
+        titles = ("seed", "best epoch", f"test error ({self.unit})", "last test error", "training loss", "status")
+        table = [
+            [str(s.seed), *map(_shown, (s.best_epoch, s.test_error, s.last_test_error, s.train_loss)), s.status]
+            for s in self.seeds
+        ]
+        return html_table(titles, table, repr(self))
+
+    def curves(self) -> RuleCurves:
+        """What figures show of it: the metrics of the seeds that did not diverge."""
+        return RuleCurves(self.rule, self.unit, [seed.history for seed in self.counted])
+
+    def kinds(self) -> list[str]:
+        """The pictures that `plot` can draw of it."""
+        return kinds([self.curves()])
+
+    def plot(self, kind: str | None = None) -> "Figure":
+        """Draw the learning curves and what the probe sampled.
+
+        **Arguments:**
+
+        - `kind`: `learning-curves`, `feedback`, `angles`, `target-updates`, `singular-values` or
+          `other`. `None` draws all of these for which there are values.
+
+        **Returns:** the figure. A notebook shows it. `figure.savefig` writes it to a file.
+
+        **Raises:** `ConfigError` if there is nothing of this kind to draw.
+        """
+        return training_figure([self.curves()], self.dataset, kind)
+
+    def to_frame(self) -> "DataFrame":
+        """The metrics as a data frame of pandas, a row for each seed and epoch.
+
+        A metric with a number for each layer has a column for each, `NAME/1`, `NAME/2`, ..
+
+        **Raises:** `UserError` if pandas is not installed.
+        """
+        return data_frame(rows(self.seeds))
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..errors import ConfigError
 from ..losses import Loss, Score
 from ..networks.layers import parameters
 from ..networks.network import Network
@@ -15,6 +17,7 @@ from ..rules.updates import Layers, trainable_parameters
 from .masks import UpdateMask
 from .optimizers import Optimizer
 from .penalties import Penalty
+from .recipe import Recipe
 
 
 class Hyperparameters(eqx.Module):
@@ -35,6 +38,15 @@ class Totals(NamedTuple):
     feedback_loss: Float[Array, " mappings"]
 
 
+class TrainedParts(NamedTuple):
+    """What a training step changes: parameters and states of the optimizers."""
+
+    network: Network
+    feedback: Any
+    optimizer: Any
+    feedback_optimizer: Any
+
+
 class TrainingState(eqx.Module):
     """The state of one member of an ensemble.
 
@@ -46,6 +58,26 @@ class TrainingState(eqx.Module):
     optimizer: Any
     feedback_optimizer: Any
     totals: Totals
+
+    @property
+    def parts(self) -> TrainedParts:
+        """What a training step changes."""
+        return TrainedParts(self.network, self.feedback, self.optimizer, self.feedback_optimizer)
+
+
+class Objective(eqx.Module):
+    """What a training step makes better, and what it changes.
+
+    **Arguments:**
+
+    - `loss`: the output loss.
+    - `trainable`: the numbers of the layers that learn. 1 is the first. `None`: all layers.
+    - `update_mask`: which of these layers move in a step. `None`: all of them.
+    """
+
+    loss: Loss
+    trainable: Layers = eqx.field(static=True, default=None)
+    update_mask: UpdateMask | None = None
 
 
 class Task(eqx.Module):
@@ -65,6 +97,11 @@ class Task(eqx.Module):
     batch_size: int = eqx.field(static=True)
     trainable: Layers = eqx.field(static=True, default=None)
     update_mask: UpdateMask | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """The part that a single step needs."""
+        return Objective(self.loss, self.trainable, self.update_mask)
 
 
 class Data(NamedTuple):
@@ -108,10 +145,8 @@ def stream(seed: Array, purpose: int) -> PRNGKeyArray:
     return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
-def initial_state(
-    network: Network, hyperparameters: Hyperparameters, seed: Array, trainable: Layers = None
-) -> TrainingState:
-    """The state before the first step.
+def initial_parts(network: Network, hyperparameters: Hyperparameters, seed: Array, trainable: Layers = None) -> TrainedParts:
+    """What the first step changes.
 
     **Arguments:**
 
@@ -119,19 +154,37 @@ def initial_state(
     - `hyperparameters`: the numbers of the run.
     - `seed`: the seed.
     - `trainable`: the layers that have an optimizer state. Default: all.
-
-    **Returns:** the state.
     """
     feedback = hyperparameters.rule.init(network, key=stream(seed, FEEDBACK))
-    zero = jnp.zeros((), network.dtype)
-    trained = count_trained_maps(hyperparameters.rule, network, feedback)
-    return TrainingState(
+    learns = count_trained_maps(hyperparameters.rule, network, feedback) > 0
+    return TrainedParts(
         network,
         feedback,
         hyperparameters.optimizer.transform().init(trainable_parameters(network, trainable)),
-        hyperparameters.feedback_optimizer.transform().init(parameters(feedback)) if trained else None,
-        Totals(zero, zero, jnp.zeros(trained, network.dtype)),
+        hyperparameters.feedback_optimizer.transform().init(parameters(feedback)) if learns else None,
     )
+
+
+def initial_state(
+    network: Network, hyperparameters: Hyperparameters, seed: Array, trainable: Layers = None
+) -> TrainingState:
+    """`initial_parts` with the sums of a pass, all zero."""
+    parts = initial_parts(network, hyperparameters, seed, trainable)
+    zero = jnp.zeros((), network.dtype)
+    maps = count_trained_maps(hyperparameters.rule, network, parts.feedback)
+    return TrainingState(*parts, Totals(zero, zero, jnp.zeros(maps, network.dtype)))
+
+
+def numbers_of(recipe: Recipe, dtype: Any) -> Hyperparameters:
+    """The numeric hyperparameters of a recipe as arrays, so none of them is compiled in.
+
+    **Raises:** `ConfigError` if one is `nan`.
+    """
+    tree = Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer, recipe.penalty)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if isinstance(leaf, float | jax.Array | np.ndarray) and bool(jnp.any(jnp.isnan(leaf))):
+            raise ConfigError(f"{jax.tree_util.keystr(path).lstrip('.')} of the recipe is {leaf}: use a number.")
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
 
 
 def count_trained_maps(rule: Rule, network: Network, feedback: Any) -> int:

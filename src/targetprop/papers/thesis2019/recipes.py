@@ -29,7 +29,8 @@ from ...networks.architectures import MLP
 from ...rules import Backprop, InverseSlopes, Rule, TargetPropExact
 from ...rules.presets import dtp, dtp_ai, tp, tp_ai
 from ...training.masks import OneRandomLayer
-from ...training.optimizers import DecayingSGD
+from ...training.optimizers import SGD
+from ...training.rates import LinearDecay
 from ...training.recipe import Recipe
 from ...training.schedule import Schedule
 from .dendrite_recipes import dendrite_configurations, dendrite_recipe
@@ -95,14 +96,14 @@ def _regression_recipe(place: str, method: str) -> Recipe:
     row = rows.get(f"{place}/{method}") or rows[f"{place}/{base}"]
     schedule, sizes = schedule[place], regression_task(place).sizes
     rule = _rule(base, shared)
-    steps = schedule["epochs"] * schedule["batches"]
+    steps, decay = schedule["epochs"] * schedule["batches"], LinearDecay(shared["last_rate"])
     return Recipe(
         rule,
         dataset="student-teacher" if sizes == (6, 6, 6) else f"student-teacher-{place}",
         architecture=MLP(sizes[1:-1], LeakyReLU(shared["negative_slope"]), bias=False),
         stepsize=2.0 if isinstance(rule, Backprop) else 2 * shared["stepsize"],
-        optimizer=DecayingSGD(row["lr"], shared["last_rate"], steps),
-        feedback_optimizer=DecayingSGD(row.get("lr_fb", 0.0) / 2, shared["last_rate"], steps),
+        optimizer=SGD(row["lr"], schedule=decay, steps=steps),
+        feedback_optimizer=SGD(row.get("lr_fb", 0.0) / 2, schedule=decay, steps=steps),
         schedule=Schedule(schedule["epochs"]),
         batch_size=schedule.get("batch_size", shared["batch_size"]),
         validation=0,
