@@ -1,12 +1,16 @@
 """`targetprop reproduce`."""
 
+import dataclasses
 import functools
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ConfigError
 from ..experiments.item import EpochOptions, Item, Options, document, estimate, run_missing, save, whole
 from ..papers import items as catalog
+from ..papers.shipped import shipped_results
+from ..version import __version__
 from .output import print_json, print_table, print_text
 from .tree import Command, Group
 
@@ -32,20 +36,36 @@ def run(found: Item[Any], options: Options) -> int:
     """
     if options.estimate:
         return _estimate(found, options)
-    if options.show and not (options.results / found.source).is_dir():
-        folder = options.results / found.source
-        raise ConfigError(f"There is no folder {folder}: give the folder of the results with --results.")
-    finished = options.show or run_missing(found, options)
+    if options.show:
+        return _show(found, options)
+    finished = run_missing(found, options)
+    _print(found, options)
+    paths = save(found, options, shown_command(found, options))
+    if not options.json:
+        for path in paths:
+            print(path)
+    return 0 if finished else 1
+
+
+def _show(found: Item[Any], options: Options) -> int:
+    folder = options.results / found.source
+    if folder.is_dir():
+        return _print(found, options)
+    with shipped_results(found.source) as shipped:
+        if shipped is None or options.results != found.defaults.results:
+            raise ConfigError(f"There is no folder {folder}: give the folder of the results with `results`.")
+        sys.stderr.write(f"There is no folder {folder}. These are the results that came with targetprop {__version__}.\n")
+        return _print(found, dataclasses.replace(options, results=shipped))
+
+
+def _print(found: Item[Any], options: Options) -> int:
     report = found.report(options)
-    paths = [] if options.show else save(found, options, shown_command(found, options))
     if options.json:
         print_json(document(found, report))
     else:
         print_table(found.title, report.titles, report.rows)
         print_text(report.text)
-        for path in paths:
-            print(path)
-    return 0 if finished else 1
+    return 0
 
 
 def shown_command(item: Item[Any], options: Options) -> str:
