@@ -5,6 +5,7 @@ import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -64,7 +65,7 @@ def run(options: PredictOptions) -> int:
 def _write_npz(path: Path, found: dict[int, Predictions]) -> None:
     """`seeds`, `targets`, and `outputs` and `predictions` with the seed as leading axis."""
     first = next(iter(found.values()))
-    arrays = {name: np.stack([getattr(one, name) for one in found.values()]) for name in ("outputs", "predictions")}
+    arrays: Any = {name: np.stack([getattr(one, name) for one in found.values()]) for name in ("outputs", "predictions")}
     with whole_file(path) as file:
         np.savez(file, seeds=np.array(list(found)), targets=first.targets, **arrays)
 

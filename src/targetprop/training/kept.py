@@ -90,14 +90,19 @@ class BestAndLast:
                 at.epoch if picked else epoch for picked, epoch in zip(better, self.best_epochs, strict=True)
             ]
 
-    def trained(self, recipes: Sequence[Recipe], results: Sequence[SeedResult]) -> tuple[list, list[Trained]]:
+    def trained(
+        self, recipes: Sequence[Recipe], results: Sequence[SeedResult]
+    ) -> tuple[list[Trained | None], list[Trained]]:
         """The networks of the best epochs, with `None` where there is none, and of the last epochs."""
-        last = [Trained(*one_of(self.last, i), recipe.rule) for i, recipe in enumerate(recipes)]
+        last = [self._trained(self.last, i, recipe) for i, recipe in enumerate(recipes)]
         best = [
-            Trained(*one_of(self.best, i), recipe.rule) if is_best(result, epoch) else None
+            self._trained(self.best, i, recipe) if is_best(result, epoch) else None
             for i, (recipe, result, epoch) in enumerate(zip(recipes, results, self.best_epochs, strict=True))
         ]
         return best, last
+
+    def _trained(self, weights: Weights, index: int, recipe: Recipe) -> Trained:
+        return Trained(one_of(weights.network, index), one_of(weights.feedback, index), recipe.rule)
 
     def to_save(self, members: Member) -> tuple[dict, tuple[Weights | None, Weights | None]]:
         """What a checkpoint needs besides the members: entries of its header, and weights.

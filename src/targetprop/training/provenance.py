@@ -25,6 +25,7 @@ from ..version import __version__
 from .files import write_whole
 
 SOURCE = Path(__file__).parent.parent
+FLAGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_platforms")
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 
@@ -93,12 +94,7 @@ def environment() -> dict:
             "cores": os.cpu_count(),
             "system": platform.system(),
         },
-        "jax": {
-            "jax_enable_x64": bool(jax.config.read("jax_enable_x64")),
-            "jax_default_matmul_precision": jax.config.jax_default_matmul_precision,
-            "jax_platforms": jax.config.jax_platforms,
-            "XLA_FLAGS": os.environ.get("XLA_FLAGS"),
-        },
+        "jax": {name: getattr(jax.config, name) for name in FLAGS} | {"XLA_FLAGS": os.environ.get("XLA_FLAGS")},
     }
 
 

@@ -87,7 +87,7 @@ def encode(tree: Any, prefix: str = "") -> Any:
 
 
 def _fields(kind: Any) -> tuple[str, ...]:
-    return kind._fields if issubclass(kind, tuple) else tuple(field.name for field in dataclasses.fields(kind))
+    return kind._fields if hasattr(kind, "_fields") else tuple(field.name for field in dataclasses.fields(kind))
 
 
 def decode(structure: Any, arrays: Arrays) -> Any:
