@@ -13,11 +13,13 @@ import pytest
 import targetprop as tp
 
 HEAVY = (
+    "IPython",
     "diffrax",
     "lineax",
     "matplotlib",
     "optimistix",
     "optuna",
+    "pandas",
     "pooch",
     "rich",
     "safetensors",

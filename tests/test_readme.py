@@ -19,7 +19,7 @@ README = ROOT / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize(("number", "lines"), [(0, 15), (1, 30), pytest.param(2, 10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("number", "lines"), [(0, 15), (1, 30), pytest.param(2, 10, marks=pytest.mark.slow), (3, 8)])
 def test_example_runs(number, lines, capsys, monkeypatch):
     recipe, compare = tp.recipe, tp.compare
     monkeypatch.setattr(tp, "recipe", lambda *args: recipe(*args).replace(schedule=tp.Schedule(1)))
@@ -48,18 +48,21 @@ def test_examples_of_extending_run_one_after_the_other(capsys, monkeypatch, tmp_
     assert kept == reported
 
 
-def test_examples_of_ones_own_loop_give_models_of_equinox_back(capsys):
+def test_examples_of_ones_own_loop_give_models_of_equinox_back(capsys, monkeypatch):
+    recipe = tp.recipe
     fit, *examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "own-loop.md").read_text(), flags=re.DOTALL)
     assert len(fit.splitlines()) <= 25
     space = {"__name__": "example"}
+    monkeypatch.setattr(tp, "recipe", lambda *args: recipe(*args).replace(schedule=tp.Schedule(3)))
     for example in (fit.replace("epochs=10", "epochs=3"), *examples):
         exec(example, space)
-    *errors, info = capsys.readouterr().out.splitlines()
+    *errors, info, stopped = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in errors] == [
         [model, rule] for rule in ("bp", "dtp", "ddtp-linear") for model in ("MLP", "Sequential")
     ]
     assert all(float(line.split()[2]) < 50 for line in errors)
     assert info.startswith("loss")
+    assert stopped.startswith("stopped: ['")
 
 
 def test_theorems_have_their_tests_and_the_snippet_shows_one(capsys):

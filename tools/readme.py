@@ -11,11 +11,12 @@ from pathlib import Path
 
 from targetprop.experiments.item import TrainingOptions, plus_minus
 from targetprop.experiments.tables import Cell, TableItem
+from targetprop.figures import dataset_name
 from targetprop.papers.meulemans2020.items import TABLES as PUBLISHED
 from targetprop.rules import RULES
 
 ROOT = Path(__file__).parent.parent
-DATASETS = {"mnist": "MNIST", "frozen-mnist": "frozen MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
+DATASETS = ("mnist", "frozen-mnist", "fashion-mnist", "cifar10")
 
 
 def lines(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -46,7 +47,7 @@ def errors() -> str:
     found = {(cell.published.row, cell.published.column): cell for cell in cells}
     methods = dict.fromkeys(cell.published.row for cell in cells)
     shown = [name for name in DATASETS if any(c.verdict.ours.values for (_, column), c in found.items() if column == name)]
-    titles = ["method", *(f"{DATASETS[name]}, {whose}" for name in shown for whose in ("published", "ours (seeds)"))]
+    titles = ["method", *(f"{dataset_name(name)}, {whose}" for name in shown for whose in ("published", "ours (seeds)"))]
     return lines(
         titles, ([method, *(text for name in shown for text in both(found.get((method, name))))] for method in methods)
     )

@@ -12,6 +12,7 @@ from .experiments import (
     SearchResult,
     UnknownRecipeError,
     compare,
+    compare_runs,
     recipe,
     search,
 )
@@ -266,6 +267,7 @@ __all__ = [
     "__version__",
     "assign",
     "compare",
+    "compare_runs",
     "ddtp_control",
     "ddtp_ggn",
     "ddtp_linear",

@@ -5,6 +5,7 @@ all went well.
 import dataclasses
 import json
 import re
+import statistics
 import subprocess
 import sys
 
@@ -54,11 +55,15 @@ def test_train_writes_its_folder_and_one_document(capfd, tmp_path):
         assert 0 <= seed["test_error"] <= 100
         assert seed["test_error"] == seed["last_test_error"]
         assert seed["train_loss"] > 0
+    errors = [seed["test_error"] for seed in document["seeds"]]
+    assert document["unit"] == "%"
+    assert document["test_error"] == {"mean": statistics.fmean(errors), "sd": statistics.stdev(errors), "values": errors}
     for name in ("config.json", "metrics.jsonl", "checkpoint.npz", "result.json", "tensorboard"):
         assert (tmp_path / name).exists()
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["recipe"]["architecture"]["hidden"] == [8]
     assert config["versions"]["jax"]
+    assert document["settings"] == config["recipe"]
 
 
 def test_train_takes_every_hyperparameter_as_a_flag(capfd, tmp_path):
@@ -168,7 +173,7 @@ def test_the_help_writes_objects_as_they_are_read(name, capfd):
 
 
 def test_compare(capfd, tmp_path):
-    args = ["compare", "--rules", "bp", "dfa", "--seeds", "2", "--epochs", "1", "--out", str(tmp_path)]
+    args = ["compare", "--rules", "bp", "dfa", "--seeds", "2", "--first-seed", "5", "--epochs", "1", "--out", str(tmp_path)]
     status, document = run_json(capfd, *args)
     assert status == 0
     assert document["dataset"] == "digits"
@@ -178,10 +183,19 @@ def test_compare(capfd, tmp_path):
         assert set(entry["test_error"]) == {"mean", "sd", "values"} == set(entry["train_loss"])
         assert entry["seconds_per_epoch"] > 0
     assert document["rules"][0]["ratio_to_bp"] == 1
-    assert main([*args, "--resume"]) == 0
+    assert document["baseline"] == "bp"
+    assert json.loads((tmp_path / "comparison.json").read_text())["seeds"] == [5, 6]
+    assert main([*args, "--resume", "--baseline", "dfa"]) == 0
     text = capfd.readouterr().out
+    assert "difference to dfa" in text
     assert str(tmp_path / "table.md") in text
     assert str(tmp_path / "learning-curves.png") in text
+    out = tmp_path / "pictures"
+    assert main(["plot", str(tmp_path), "--out", str(out), "--format", "svg"]) == 0
+    assert capfd.readouterr().out.split() == [str(out / "learning-curves.svg")]
+    assert (out / "learning-curves.svg").read_bytes()[:5] == b"<?xml"
+    assert main(["plot", str(tmp_path / "bp"), "--kinds", "angles"]) == 2
+    assert "there is learning-curves" in capfd.readouterr().err
 
 
 def test_bench(capfd, tmp_path):

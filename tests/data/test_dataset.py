@@ -22,6 +22,19 @@ def test_sizes():
     assert (regression().inputs, regression().outputs) == (6, 5)
 
 
+def test_a_set_is_printed_in_one_line_without_its_arrays():
+    x, y = np.zeros((1200, 4), np.float32), np.zeros(1200, np.int32)
+    labeled = Dataset("<toy>", x, y, x[:5], y[:5], (2, 2), 3)
+    assert repr(labeled) == "Dataset <toy>: 1,200 training and 5 test samples of shape (2, 2), 3 classes"
+    assert "<td" in labeled._repr_html_()
+    assert "&lt;toy&gt;" in labeled._repr_html_()
+    assert "<toy>" not in labeled._repr_html_()
+    assert "0 to 1,200 per class" in labeled._repr_html_()
+    targets = Dataset("toy", x, x[:, :2], x[:5], x[:5, :2], (4,), None)
+    assert repr(targets) == "Dataset toy: 1,200 training and 5 test samples of shape (4,), 2 targets"
+    assert "0 to 0" in targets._repr_html_()
+
+
 def test_fields_cannot_be_set():
     with pytest.raises(dataclasses.FrozenInstanceError):
         classification().name = "other"
@@ -74,3 +87,21 @@ def test_inputs_from_0_to_1():
     assert (unit.train_x.min(), unit.train_x.max()) == (0, 1)
     with pytest.raises(DataError, match="all inputs are 0"):
         classification().in_unit_range()
+
+
+def test_inputs_of_mean_0_and_standard_deviation_1():
+    x = np.array([[1, 7, 1e6], [3, 7, 3e6], [5, 7, 2e6], [3, 7, 2e6]], np.float32)
+    standard = classification(train_x=x, test_x=x[1:3] + 1, shape=(3,)).standardized()
+    assert standard.name == "toy:standard"
+    expected = (x[:, [0, 2]] - np.array([3, 2e6])) / np.array([np.sqrt(2), np.sqrt(0.5e12)])
+    np.testing.assert_allclose(standard.train_x[:, [0, 2]], expected, atol=1e-6)
+    np.testing.assert_array_equal(standard.train_x[:, 1], 0)
+    np.testing.assert_allclose(standard.test_x[:, 0], (x[1:3, 0] - 2) / np.sqrt(2), atol=1e-6)
+    np.testing.assert_array_equal(standard.test_x[:, 1], 1)
+
+
+def test_labels_have_a_name_for_each_class():
+    assert classification().labels is None
+    assert classification(labels=("a", "b", "c")).standardized().labels == ("a", "b", "c")
+    with pytest.raises(DataError, match="there are 2 labels, expected one for each of 3 classes"):
+        classification(labels=("a", "b"))

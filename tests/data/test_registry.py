@@ -2,11 +2,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pooch
 import pytest
 
 from targetprop._cache import cache
-from targetprop.data import DataError, describe, fetch, load, names, verify
+from targetprop.data import DataError, canonical, describe, fetch, load, names, verify
 
 COMPUTED = ("teacher", "student-teacher", "student-teacher-contracting", "student-teacher-deep")
 PUBLISHED = ("mnist", "fashion-mnist", "kmnist", "cifar10")
@@ -18,8 +19,43 @@ def test_names():
 
 @pytest.mark.parametrize("call", [load, fetch, verify])
 def test_unknown_name_lists_the_known(call):
-    with pytest.raises(DataError, match="no data set 'minst'; there are digits, teacher, student-teacher"):
-        call("minst")
+    with pytest.raises(DataError, match="no data set 'letters'; there are digits, teacher, student-teacher"):
+        call("letters")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("minst", "mnist"), ("Fashion MINST", "fashion-mnist"), ("cifar-100", "cifar10"), ("digits:unti", "digits")],
+)
+def test_a_near_miss_has_a_suggestion(name, meant):
+    with pytest.raises(DataError, match=f"no data set '{name}'; did you mean {meant}. There are digits, teacher"):
+        load(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("MNIST", "mnist"),
+        ("FashionMNIST", "fashion-mnist"),
+        ("fashion_mnist:unit", "fashion-mnist:unit"),
+        ("KMNIST", "kmnist"),
+        ("CIFAR-10:standard", "cifar10:standard"),
+        ("student_teacher", "student-teacher"),
+        ("Digits", "digits"),
+        ("something:unit", "something:unit"),
+        ("openml:Iris", "openml:Iris"),
+    ],
+)
+def test_the_case_of_a_name_and_what_separates_its_parts_do_not_matter(name, found):
+    assert canonical(name) == found
+    if found in PUBLISHED:
+        with pytest.raises(DataError, match=f"run `targetprop data fetch {found}`"):
+            load(name)
+
+
+def test_a_data_set_is_loaded_in_any_case():
+    assert load("DIGITS").name == "digits"
+    assert load("Digits:unit").name == "digits:unit"
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -55,8 +91,9 @@ def test_a_scaling_is_named_with_the_set():
     data = load("digits:unit")
     assert data.name == "digits:unit"
     assert (data.train_x.min(), data.train_x.max()) == (0, 1)
-    with pytest.raises(DataError, match="no data set 'digits:unti'"):
-        load("digits:unti")
+    standard = load("digits:standard")
+    assert standard.name == "digits:standard"
+    np.testing.assert_allclose(standard.train_x.mean(axis=0), 0, atol=1e-5)
 
 
 def test_cache_is_the_variable_or_the_systems(monkeypatch, tmp_path):

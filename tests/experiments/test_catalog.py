@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.experiments import SPACE, Range, UnknownRecipeError, recipe_names, search
+from targetprop.experiments import UnknownRecipeError, recipe_names
 from targetprop.feedback.maps import direct_paths
 from targetprop.networks.layers import parameters
 from targetprop.papers.meulemans2020 import recipes as meulemans2020
@@ -27,6 +27,11 @@ def test_every_rule_has_a_default_recipe(name):
 def test_a_rule_object_keeps_its_own_numbers():
     assert tp.recipe(tp.dtp(sigma=0.123), "digits").rule.learner.noise.sigma == 0.123
     assert tp.recipe(tp.dtp(sigma=0.123), "mnist").rule.learner.noise.sigma == 0.123
+
+
+def test_a_data_set_in_another_spelling_has_the_recipe_of_that_set():
+    assert tp.recipe("ddtp-linear", "FashionMNIST") == tp.recipe("ddtp-linear", "fashion-mnist")
+    assert tp.recipe("ddtp-linear", "MNIST") != tp.recipe("ddtp-linear", "fashion-mnist")
 
 
 def test_unknown_names_are_answered_with_close_ones():
@@ -107,7 +112,7 @@ def test_learned_inverses_as_published(name):
         "exact": {"tp-ei": 0.01, "mtp-ei": 0.0005, "bp": 0.001, "bp-fixed": 0.001},
     }
     assert recipe.optimizer.learning_rate == rates[task][method]
-    assert recipe.optimizer.last == 0.2
+    assert recipe.optimizer.schedule == tp.LinearDecay(0.2)
     if method.startswith("original"):
         assert recipe.feedback_optimizer.learning_rate == 0.01 / 2
     data = tp.load(recipe.dataset)
@@ -208,52 +213,3 @@ def test_values_by_dotted_name():
     assert not has_value(tp.recipe("bp"), "rule.learner.noise.sigma")
     with pytest.raises(AttributeError):
         set_values(recipe, {"rule.nonsense": 1.0})
-
-
-def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    recipe = tp.recipe("bp").replace(architecture=tp.MLP((3,)), schedule=tp.Schedule(1))
-    calls, fitted = [], iter([3.0, 1.0, 2.0, 5.0, 4.0, 0.5, 7.0, 8.0])
-
-    def errors(recipe, proposals, seeds, data):
-        calls.append(proposals)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return [next(fitted) for _ in proposals]
-
-    monkeypatch.setattr("targetprop.experiments.tuning._errors", errors)
-    with pytest.raises(KeyboardInterrupt):
-        search(recipe, trials=6, together=2, out=tmp_path, progress=False)
-    found = search(recipe, trials=6, together=2, out=tmp_path, progress=False)
-    assert len(calls) == 4
-    assert calls[3] == calls[2], "the group that was interrupted is run again"
-    assert found.errors == (3.0, 1.0, 2.0, 5.0, 4.0, 0.5)
-    assert found.best == calls[3][1]
-    assert list(tmp_path.iterdir()) == []
-    calls[:] = [None] * 5
-    search(recipe, trials=2, together=2, out=tmp_path, progress=False)
-    assert len(calls) == 6, "another search starts anew"
-
-
-def test_a_search_that_can_find_nothing_says_why(tmp_path):
-    recipe = tp.recipe("bp").replace(architecture=tp.MLP((3,)), schedule=tp.Schedule(1))
-    with pytest.raises(tp.ConfigError, match="use 1 or more"):
-        search(recipe, trials=0)
-    with pytest.raises(tp.ConfigError, match="give the recipe validation samples"):
-        search(recipe.replace(validation=0), trials=1)
-    with pytest.raises(tp.ConfigError, match="All 1 settings diverged"):
-        search(recipe, trials=1, seeds=(0,), space={"optimizer.learning_rate": Range(1e37, 1e38)}, progress=False)
-
-
-def test_search_stays_in_its_space_and_is_repeatable():
-    recipe = tp.recipe("dtp").replace(schedule=tp.Schedule(1), architecture=tp.MLP((6,)))
-    first, second = (search(recipe, trials=4, together=2, seeds=(7,), progress=False) for _ in range(2))
-    assert first == second
-    assert len(first.errors) == 4
-    assert first.validation_error == min(first.errors)
-    assert set(first.best) == {
-        "optimizer.learning_rate",
-        "stepsize",
-        "rule.learner.noise.sigma",
-        "feedback_optimizer.learning_rate",
-    }
-    assert all(SPACE[name].low <= value <= SPACE[name].high for name, value in first.best.items())

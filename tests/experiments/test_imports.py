@@ -27,8 +27,8 @@ def test_a_paper_is_loaded_when_it_is_asked_for(loaded):
 def test_experiments_know_no_paper():
     code = (
         "import sys, targetprop.experiments as experiments\n"
-        "from targetprop.experiments.sources import _REGISTERED\n"
-        "_REGISTERED.clear()\n"
+        "from targetprop._sources import REGISTERED\n"
+        "REGISTERED.clear()\n"
         "assert experiments.recipe_names() == ()\n"
         "assert experiments.recipe('bp', 'mnist').dataset == 'mnist'\n"
         "assert not [name for name in sys.modules if name.startswith('targetprop.papers.')]\n"

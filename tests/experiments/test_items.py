@@ -14,16 +14,27 @@ from scipy import stats
 
 import targetprop as tp
 from targetprop.cli import main
+from targetprop.cli.reproduce import shown_command
 from targetprop.diagnostics import AngleToBackprop, Probe
 from targetprop.errors import ConfigError
 from targetprop.experiments.experiment import Experiment, ExperimentPart, extrapolated
-from targetprop.experiments.figures import canvas
-from targetprop.experiments.item import Item, Options, Report, TrainingOptions, document, estimate, run_missing
+from targetprop.experiments.item import (
+    Item,
+    Options,
+    Picture,
+    Report,
+    TrainingOptions,
+    document,
+    estimate,
+    run_missing,
+    save,
+)
 from targetprop.experiments.published import Published, Table
 from targetprop.experiments.store import Store
 from targetprop.experiments.tables import TableItem
 from targetprop.experiments.training_part import TrainingPart, published_recipe
 from targetprop.experiments.verdict import Verdict
+from targetprop.figures import canvas
 from targetprop.papers import items as registry
 from targetprop.training.result import Summary
 
@@ -68,10 +79,11 @@ class PowerItem(Item[PowerOptions]):
     def report(self, options: PowerOptions) -> Report:
         found = {part.row: [entry["power"] for entry in part.found().values()] for part in self.parts(options)}
         cells = [{"row": row, "column": "", "published": None, "ours": values or None} for row, values in found.items()]
-        return Report(cells, ("what", "values"), [(row, str(values)) for row, values in found.items()], self._draw)
+        return Report(cells, ("what", "values"), [(row, str(values)) for row, values in found.items()], self.pictures)
 
-    def _draw(self, path: Path) -> None:
-        canvas(1, 1).savefig(path)
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        return (Picture(lambda: canvas(1, 1)),)
 
 
 @pytest.fixture
@@ -109,11 +121,30 @@ def test_only_what_is_missing_is_run(powers, tmp_path):
     assert [cell["ours"] for cell in document(powers, powers.report(more))["cells"]] == [[0, 1, 4, 9], [0, 1, 8, 27]]
 
 
+def test_seeds_begin_at_any_number_and_all_finished_ones_are_reported(powers, tmp_path):
+    options = PowerOptions(seeds=2, results=tmp_path)
+    assert run_missing(powers, options, progress=False)
+    assert shown_command(powers, options) == "targetprop reproduce meulemans2020 powers"
+    later = dataclasses.replace(options, first_seed=1, seeds=3)
+    assert [part.seeds for part in estimate(powers, later)] == [[2, 3], [2, 3]]
+    assert run_missing(powers, later, progress=False)
+    assert CALLS[2:] == [(2, [2, 3]), (3, [2, 3])]
+    assert powers.report(options).cells[0]["ours"] == [0, 1, 4, 9]
+    assert shown_command(powers, options) == "targetprop reproduce meulemans2020 powers --seeds 4"
+    assert run_missing(powers, dataclasses.replace(options, first_seed=8, seeds=1), progress=False)
+    assert powers.report(options).cells[0]["ours"] == [0, 1, 4, 9, 64]
+    first, second = shown_command(powers, options).split(" && ")
+    assert first.endswith("powers --seeds 4")
+    assert second.endswith("powers --seeds 1 --first-seed 8")
+    with pytest.raises(ConfigError, match="-1 is not a seed"):
+        PowerOptions(first_seed=-1)
+
+
 def test_an_interrupted_item_keeps_its_finished_parts(powers, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run_missing(powers, PowerOptions(2, tmp_path, exponents=(2, 9, 3)), progress=False)
+        run_missing(powers, PowerOptions(2, results=tmp_path, exponents=(2, 9, 3)), progress=False)
     assert CALLS == [(2, [0, 1])]
-    assert run_missing(powers, PowerOptions(2, tmp_path, exponents=(2, 3)), progress=False)
+    assert run_missing(powers, PowerOptions(2, results=tmp_path, exponents=(2, 3)), progress=False)
     assert CALLS == [(2, [0, 1]), (3, [0, 1])]
 
 
@@ -164,7 +195,10 @@ def test_command_line_of_an_item(powers, tmp_path, capfd):
     assert "`targetprop reproduce meulemans2020 powers`" in page, "the page is that of the whole item"
     assert "| x^2 | [] |\n| x^3 | [0, 1] |" in page
     assert "(powers.png)" in page
-    assert (folder / "powers.png").read_bytes()[:4] == b"\x89PNG"
+    assert sorted(path.name for path in folder.iterdir()) == ["powers.md", "powers.png"]
+    assert main([*command, "--exponents", "3", "--format", "pdf"]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["powers.md", "powers.pdf", "powers.png"]
+    assert "(powers.png)" in (folder / "powers.md").read_text()
     assert main(["reproduce", "meulemans2020", "nope"]) == 2
     assert "powers" in capfd.readouterr().err
 
@@ -176,6 +210,33 @@ def test_results_that_cannot_be_written_are_refused_before_the_work(powers, tmp_
     with pytest.raises(tp.UserError, match="Use another `results`"):
         run_missing(powers, options)
     assert CALLS == []
+
+
+def test_several_pictures_of_an_item_have_names_of_their_own(powers, tmp_path, monkeypatch):
+    two = (Picture(lambda: canvas(1, 1), "squares", "Squares"), Picture(lambda: canvas(1, 1), "cubes"))
+    monkeypatch.setattr(PowerItem, "pictures", two)
+    paths = save(powers, PowerOptions(results=tmp_path), "the command")
+    assert [path.name for path in paths] == ["powers.md", "powers-squares.png", "powers-cubes.png"]
+    assert all(path.exists() for path in paths)
+    page = paths[0].read_text()
+    assert "![Squares](powers-squares.png)\n\n![Powers of the seeds](powers-cubes.png)\n" in page
+
+
+def test_rows_of_a_table_are_aligned_and_a_single_seed_is_no_mean(tmp_path, write_run):
+    pairs = (("bp", "mnist"), ("dfa", "mnist"), ("bp", "frozen-mnist"))
+    names = {(method, place): f"meulemans2020/{place}/{method}" for method, place in pairs}
+    cells = tuple(Published(m.upper(), place, 2.0, 0.1, 10, name) for (m, place), name in names.items())
+    item = TableItem(Table("meulemans2020", "small", "Small", "test_error", cells))
+    write_run(tmp_path / names["bp", "mnist"], tp.recipe(names["bp", "mnist"]), *errors_of(1.9))
+    write_run(tmp_path / names["dfa", "mnist"], tp.recipe(names["dfa", "mnist"]), *errors_of(1.9, 2.3))
+    figure = item.report(dataclasses.replace(item.defaults, results=tmp_path)).pictures[0].draw()
+    first, second = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["MNIST", "frozen MNIST"]
+    assert first.get_ylim() == second.get_ylim()
+    assert [label.get_text() for label in first.get_yticklabels()] == ["BP", "DFA"]
+    assert not any(label.get_visible() for label in second.get_yticklabels())
+    kinds = {line.get_label(): line.get_fillstyle() for line in first.lines if line.get_label().startswith("ours")}
+    assert kinds == {"ours, one seed": "none", "ours, mean": "full"}
 
 
 def test_extrapolation_counts_the_first_call_once(monkeypatch):
@@ -266,8 +327,12 @@ def test_a_table_sets_the_found_runs_beside_the_published_cells(tmp_path, write_
     assert [part.row for part in item.parts(selected)] == ["DFA"]
     with pytest.raises(ConfigError, match="it has bp, dfa"):
         item.report(dataclasses.replace(options, methods=("gnt",)))
-    report.draw(tmp_path / "small.png")
-    assert (tmp_path / "small.png").read_bytes()[:4] == b"\x89PNG"
+    (picture,) = report.pictures
+    axes = picture.draw().axes[0]
+    assert axes.get_title() == "MNIST"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["BP", "DFA"]
+    said = axes.figure.legends[0].get_title().get_text()
+    assert said == "published: mean ± SD of 10 seeds; ours: mean of 3 seeds, each seed a tick"
 
 
 def test_runs_are_found_by_what_was_run(tmp_path, write_run):

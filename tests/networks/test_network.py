@@ -10,6 +10,7 @@ import pytest
 from targetprop.errors import ConfigError
 from targetprop.losses import SoftmaxCrossEntropy
 from targetprop.networks.activations import Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+from targetprop.networks.architectures import CNN
 from targetprop.networks.initializers import orthogonal, xavier_normal, xavier_uniform
 from targetprop.networks.layers import Dense, difference, evaluate, parameters
 from targetprop.networks.network import Network, mlp
@@ -228,6 +229,26 @@ def test_inputs_that_do_not_fit_are_refused():
     network = mlp(SIZES, key=KEY)
     with pytest.raises(ValueError, match=r"inputs of shape \(5,\) but the batch holds \(4,\): .*\(batch, 5\)"):
         network.trace(jnp.ones((2, 4)))
+
+
+def test_a_network_is_printed_in_one_line_without_its_arrays():
+    network = mlp([5, 4, 3], Tanh(), key=jax.random.key(0))
+    plain = Network([lambda x: 2 * x, *network.layers], 5)
+    assert repr(network) == "Network: 5 -> 4 tanh -> 3 identity; 39 parameters, float32"
+    assert repr(plain) == "Network: 5 -> 5 function -> 4 tanh -> 3 identity; 39 parameters, float32"
+    page = network._repr_html_()
+    assert page.count("<tr>") == 1 + 2
+    assert "5 -&gt; 4 tanh" in page
+    convolution = CNN(channels=(2,), hidden=(3,)).build((1, 8, 8), 2, key=KEY, dtype=jnp.float32)
+    assert "1x8x8 -> 2x4x4 ConvPool" in repr(convolution)
+
+
+def test_trees_of_the_structure_of_a_network_can_be_printed():
+    network = mlp([5, 4, 3], Tanh(), key=jax.random.key(0))
+    assert "weight=None" in repr(jax.tree.map(lambda leaf: None, network))
+    printed = []
+    jax.jit(lambda network: printed.append(repr(network)))(network)
+    assert printed == [repr(network)]
 
 
 @pytest.mark.parametrize("gain", [1.0, 3.0])

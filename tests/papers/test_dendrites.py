@@ -1,12 +1,15 @@
 """What is measured of networks in continuous time, on small ones."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from papers.pictures import check_pictures
 from targetprop.experiments.catalog import recipe
 from targetprop.experiments.item import TrainingOptions
+from targetprop.figures import rule_style
 from targetprop.networks.architectures import MLP
 from targetprop.papers.items import item
 from targetprop.papers.thesis2019.settling import MIXTURES, NOISE, TIMES, TrainedSettling
@@ -70,3 +73,15 @@ def test_every_model_stands_beside_tp_dtp_and_bp(name, tmp_path):
     cells = found.report(options).cells
     assert cells
     assert all(cell["published"] is None and cell["ours"] is None for cell in cells)
+
+
+def test_a_model_has_a_picture_of_settling_and_one_of_learning():
+    found = item("thesis2019", "multiplexing")
+    report = found.report(dataclasses.replace(found.defaults, results=Path(__file__).parents[2] / "results"))
+    check_pictures(report, names=["settling", "learning"], most=4)
+    figure = report.pictures[1].draw()
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[1:] == ["digits, 5 seeds", "MNIST, 1 seed", "student-teacher, 5 seeds"]
+    colors = {line.get_label(): line.get_color() for line in figure.axes[1].lines}
+    assert colors["multiplexing"] == colors["multiplexing, square"] == rule_style("multiplexing").color
+    assert colors["DTP"] == rule_style("dtp").color

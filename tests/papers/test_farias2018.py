@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from papers.pictures import check_pictures
 from targetprop.experiments.item import Options, run_missing
 from targetprop.experiments.sources import recipe_names
 from targetprop.papers.farias2018.items import TABLES
@@ -30,14 +31,13 @@ def test_the_target_of_one_neuron_flows_to_the_inverse():
 
 def test_the_figure(tmp_path):
     item, options = TwoNeuronsFigure(), Options(results=tmp_path)
-    assert item.report(options).draw is None
+    assert not item.report(options).pictures
     assert run_missing(item, options, progress=False)
     report = item.report(options)
     ours = {(cell["row"], cell["column"]): cell["ours"]["mean"] for cell in report.cells}
     assert ours["tau = 1", "error"] < 1e-5 < ours["tau = 16", "error"]
     assert "stable up to tau = 14.2" in report.text  # 2 / (2 * 0.75 * 0.25)^2
-    report.draw(tmp_path / "fig2.png")
-    assert (tmp_path / "fig2.png").read_bytes()[:4] == b"\x89PNG"
+    check_pictures(report)
 
 
 def test_the_tables_are_those_of_the_paper():

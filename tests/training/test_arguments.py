@@ -63,7 +63,7 @@ def test_a_recipe_for_all_members_or_one_for_each(bp):
 def test_what_is_no_data_set_is_answered_with_how_to_load_one(bp):
     with pytest.raises(TypeError, match=re.escape("write tp.load('digits')")):
         tp.train(bp, "digits")
-    with pytest.raises(TypeError, match=r"make a tp\.Dataset"):
+    with pytest.raises(TypeError, match=r"write tp\.Dataset\.from_arrays"):
         tp.train(bp, np.zeros((3, 8)))
 
 

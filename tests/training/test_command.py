@@ -9,8 +9,10 @@ import time
 
 import pytest
 
+import targetprop as tp
 from targetprop.cli import main
 from targetprop.training.checkpoint import load_header, save_checkpoint
+from targetprop.training.trackers import TRACKERS
 
 EPOCHS = 150
 FLAGS = ["--epochs", str(EPOCHS), "--hidden", "8", "--batch-size", "128", "--checkpoint-every", "4"]
@@ -113,3 +115,15 @@ def test_a_damaged_configuration_is_a_users_error(tmp_path, capsys):
         assert "config.json is damaged" in captured
         assert "replace the run with --overwrite" in captured
         assert captured.count("\n") == 1
+
+
+def test_the_metrics_go_to_a_tracker(monkeypatch, tmp_path):
+    seen = []
+
+    class Noted(tp.Callback):
+        def records(self, run, records):
+            seen.extend(record["epoch"] for record in records)
+
+    monkeypatch.setitem(TRACKERS, "trackio", Noted)
+    assert main(["train", "bp", "--epochs", "2", "--hidden", "4", "--track", "trackio"]) == 0
+    assert seen == [1, 2]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.training.provenance import describe, write_config
+from targetprop.training.configuration import write_config
+from targetprop.training.provenance import describe
 
 
 def write(folder, recipe, data, seeds=(0, 1), resume=True):
@@ -95,3 +96,17 @@ def test_a_description_names_types_and_fields():
         "name": "dtpdrl",
     }
     assert describe(tp.MLP((3, 4), tp.LeakyReLU(0.125)))["activation"] == {"type": "LeakyReLU", "negative_slope": 0.125}
+
+
+def test_a_run_of_an_older_version_lacks_the_fields_that_came_later(bp, toy, tmp_path):
+    """It can be resumed, but not with another value of such a field."""
+    write_config(tmp_path, [bp], [0], toy, resume=False)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    for field in ("schedule", "warmup", "clip"):
+        del config["recipe"]["optimizer"][field]
+    path.write_text(json.dumps(config))
+    with pytest.raises(tp.ConfigError, match=r"recipe.optimizer.warmup was None and is now 0.1"):
+        write_config(tmp_path, [bp.replace(optimizer=tp.Adam(warmup=0.1))], [0], toy, resume=True)
+    write_config(tmp_path, [bp], [0], toy, resume=True)
+    assert "schedule" in json.loads(path.read_text())["recipe"]["optimizer"]

@@ -135,3 +135,15 @@ def test_rules_are_compared_from_a_given_network(bp, dtp, toy):
     mixed = {"bp": given["bp"], "dtp": dtp.replace(architecture=tp.from_equinox(model(0.1)))}
     with pytest.raises(tp.ConfigError, match="The recipes differ in architecture"):
         tp.compare(mixed, "toy", data=toy, seeds=1, epochs=1, progress=False)
+
+
+def test_a_run_is_loaded_with_its_recipe(bp, toy, tmp_path):
+    recipe = bp.replace(architecture=tp.from_equinox(model()), schedule=tp.Schedule(1))
+    result = tp.train(recipe, toy, seeds=2, out=tmp_path / "run", progress=False)
+    loaded = tp.load_run(tmp_path / "run", recipe)
+    for trained, again in zip(result.last, loaded.last, strict=True):
+        assert eqx.tree_equal(trained.network, again.network)
+    with pytest.raises(tp.ConfigError, match=r"recipe\.architecture is a finished network.*tp\.load_run\(folder, recipe\)"):
+        tp.load_run(tmp_path / "run")
+    with pytest.raises(tp.ConfigError, match="is a finished network, whose weights are not in this description"):
+        tp.Recipe.from_json(recipe.to_json())

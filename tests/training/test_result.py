@@ -1,8 +1,14 @@
+import builtins
 import json
 import math
 
+import jax
+import numpy as np
 import pytest
 
+import targetprop as tp
+from targetprop.errors import UserError
+from targetprop.training.frame import rows
 from targetprop.training.result import Result, SeedResult, Summary
 
 
@@ -88,10 +94,15 @@ def test_how_a_run_ended(statuses, finished, interrupted):
 
 
 def test_json_of_a_result():
-    document = Result("bp", "toy", "%", [seed((2.0, 4.0), (3.0, 5.0), number=8)]).to_json()
+    document = Result("bp", "toy", "%", [seed((2.0, 4.0), (3.0, 5.0), number=8)], settings={"type": "Recipe"}).to_json()
     assert document == {
         "rule": "bp",
         "dataset": "toy",
+        "unit": "%",
+        "test_error": {"mean": 4.0, "sd": None, "values": [4.0]},
+        "last_test_error": {"mean": 5.0, "sd": None, "values": [5.0]},
+        "train_loss": {"mean": 0.5, "sd": None, "values": [0.5]},
+        "settings": {"type": "Recipe"},
         "seeds": [
             {
                 "seed": 8,
@@ -123,3 +134,71 @@ def test_a_diverged_seed_is_in_no_mean():
         ]
     ]
     assert Result("dtp", "toy", "%", seeds).test_error.values == (1.0, 3.0)
+
+
+def small() -> Result:
+    seeds = [
+        seed((2.0, 4.0), (1.0, 5.0), number=8),
+        seed((3.0, 6.0), (2.0, 7.0), number=9),
+        SeedResult(10, [], "diverged: <b>"),
+    ]
+    for one in seeds:
+        for entry in one.history:
+            entry |= {"feedback_loss": [0.5, 0.25], "diagnostics/angle_bp": [10.0, 20.0], "warnings": ["a sentence"]}
+    return Result("dtp", "digits", "%", seeds, last=[tp.Trained(tp.mlp((100, 100), key=jax.random.key(0)))])
+
+
+def test_a_result_is_printed_in_one_line_without_arrays():
+    assert repr(small()) == str(small()) == "Result: dtp on digits, test error 6.00 ± 1.41 %, 2 of 3 seeds"
+
+
+def test_a_notebook_shows_a_line_for_each_seed():
+    page = small()._repr_html_()
+    assert page.count("<tr>") == 1 + 3
+    assert "diverged: &lt;b&gt;" in page
+    assert "<b>" not in page
+
+
+def test_a_result_draws_what_it_has():
+    assert small().kinds() == ["learning-curves", "feedback", "angles"]
+    figure = small().plot("angles")
+    assert [axes.get_title() for axes in figure.axes] == ["angle to backpropagation"]
+    assert len(small().plot().axes) == 4
+    np.testing.assert_allclose(small().plot().axes[0].lines[0].get_ydata(), [5.0, 6.0])
+
+
+def test_rows_are_the_metrics_of_every_seed_and_epoch():
+    found = rows(small().seeds)
+    assert len(found) == 4
+    assert found[1] == {
+        "seed": 8,
+        "epoch": 2,
+        "validation_error": 1.0,
+        "test_error": 5.0,
+        "train_loss": 0.5,
+        "feedback_loss/1": 0.5,
+        "feedback_loss/2": 0.25,
+        "diagnostics/angle_bp/1": 10.0,
+        "diagnostics/angle_bp/2": 20.0,
+        "status": "finished",
+    }
+
+
+def test_a_data_frame_has_these_rows():
+    pandas = pytest.importorskip("pandas")
+    frame = small().to_frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert frame.to_dict("records") == rows(small().seeds)
+
+
+def test_without_pandas_the_error_says_what_to_install(monkeypatch):
+    load = builtins.__import__
+
+    def without(name, *args, **more):
+        if name == "pandas":
+            raise ImportError(name)
+        return load(name, *args, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(UserError, match=r"targetprop\[pandas\]"):
+        small().to_frame()

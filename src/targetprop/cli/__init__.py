@@ -24,6 +24,7 @@ VERBS = {
     "evaluate": "compute the error of the networks of a run, on its data set or another one",
     "predict": "write what the networks of a run predict",
     "compare": "train several rules from the same weights; print a table and draw a figure",
+    "plot": "draw the learning curves and diagnostics of a run or a comparison",
     "data": "list, download or check data sets",
     "reproduce": "run a published table or figure, and print our numbers beside the published ones",
     "bench": "measure what each rule costs on this machine",

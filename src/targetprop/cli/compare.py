@@ -3,8 +3,12 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from ..experiments import compare
+import tyro
+
+from ..errors import ConfigError
+from ..experiments import Comparison, compare, compare_runs
 from ..rules import GENERAL
 from .output import print_json, print_table
 from .tree import Command
@@ -20,6 +24,13 @@ class CompareOptions:
     """Rules or published recipes to compare."""
     seeds: int = 3
     """Number of seeds. They are trained as one program."""
+    first_seed: int = 0
+    """The first seed. The other seeds are the next numbers."""
+    baseline: str | None = None
+    """The rule that the others are compared with, seed by seed.
+    Default: bp if it is among the rules, else the first."""
+    runs: Annotated[tuple[Path, ...], tyro.conf.arg(name="from")] = ()
+    """Folders of finished runs. They are set side by side, and nothing is trained."""
     epochs: int | None = None
     """Number of epochs. Default: that of each recipe."""
     out: Path = Path("comparison")
@@ -39,24 +50,36 @@ def command(args: Sequence[str]) -> Command:
 
 def run(options: CompareOptions) -> int:
     """Compare rules. Returns 0 if every seed of every rule finished, else 1."""
-    comparison = compare(
-        options.rules,
-        options.dataset,
-        seeds=options.seeds,
-        epochs=options.epochs,
-        out=options.out,
-        resume=options.resume,
-        overwrite=options.overwrite,
-    )
+    comparison = _from_runs(options) if options.runs else _trained(options)
     if options.json:
         print_json(comparison.to_json())
     else:
         titles, rows = comparison.table()
-        print_table(f"{comparison.dataset}, {options.seeds} seed{'s' * (options.seeds != 1)}", titles, rows)
-        for line in comparison.exceptions:
+        seeds = max(len(result.seeds) for result in comparison.results)
+        print_table(f"{comparison.dataset}, {seeds} seed{'s' * (seeds != 1)}", titles, rows)
+        for line in (*comparison.exceptions, *comparison.warnings):
             print(line)
-        left = options.rules[len(comparison.results) :]
+        left = () if options.runs else options.rules[len(comparison.results) :]
         if left:
             print(f"interrupted before {', '.join(left)}: the same command with --resume continues")
         print(f"table:  {options.out / 'table.md'}\nfigure: {options.out / 'learning-curves.png'}")
     return 0 if comparison.finished else 1
+
+
+def _trained(options: CompareOptions) -> Comparison:
+    return compare(
+        options.rules,
+        options.dataset,
+        seeds=range(options.first_seed, options.first_seed + options.seeds),
+        epochs=options.epochs,
+        baseline=options.baseline,
+        out=options.out,
+        resume=options.resume,
+        overwrite=options.overwrite,
+    )
+
+
+def _from_runs(options: CompareOptions) -> Comparison:
+    if (options.out / "comparison.json").exists() and not options.overwrite:
+        raise ConfigError(f"There is a comparison in {options.out} already: use another `out`, or `overwrite`.")
+    return compare_runs(options.runs, baseline=options.baseline, out=options.out)

@@ -65,7 +65,8 @@ def run(options: PredictOptions) -> int:
 def _write_npz(path: Path, found: dict[int, Predictions]) -> None:
     """`seeds`, `targets`, and `outputs` and `predictions` with the seed as leading axis."""
     first = next(iter(found.values()))
-    arrays: Any = {name: np.stack([getattr(one, name) for one in found.values()]) for name in ("outputs", "predictions")}
+    names = "outputs", "predictions"
+    arrays: dict[str, Any] = {name: np.stack([getattr(one, name) for one in found.values()]) for name in names}
     with whole_file(path) as file:
         np.savez(file, seeds=np.array(list(found)), targets=first.targets, **arrays)
 

@@ -49,12 +49,32 @@ def run(found: Item[Any], options: Options) -> int:
 
 
 def shown_command(item: Item[Any], options: Options) -> str:
-    """The command that makes the page of the whole item, with as many seeds as were run."""
-    found = max((len(part.found()) for part in item.parts(whole(item, options))), default=0)
-    flags = [] if found in (0, item.defaults.seeds) else [f"--seeds {found}"]
+    """The command that makes the page of the whole item, with the seeds that were run.
+
+    Seeds with gaps between them take several commands, joined by `&&`.
+    """
+    found = max((list(part.found()) for part in item.parts(whole(item, options))), key=len, default=[])
+    epochs = []
     if isinstance(options, EpochOptions) and options.epochs is not None:
-        flags.append(f"--epochs {options.epochs}")
-    return " ".join(["targetprop reproduce", item.source, item.name, *flags])
+        epochs.append(f"--epochs {options.epochs}")
+    commands = [
+        " ".join(["targetprop reproduce", item.source, item.name, *_seed_flags(seeds, item.defaults.seeds), *epochs])
+        for seeds in _stretches(found)
+    ]
+    return " && ".join(commands)
+
+
+def _stretches(seeds: Sequence[int]) -> list[range]:
+    """The seeds in stretches without gaps. One empty stretch if there are none."""
+    ordered = sorted(seeds)
+    starts = [seed for seed in ordered if seed - 1 not in seeds]
+    ends = [seed + 1 for seed in ordered if seed + 1 not in seeds]
+    return list(map(range, starts, ends)) or [range(0)]
+
+
+def _seed_flags(seeds: range, default: int) -> list[str]:
+    flags = [] if len(seeds) in (0, default) else [f"--seeds {len(seeds)}"]
+    return flags + ([f"--first-seed {seeds.start}"] if seeds.start else [])
 
 
 def _estimate(found: Item[Any], options: Options) -> int:

@@ -5,7 +5,7 @@ import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -18,6 +18,7 @@ from ..training.optimizers import KINDS
 from ..training.recipe import Recipe
 from ..training.result import Result
 from ..training.run import train
+from ..training.trackers import TRACKERS
 from ..training.values import has_value, set_values
 from .flags import flag
 from .names import rule_lines
@@ -68,6 +69,9 @@ class TrainOptions:
     target-residual;
     update-parts, for gradient-targets only;
     angle-tp, for rules in continuous time only."""
+    track: tuple[Literal["wandb", "mlflow", "trackio"], ...] = ()
+    """Experiment trackers that get the metrics of each epoch: one run per seed, in the project
+    targetprop. Their own environment variables say where, for example WANDB_MODE=offline."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else."""
 
@@ -95,6 +99,7 @@ def run(options: TrainOptions, seeds: Sequence[int] | None = None) -> int:
     probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
     if options.resume and options.out is not None:
         load_header(options.out / CHECKPOINT)  # raises an error if there is no checkpoint
+    trackers = [TRACKERS[name]() for name in options.track]
     result = train(
         trained,
         seeds=seeds,
@@ -103,6 +108,7 @@ def run(options: TrainOptions, seeds: Sequence[int] | None = None) -> int:
         overwrite=options.overwrite,
         checkpoint_every=options.checkpoint_every,
         probe=probe,
+        callbacks=trackers,
     )
     if options.json:
         print_json(result.to_json())

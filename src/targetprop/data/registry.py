@@ -1,6 +1,9 @@
 """Data sets by name: load, fetch, verify, describe."""
 
 import dataclasses
+import difflib
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
 
@@ -8,6 +11,7 @@ from .._cache import cache
 from .catalog import SOURCES
 from .dataset import Dataset
 from .errors import DataError
+from .openml import PREFIX, OpenML
 from .source import Check, DataSource
 
 
@@ -42,7 +46,8 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str, **options: Any) -> Dataset:
-    """Read a data set. Nothing is downloaded.
+    """Read a data set. Nothing is downloaded, unless it is a set of openml.org that is not in the
+    cache.
 
     Files are searched in the folder that the variable TARGETPROP_DATA names, then in the cache.
     The folders of the sets there are `MNIST/raw`, `FashionMNIST/raw`, `KMNIST/raw` (plain or
@@ -51,19 +56,30 @@ def load(name: str, **options: Any) -> Dataset:
 
     **Arguments:**
 
-    - `name`: the name of the set, one of `names()`. `NAME:unit` is the set with inputs from 0 to
-      1.
+    - `name`: the name of the set, one of `names()`, in any spelling of its case: `MNIST`,
+      `FashionMNIST`. `NAME:unit` is the set with inputs from 0 to 1, `NAME:standard` the one with
+      inputs of mean 0 and standard deviation 1. `openml:NAME` is a set of openml.org.
     - `options`: for a set that is computed, `seed`. `teacher` also has `sizes`, `train` and
-      `test`.
+      `test`. For a set of openml.org, `version`.
 
     **Returns:** the set in memory.
 
     **Raises:** `DataError` if the name is unknown, or a file is missing or damaged. `ConfigError`
     for an unknown option or an invalid value.
     """
-    base, _, scaling = name.partition(":")
-    dataset = _source(base if scaling == "unit" else name).load(**options)
-    return dataset.in_unit_range() if scaling == "unit" else dataset
+    base, scaling = _split(name)
+    dataset = _source(base).load(**options)
+    return SCALINGS[scaling](dataset) if scaling else dataset
+
+
+def canonical(name: str) -> str:
+    """The name of a data set as it is listed: `fashion-mnist:unit` for `FashionMNIST:unit`.
+
+    An unknown name stays as it is.
+    """
+    base, scaling = _split(name)
+    found = NAMES.get(_plain(base), base)
+    return f"{found}:{scaling}" if scaling else found
 
 
 def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True) -> Path:
@@ -121,7 +137,27 @@ def _record(source: DataSource) -> Record:
     )
 
 
-def _source(name: str) -> DataSource:
-    if name not in SOURCES:
-        raise DataError(f"there is no data set {name!r}; there are {', '.join(SOURCES)}")
-    return SOURCES[name]
+def _source(name: str) -> DataSource | OpenML:
+    if name.startswith(PREFIX):
+        return OpenML(name.removeprefix(PREFIX))
+    known = SOURCES.get(NAMES.get(_plain(name), name))
+    if known is not None:
+        return known
+    close = difflib.get_close_matches(_plain(name), NAMES, n=1)
+    hint = f"did you mean {NAMES[close[0]]}? There" if close else "there"
+    raise DataError(f"there is no data set {name!r}; {hint} are {', '.join(SOURCES)}")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name without its scaling, and the scaling."""
+    base, _, scaling = name.rpartition(":")
+    return (base, scaling) if base and scaling in SCALINGS else (name, "")
+
+
+def _plain(name: str) -> str:
+    """A name in lower case, without what separates its parts."""
+    return re.sub(r"[-_ ]", "", name.lower())
+
+
+NAMES = {_plain(name): name for name in SOURCES}
+SCALINGS: dict[str, Callable[[Dataset], Dataset]] = {"unit": Dataset.in_unit_range, "standard": Dataset.standardized}

@@ -4,12 +4,14 @@ from .benchmark import Cost, InvertibleMLP, Setting, TanhMLP, Timing, measure
 from .catalog import UnknownRecipeError, recipe
 from .comparison import Comparison, ComparisonError, compare
 from .experiment import Experiment, ExperimentPart, extrapolated
+from .intervals import PairedDifference
 from .item import (
     EpochOptions,
     Estimate,
     Item,
     Options,
     Part,
+    Picture,
     Report,
     TrainingOptions,
     estimate,
@@ -18,11 +20,13 @@ from .item import (
     run_missing,
 )
 from .published import Published, Table, read_tables
+from .runs import compare_runs
 from .sources import RecipeSource, recipe_names, register
+from .space import SPACE, OneOf, Range, Space
 from .store import Store, StoredSeed
 from .tables import TableItem
 from .training_part import TrainingPart
-from .tuning import SPACE, Range, SearchResult, search
+from .tuning import SearchResult, search
 from .verdict import Verdict
 
 __all__ = [
@@ -36,14 +40,18 @@ __all__ = [
     "ExperimentPart",
     "InvertibleMLP",
     "Item",
+    "OneOf",
     "Options",
+    "PairedDifference",
     "Part",
+    "Picture",
     "Published",
     "Range",
     "RecipeSource",
     "Report",
     "SearchResult",
     "Setting",
+    "Space",
     "Store",
     "StoredSeed",
     "Table",
@@ -55,6 +63,7 @@ __all__ = [
     "UnknownRecipeError",
     "Verdict",
     "compare",
+    "compare_runs",
     "estimate",
     "extrapolated",
     "measure",

@@ -2,6 +2,7 @@
 
 import difflib
 
+from ..data import canonical
 from ..errors import UnknownRecipeError
 from ..rules import RULES, Preset, Rule
 from ..training.recipe import Recipe
@@ -23,6 +24,7 @@ def recipe(name: str | Rule, dataset: str | None = None) -> Recipe:
 
     **Raises:** `UnknownRecipeError` for an unknown name, `TypeError` for the class of a rule.
     """
+    dataset = None if dataset is None else canonical(dataset)
     if isinstance(name, Rule | Preset) or (isinstance(name, type) and issubclass(name, Rule)):
         return default_recipe(name.name if name.name in RULES else "bp", dataset or "digits").replace(rule=name)
     if name in RULES:

@@ -5,13 +5,19 @@ import dataclasses
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ..errors import ConfigError
+from ..figures import Format
+from ..figures import save as save_figure
+from ..training.arguments import Seeds, seed_list
 from ..training.paths import check_folder
 from ..training.result import Summary
 from .published import Published
 from .verdict import NO_NUMBER, NOT_RUN, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +32,9 @@ class Options:
 
     selection: ClassVar[tuple[str, ...]] = ()
     seeds: int = 1
-    """Seeds of each part, from 0 on. Those that are finished already count."""
+    """Number of seeds of each part. Those that are finished already count."""
+    first_seed: int = 0
+    """The first seed. The other seeds are the next numbers."""
     results: Path = Path("results")
     """Folder of the finished runs and of the reports."""
     estimate: bool = False
@@ -35,12 +43,20 @@ class Options:
     """Run nothing. Print the results of the finished runs."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else there."""
+    format: Format = "png"
+    """Format in which the pictures are written beside PNG, which the page shows."""
 
     def __post_init__(self):
         for name in ("seeds", "epochs"):
             value = getattr(self, name, None)
             if value is not None and value < 1:
                 raise ConfigError(f"`{name}` {value} leaves nothing to run: use 1 or more, or `show` to run nothing.")
+        seed_list([self.first_seed])
+
+    @property
+    def asked(self) -> range:
+        """The seeds that are asked for."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +96,10 @@ class Part(abc.ABC):
     def found(self) -> Mapping[int, Any]:
         """The results of the finished seeds, in the order of the seeds."""
 
-    def missing(self, seeds: int) -> list[int]:
-        """Those of the seeds 0 .. `seeds - 1` that are not finished."""
+    def missing(self, seeds: Seeds) -> list[int]:
+        """Those of some seeds that are not finished. A number `n` means the seeds 0 .. `n - 1`."""
         done = self.found()
-        return [seed for seed in range(seeds) if seed not in done]
+        return [seed for seed in seed_list(seeds) if seed not in done]
 
     @abc.abstractmethod
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
@@ -103,13 +119,27 @@ class Part(abc.ABC):
 
 
 @dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture of a report.
+
+    - `draw`: draws it.
+    - `name`: what its file is called beside the other pictures of the item. Empty for the only one.
+    - `title`: what it shows, for readers who do not see it. Empty means the title of the item.
+    """
+
+    draw: Callable[[], "Figure"]
+    name: str = ""
+    title: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Report:
     """The finished results of an item.
 
     - `cells`: the results as plain data. Each is a dictionary with at least `row`, `column`,
       `published` (or `None`) and `ours` (`None` if nothing was run).
     - `titles`, `rows`: the same as a table.
-    - `draw`: writes the picture to a path. `None` if there is nothing to draw.
+    - `pictures`: the pictures, in their order on the page.
     - `text`: Markdown below the table.
     - `variant`: the difference to the published settings. Such a report is kept apart.
     """
@@ -117,7 +147,7 @@ class Report:
     cells: Sequence[dict[str, Any]]
     titles: Sequence[str]
     rows: Sequence[Sequence[str]]
-    draw: Callable[[Path], None] | None
+    pictures: Sequence[Picture] = ()
     text: str = ""
     variant: str = ""
 
@@ -164,10 +194,10 @@ def run_missing(item: Item[OptionsT], options: OptionsT, progress: bool = True) 
     check_folder(options.results, "results")
     parts = item.parts(options)
     for part in parts:
-        seeds = part.missing(options.seeds)
+        seeds = part.missing(options.asked)
         if seeds and not part.run(seeds, progress):
             return False
-    return not any(part.missing(options.seeds) for part in parts)
+    return not any(part.missing(options.asked) for part in parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +214,7 @@ def estimate(item: Item[OptionsT], options: OptionsT) -> list[Estimate]:
     """Estimate the time for the missing seeds of an item, part by part."""
     estimates = []
     for part in item.parts(options):
-        seeds = part.missing(options.seeds)
+        seeds = part.missing(options.asked)
         estimates.append(Estimate(part.row, part.column, seeds, part.seconds(seeds) if seeds else 0.0))
     return estimates
 
@@ -244,9 +274,10 @@ def whole(item: Item[OptionsT], options: OptionsT) -> OptionsT:
 
 
 def save(item: Item[OptionsT], options: OptionsT, command: str) -> list[Path]:
-    """Write the page `NAME.md` of a whole item and its picture `NAME.png`.
+    """Write the page `NAME.md` of a whole item and its pictures.
 
-    They are in the folder `SOURCE/report` of the results.
+    They are in the folder `SOURCE/report` of the results. A single picture is `NAME.png`, of
+    several each is `NAME-PICTURE.png`.
 
     **Arguments:**
 
@@ -254,22 +285,23 @@ def save(item: Item[OptionsT], options: OptionsT, command: str) -> list[Path]:
     - `options`: its options. Those that select parts are ignored.
     - `command`: the command that makes the page, which the page shows.
 
-    **Returns:** the paths of both.
+    **Returns:** the paths of all.
     """
     options = whole(item, options)
     report = item.report(options)
     folder = options.results / item.source / "-".join(["report", *([report.variant] if report.variant else [])])
     folder.mkdir(parents=True, exist_ok=True)
-    page, image = folder / f"{item.name}.md", folder / f"{item.name}.png"
+    page = folder / f"{item.name}.md"
     lines = [report.titles, ["---"] * len(report.titles), *report.rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     blocks = [f"# {item.title}", f"{item.source}, `{command}`", table]
     blocks += [_wrapped(report.text)] if report.text else []
     paths = [page]
-    if report.draw is not None:
-        report.draw(image)
-        blocks.append(f"![{item.title}]({image.name})")
-        paths.append(image)
+    for picture in report.pictures:
+        image = folder / "-".join([item.name, *([picture.name] if picture.name else [])])
+        figure = picture.draw()
+        paths += [save_figure(figure, Path(f"{image}.{kind}")) for kind in dict.fromkeys(("png", options.format))]
+        blocks.append(f"![{picture.title or item.title}]({image.name}.png)")
     page.write_text("\n\n".join(blocks) + "\n")
     return paths
 

@@ -65,7 +65,7 @@ class Store:
         """
         found: dict[int, StoredSeed] = {}
         for folder in self._runs(name, recipe):
-            runs = [run for run in _read(folder) if all(field in record for record in run.history for field in needs)]
+            runs = [run for run in read_seeds(folder) if all(field in record for record in run.history for field in needs)]
             found |= {run.seed: run for run in runs if run.finished or run.seed not in found}
         return found
 
@@ -82,7 +82,7 @@ class Store:
             seeds = tuple(_config(folder)["seeds"]) if (folder / "checkpoint.npz").exists() else ()
             if folder != self.run_folder(name, recipe, seeds):
                 continue
-            if {run.seed for run in _read(folder) if run.finished or run.diverged} != set(seeds):
+            if {run.seed for run in read_seeds(folder) if run.finished or run.diverged} != set(seeds):
                 found.append(seeds)
         return found
 
@@ -116,13 +116,25 @@ def _read_once(path: Path, changed: int) -> dict:
     return json.loads(path.read_text())
 
 
-def _read(folder: Path) -> list[StoredSeed]:
+def read_seeds(folder: Path) -> list[StoredSeed]:
+    """The seeds of the run in a folder. Empty if it did not end."""
     if not (folder / "result.json").exists():
         return []
+    histories = read_histories(folder)
+    entries = json.loads((folder / "result.json").read_text())["seeds"]
+    return [StoredSeed(entry["seed"], entry, tuple(histories.get(entry["seed"], ()))) for entry in entries]
+
+
+def read_histories(folder: Path) -> dict[int, list[dict]]:
+    """The metrics of a run: for each seed one record for each epoch.
+
+    **Arguments:**
+
+    - `folder`: the folder of the run.
+    """
     histories: dict[int, list[dict]] = {}
     for line in (folder / "metrics.jsonl").read_text().splitlines():
         record = json.loads(line)
         if "train_loss" in record:
             histories.setdefault(record["seed"], []).append(record)
-    entries = json.loads((folder / "result.json").read_text())["seeds"]
-    return [StoredSeed(entry["seed"], entry, tuple(histories.get(entry["seed"], ()))) for entry in entries]
+    return histories

@@ -1,13 +1,12 @@
 """Published tables with our numbers beside them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..figures import BLACK, GRAY, canvas, dataset_name, legend
 from ..training.result import Summary
-from .figures import COLORS, canvas, legend
-from .item import Item, Report, TrainingOptions, check_known, report_cell
+from .item import Item, Picture, Report, TrainingOptions, check_known, report_cell
 from .published import Published, Table
 from .sources import recipe_names
 from .store import Store, StoredSeed
@@ -16,6 +15,7 @@ from .verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TITLES = ("method", "data set", "published", "ours", "seeds", "difference", "95 % interval", "verdict")
 
@@ -108,7 +108,7 @@ class TableItem(Item[TrainingOptions]):
             [cell.to_json() for cell in cells],
             TITLES,
             [cell.to_row() for cell in cells],
-            _picture(self.table, cells) if cells else None,
+            (Picture(lambda: _draw(self.table, cells)),) if cells else (),
             text,
             options.variant,
         )
@@ -147,35 +147,50 @@ def method(cell: Published) -> str:
     return cell.recipe.split("/")[2]
 
 
-def _picture(table: Table, cells: Sequence[Cell]) -> Callable[[Path], None]:
-    """Our runs and the published numbers, a panel for each data set."""
+def _draw(table: Table, cells: Sequence[Cell]) -> "Figure":
+    """Our runs and the published numbers, a panel for each data set, a line for each method."""
+    columns = [column for column in table.columns if any(cell.published.column == column for cell in cells)]
+    rows = [row for row in table.rows if any(cell.published.row == row for cell in cells)]
+    figure = canvas(min(11, 2.2 * len(columns) + 4), 0.42 * len(rows) + 2.2)
+    figure.suptitle(table.title)
+    panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    for axes, column in zip(panels, columns, strict=True):
+        for cell in cells:
+            if cell.published.column == column:
+                _draw_cell(axes, rows.index(cell.published.row), cell)
+        axes.set(title=dataset_name(column), xlabel="test error (%)" if table.metric == "test_error" else "training loss")
+        if table.metric == "train_loss":
+            _log_losses(axes)
+        else:
+            axes.locator_params(axis="x", nbins=4)
+        for border in range(1, len(rows)):
+            axes.axhline(border - 0.5, color=GRAY, linewidth=0.4, alpha=0.5)
+        axes.grid(alpha=0.3, axis="x", linewidth=0.5)
+        axes.tick_params(axis="y", length=0)
+    panels[0].set_yticks(range(len(rows)), rows)
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    legend(figure, panels, _note(cells))
+    return figure
 
-    def draw(path: Path) -> None:
-        columns = [column for column in table.columns if any(cell.published.column == column for cell in cells)]
-        rows = max(sum(cell.published.column == column for cell in cells) for column in columns)
-        figure = canvas(max(4.2 * len(columns), 6.5), 0.45 * rows + 1.8)
-        figure.suptitle(table.title)
-        panels = figure.subplots(1, len(columns), squeeze=False)[0]
-        for axes, column in zip(panels, columns, strict=True):
-            shown = [cell for cell in cells if cell.published.column == column]
-            for i, cell in enumerate(shown):
-                theirs, ours = cell.published, cell.verdict.ours
-                axes.errorbar(
-                    theirs.mean, i - 0.12, xerr=theirs.sd or 0, fmt="o", color="#888888", label="published", capsize=3
-                )
-                axes.plot(ours.values, [i + 0.12] * len(ours.values), "|", color=COLORS[4], markersize=9)
-                if ours.values:
-                    axes.plot(ours.mean, i + 0.12, "D", color=COLORS[4], label="ours", markersize=5)
-            axes.set_yticks(range(len(shown)), [cell.published.row for cell in shown])
-            axes.set_ylim(len(shown) - 0.5, -0.5)
-            axes.set(title=column, xlabel="test error (%)" if table.metric == "test_error" else "training loss")
-            if table.metric == "train_loss":
-                _log_losses(axes)
-            axes.grid(alpha=0.3, axis="x", linewidth=0.5)
-        legend(figure, panels)
-        figure.savefig(path, dpi=150)
 
-    return draw
+def _note(cells: Sequence[Cell]) -> str:
+    """How many seeds the points of a picture have."""
+    runs = sorted({cell.published.n for cell in cells})
+    theirs = "one run" if runs == [1] else f"mean ± SD of {' or '.join(map(str, runs))} seeds"
+    counts = sorted({len(cell.verdict.ours.values) for cell in cells} - {0, 1})
+    ours = f"mean of {' or '.join(map(str, counts))} seeds, each seed a tick" if counts else "one seed"
+    return f"published: {theirs}; ours: {ours}"
+
+
+def _draw_cell(axes: "Axes", row: int, cell: Cell) -> None:
+    """The published number above, ours below. A single seed is no mean, and looks like none."""
+    theirs, ours = cell.published, cell.verdict.ours
+    axes.errorbar(theirs.mean, row - 0.14, xerr=theirs.sd or 0, fmt="o", color=GRAY, label="published", capsize=3)
+    if len(ours.values) == 1:
+        axes.plot(ours.values, [row + 0.16], "D", color=BLACK, fillstyle="none", label="ours, one seed", markersize=5)
+    elif ours.values:
+        axes.plot(ours.values, [row + 0.16] * len(ours.values), "|", color=BLACK, markersize=9)
+        axes.plot(ours.mean, row + 0.16, "D", color=BLACK, label="ours, mean", markersize=5)
 
 
 def _log_losses(axes: "Axes") -> None:

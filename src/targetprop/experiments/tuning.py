@@ -3,45 +3,31 @@
 import dataclasses
 import json
 import math
-import statistics
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..data import Dataset, load
 from ..errors import ConfigError
 from ..training.arguments import Seeds, seed_list
+from ..training.callbacks import Callback
 from ..training.loggers import ProgressBar
 from ..training.paths import check_file, make_folder
 from ..training.provenance import describe, describe_data, environment
 from ..training.recipe import Recipe
-from ..training.result import finite_or_none
+from ..training.result import SeedResult, finite_or_none
 from ..training.run import train
-from ..training.values import get_value, has_value, set_values
+from ..training.values import set_values
+from .space import SPACE, Space, space_of
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial, Trial
+
+    from .study import SharedStudy
 
 FAILED = math.inf
-
-
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """An interval from `low` to `high`, which is searched on a logarithmic scale."""
-
-    low: float
-    high: float
-
-
-SPACE: Mapping[str, Range] = {
-    "optimizer.learning_rate": Range(1e-4, 3e-2),
-    "stepsize": Range(1e-2, 1.0),
-    "rule.learner.noise.sigma": Range(1e-3, 3e-1),
-    "rule.learner.regularizer.strength": Range(1e-5, 1.0),
-    "rule.solver.damping": Range(1e-3, 10.0),
-    "rule.damping": Range(1e-3, 10.0),
-    "rule.integrator.tau": Range(1e-2, 1.0),
-    "rule.metric.damping": Range(1e-3, 1.0),
-    "rule.mu": Range(1e-2, 0.4),
-    "feedback_optimizer.learning_rate": Range(1e-4, 3e-2),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +36,11 @@ class SearchResult:
 
     - `rule`, `dataset`: the names of the rule and of the data set.
     - `trials`, `seeds`, `epochs`: the number of settings, the seeds of each, and their epochs.
-    - `space`: the intervals that were searched, by dotted field name.
+    - `space`: the intervals and choices that were searched, by dotted field name.
     - `best`: the best values, by dotted field name.
     - `validation_error`: the mean validation error of the best values over the seeds.
-    - `errors`: the validation error of every trial, in order.
+    - `errors`: the validation error of every trial, in order. Of a trial that was pruned, it is
+      the best one until then.
     """
 
     rule: str
@@ -61,7 +48,7 @@ class SearchResult:
     trials: int
     seeds: tuple[int, ...]
     epochs: int
-    space: Mapping[str, Range]
+    space: Space
     best: Mapping[str, float]
     validation_error: float
     errors: tuple[float, ...]
@@ -84,9 +71,12 @@ def search(
     trials: int = 48,
     together: int = 8,
     seeds: Seeds = (1000, 1001),
-    space: Mapping[str, Range] = SPACE,
+    space: Space = SPACE,
+    prune: bool = False,
     data: Dataset | None = None,
     out: Path | str | None = None,
+    storage: "str | BaseStorage | None" = None,
+    name: str | None = None,
     progress: bool = True,
 ) -> SearchResult:
     """Tune the numbers of a recipe on the validation error.
@@ -95,124 +85,125 @@ def search(
     the same call proposes the same settings. A setting that diverges for any seed is worse than
     all others.
 
+    All trials are kept in the storage. The same call continues an interrupted search there, and
+    returns at once if the search is done. It may run in several processes at the same time: they
+    share the trials and end together. A process that is killed loses the trials that it was
+    running, `together` at most. The others run them again.
+
     **Arguments:**
 
     - `recipe`: what is trained.
     - `trials`: the number of settings.
     - `together`: how many settings run as one program between two proposals.
     - `seeds`: the seeds over which the best validation error of a setting is averaged.
-    - `space`: intervals by dotted field name. Those that the recipe has no field for are ignored.
+    - `space`: a `Range` or `OneOf` by dotted field name. Entries of `SPACE` that the recipe has
+      no field for are ignored.
+    - `prune`: whether a setting is given up when its best validation error is above the median of
+      the others at the same epoch. This begins after 5 trials, and a quarter of the epochs.
     - `data`: a data set in memory, used instead of the one that the recipe names.
-    - `out`: a folder for the finished trials, or `None`. After an interruption the same call
-      continues from there.
+    - `out`: a folder. Without `storage`, the trials are kept in its file `RULE.journal`.
+    - `storage`: the URL of a database that keeps the trials, or a storage of Optuna.
+    - `name`: the name of the study in the storage. `None`: "RULE on DATASET".
     - `progress`: whether a bar is shown on standard error.
 
     **Returns:** the best values.
 
-    **Raises:** `ConfigError` for a recipe without validation samples, or if every setting
+    **Raises:** `ConfigError` for a recipe without validation samples, for a space that does not
+    fit it, if the storage has a search of other settings with this name, or if every setting
     diverges. `KeyboardInterrupt` if interrupted.
 
     Source: Bergstra et al. 2011.
     """
-    import optuna
-
     if trials < 1:
         raise ConfigError(f"A search of {trials} trials finds nothing: use 1 or more.")
+    if together < 1:
+        raise ConfigError(f"`together` is {together} settings: use 1 or more.")
     if recipe.validation == 0:
         raise ConfigError("A search is judged by validation error: give the recipe validation samples.")
     if out is not None:
         check_file(Path(out) / f"{recipe.rule.name}.json")
     seeds = seed_list(seeds)
+    space = space_of(recipe, space)
     data = data or load(recipe.dataset)
-    names = [name for name in space if has_value(recipe, name) and _matters(recipe, name)]
-    settings = describe([recipe, trials, together, list(seeds), [[name, space[name]] for name in names]])
-    done = _Done(None if out is None else Path(out) / f"{recipe.rule.name}.trials", [settings, describe_data(data)])
-    sampler = optuna.samplers.TPESampler(seed=0, constant_liar=True, n_startup_trials=min(16, trials // 2))
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=sampler)
-    with ProgressBar(f"search {recipe.rule.name} on {data.name}", trials, shown=progress) as bar:
-        while len(study.trials) < trials:
-            asked = [study.ask() for _ in range(min(together, trials - len(study.trials)))]
-            proposals = [
-                {name: trial.suggest_float(name, space[name].low, space[name].high, log=True) for name in names}
-                for trial in asked
-            ]
-            errors = done.take() or done.keep(_errors(recipe, proposals, seeds, data))
-            for trial, error in zip(asked, errors, strict=True):
-                study.tell(trial, error)
-            bar.advance(len(asked))
-            bar.note(f"best {study.best_value:.2f}")
-    done.forget()
-    if not math.isfinite(study.best_value):
+    title = f"{recipe.rule.name} on {data.name}"
+    settings = {
+        "space": {field: dataclasses.asdict(values) for field, values in space.items()},
+        "recipe": describe(set_values(recipe, {field: values.extremes[0] for field, values in space.items()})),
+        "data": describe_data(data),
+        "seeds": seeds,
+        "prune": prune,
+    }
+
+    journal = None
+    if out is not None and storage is None:
+        make_folder(Path(out))
+        journal = Path(out) / f"{recipe.rule.name}.journal"
+
+    from .study import SharedStudy, open_storage, open_study  # Optuna takes a second to import
+
+    settings = json.loads(json.dumps(settings))  # as it is read from the storage
+    study = open_study(open_storage(storage, journal), name or title, settings, startup=min(16, trials // 2))
+    shared = SharedStudy(study, space, trials, together)
+    objective = _Objective(recipe, seeds, data, prune)
+    with ProgressBar(f"search {title}", trials, shown=progress) as bar:
+        done = shared.work(lambda group: objective.run(shared, group), bar)
+    best = min([trial for trial in done if trial.state.name == "COMPLETE"] or done, key=_value)
+    if not math.isfinite(_value(best)):
         raise ConfigError(f"All {trials} settings diverged: search smaller learning rates, or narrower intervals.")
-    errors = tuple(float(trial.value) for trial in study.trials if trial.value is not None)
     return SearchResult(
         recipe.rule.name,
         data.name,
         trials,
         tuple(seeds),
         recipe.schedule.epochs,
-        {name: space[name] for name in names},
-        study.best_params,
-        study.best_value,
-        errors,
+        space,
+        best.params,
+        _value(best),
+        tuple(map(_value, done)),
     )
 
 
-class _Done:
-    """The file of the finished groups of trials.
+def _value(trial: "FrozenTrial") -> float:
+    """The validation error of a finished trial."""
+    return FAILED if trial.value is None else trial.value
 
-    Its first line holds the settings of the search, each further line the errors of one group. The
-    same search proposes the same settings, so the errors are enough to continue. A file of another
-    search is replaced.
+
+@dataclasses.dataclass(frozen=True)
+class _Objective:
+    """What is minimized: the validation error of a recipe, averaged over some seeds.
+
+    **Arguments:**
+
+    - `recipe`, `seeds`, `data`: what is trained.
+    - `prune`: whether trials are given up early.
     """
 
-    def __init__(self, path: Path | None, settings: Any):
-        self._path, self._groups = path, []
-        if path is None:
-            return
-        make_folder(path.parent)
-        header = json.dumps(settings)
-        lines = path.read_text().splitlines() if path.exists() else []
-        if lines[:1] == [header]:
-            self._groups = [[FAILED if error is None else error for error in json.loads(line)] for line in lines[1:]]
-        else:
-            path.write_text(header + "\n")
+    recipe: Recipe
+    seeds: Sequence[int]
+    data: Dataset
+    prune: bool
 
-    def take(self) -> list[float] | None:
-        """The errors of the next group, or `None` if it was not run."""
-        return self._groups.pop(0) if self._groups else None
+    def run(self, shared: "SharedStudy", group: "Sequence[Trial]") -> None:
+        """Train the settings of some trials as one program, and keep the results."""
+        watch = shared.pruning(group, self.recipe.schedule.epochs) if self.prune else None
+        began = time.perf_counter()
+        found = self.errors([trial.params for trial in group], watch)
+        seconds = (time.perf_counter() - began) / len(group)
+        for trial, errors in zip(group, found, strict=True):
+            shared.tell(trial, errors, seconds, pruned=watch is not None and trial.number in watch.pruned)
 
-    def keep(self, errors: list[float]) -> list[float]:
-        """Write the errors of a group. Returns them."""
-        if self._path is not None:
-            with open(self._path, "a") as file:
-                file.write(json.dumps(finite_or_none(errors)) + "\n")
-        return errors
-
-    def forget(self) -> None:
-        """Remove the file at the end of the search."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+    def errors(self, proposals: Sequence[Mapping[str, float]], watch: Callback | None) -> list[list[float]]:
+        """The best validation error of each seed, for each of some settings."""
+        recipes = [set_values(self.recipe, proposal) for proposal in proposals for _ in self.seeds]
+        seeds = list(self.seeds) * len(proposals)
+        found = train(recipes, self.data, seeds=seeds, callbacks=[] if watch is None else [watch], progress=False)
+        if found.interrupted:
+            raise KeyboardInterrupt
+        errors = [best_error(result) for result in found.seeds]
+        size = len(self.seeds)
+        return [errors[i : i + size] for i in range(0, len(errors), size)]
 
 
-def _matters(recipe: Recipe, name: str) -> bool:
-    """Whether a number is worth searching.
-
-    Fixed feedback has no optimizer, and there the step size only rescales the learning rate. A
-    number that is 0 by default stays 0.
-    """
-    learns = recipe.rule.learns_feedback
-    return get_value(recipe, name) != 0 and (learns or name not in ("stepsize", "feedback_optimizer.learning_rate"))
-
-
-def _errors(recipe: Recipe, proposals: list[dict[str, float]], seeds: Sequence[int], data: Dataset) -> list[float]:
-    recipes = [set_values(recipe, proposal) for proposal in proposals for _ in seeds]
-    found = train(recipes, data, seeds=list(seeds) * len(proposals), progress=False)
-    if found.interrupted:
-        raise KeyboardInterrupt
-    errors = [
-        FAILED if result.diverged else min(record["validation_error"] for record in result.history) for result in found.seeds
-    ]
-    size = len(seeds)
-    return [statistics.fmean(errors[i : i + size]) for i in range(0, len(errors), size)]
+def best_error(result: SeedResult) -> float:
+    """The best validation error of a seed. Infinite if it diverged."""
+    return FAILED if result.diverged else min(record["validation_error"] for record in result.history)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from ..training.result import Summary
+from .intervals import student_interval
 from .published import Published
 
 NOT_RUN, NO_NUMBER, TOO_FEW, REPRODUCED, WITHIN, NOT_REPRODUCED = (
@@ -62,15 +63,10 @@ class Verdict:
             return math.nan, math.nan
         ours_var, their_var = self.ours.sd**2 / n, self._spread**2 / theirs.n
         variance = ours_var + their_var
-        if variance == 0:
-            return self.difference, self.difference
         freedom = n - 1.0
-        if theirs.sd is not None:
+        if variance > 0 and theirs.sd is not None:
             freedom = variance**2 / (ours_var**2 / (n - 1) + their_var**2 / (theirs.n - 1))
-        from scipy import stats  # takes a second to import
-
-        half = float(stats.t.ppf(0.975, freedom)) * math.sqrt(variance)
-        return self.difference - half, self.difference + half
+        return student_interval(self.difference, math.sqrt(variance), freedom)
 
     def __str__(self) -> str:
         n = len(self.ours.values)

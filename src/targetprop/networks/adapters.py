@@ -150,30 +150,21 @@ def _take_mlp(mlp: eqx.nn.MLP) -> _Taken:
     """Linear layers and activations in turn. With depth 0, an MLP leaves its activation out."""
     if "scalar" in (mlp.in_size, mlp.out_size):
         raise ConfigError('An MLP with a "scalar" size has samples without axes: use the size 1.')
-    first, *between, last = mlp.layers if mlp.depth else (*mlp.layers, None)
-    stacked = mlp.scan and mlp.depth
-    hidden = [_entry(between[0], i) for i in range(mlp.depth - 1)] if stacked else between
-    parts = [first]
-    for i, linear in enumerate([*hidden, last] if mlp.depth else []):
-        parts += [PerUnit(_entry(mlp.activation, i)), linear]
-    if mlp.depth:
-        parts.append(PerUnit(mlp.final_activation))
+    if not mlp.depth:
+        return _Taken(mlp.layers, lambda layers: eqx.tree_at(lambda m: m.layers, mlp, tuple(layers)))
+    first, *between, last = mlp.layers
+    hidden = [_entry(between[0], i) for i in range(mlp.depth - 1)] if mlp.scan else between
+    activations = [_entry(mlp.activation, i) for i in range(mlp.depth)] + [mlp.final_activation]
+    pairs = zip((first, *hidden, last), map(PerUnit, activations), strict=True)
 
     def rebuild(parts):
-        first, *inner = parts[: 2 * mlp.depth + 1 : 2]
-        if stacked:
-            inner = [_stack(inner[:-1], like=between[0]), inner[-1]]
-        changed = eqx.tree_at(lambda m: m.layers, mlp, (first, *inner))
-        if not mlp.depth:
-            return changed
-        activations = [part.activation for part in parts[1::2]]
-        return eqx.tree_at(
-            lambda m: (m.activation, m.final_activation),
-            changed,
-            (_stack(activations[:-1], like=mlp.activation), activations[-1]),
-        )
+        first, *hidden, last = parts[::2]
+        *inner, final = (part.activation for part in parts[1::2])
+        layers = (first, *([_stack(hidden, like=between[0])] if mlp.scan else hidden), last)
+        fields = layers, _stack(inner, like=mlp.activation), final
+        return eqx.tree_at(lambda m: (m.layers, m.activation, m.final_activation), mlp, fields)
 
-    return _Taken(tuple(parts), rebuild)
+    return _Taken(tuple(itertools.chain.from_iterable(pairs)), rebuild)
 
 
 def _entry(stacked: Any, i: int) -> Any:

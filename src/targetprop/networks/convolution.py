@@ -1,7 +1,7 @@
 """Convolutional layers, on images of shape `(channels, rows, columns)`."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import equinox as eqx
 import jax
@@ -150,7 +150,7 @@ def _derivative(window, primals, tangents):
     return _convolve_on_cpu(x, weight, window), by_x + by_weight
 
 
-def is_plain_convolution(part: Any) -> bool:
+def is_plain_convolution(part: Any) -> TypeGuard[eqx.nn.Conv2d]:
     """Whether `part` is an `eqx.nn.Conv2d` that `convolve_images` can compute.
 
     It is, unless it has groups, a dilation, or a border of other values than zeros.

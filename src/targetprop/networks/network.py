@@ -10,10 +10,22 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from .._html import html_table
 from ..errors import ConfigError
 from .activations import Activation, Identity, Tanh
 from .initializers import Initializer
-from .layers import Activity, Dense, Layer, LayerLike, Point, evaluate, parameter_dtype, split_parameters
+from .layers import (
+    Activity,
+    Dense,
+    Layer,
+    LayerLike,
+    Point,
+    as_layer,
+    evaluate,
+    parameter_dtype,
+    parameters,
+    split_parameters,
+)
 
 
 class Trace(NamedTuple):
@@ -135,6 +147,39 @@ class Network(eqx.Module):
     def dtype(self) -> jnp.dtype:
         """The floating-point type of the parameters."""
         return parameter_dtype(self)
+
+    def __repr__(self) -> str:
+        try:
+            path = " -> ".join([_axes(self.input_shape), *(f"{shape} {kind}" for _, kind, shape, _ in self._rows())])
+        except (AttributeError, TypeError, ValueError):  # a tree of this structure that holds something else
+            return eqx.tree_pformat(self)
+        return f"Network: {path}; {_size(self):,} parameters, {self.dtype}"
+
+    def _repr_html_(self) -> str:
+        return html_table(("layer", "kind", "output", "parameters"), self._rows(), repr(self))
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        """For each layer its number, its kind, the shape of its output, and its parameters."""
+        pairs = zip(self.layers, self.shapes[1:], strict=True)
+        return [(str(i), _kind(layer), _axes(shape), f"{_size(layer):,}") for i, (layer, shape) in enumerate(pairs, start=1)]
+
+
+def _kind(layer: LayerLike) -> str:
+    """A layer in words: its nonlinearity, after its class if it is not dense."""
+    nonlinearity = as_layer(layer).nonlinearity()
+    words = [] if isinstance(layer, Dense) else [type(layer).__name__]
+    if nonlinearity is not None:
+        words.append(getattr(nonlinearity, "word", type(nonlinearity).__name__))
+    return " ".join(words)
+
+
+def _axes(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _size(tree: Any) -> int:
+    """The number of trainable numbers."""
+    return sum(leaf.size for leaf in jax.tree.leaves(parameters(tree)))
 
 
 def _output_shape(layer: LayerLike, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ for one that is known.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import equinox as eqx
 import jax
@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from .activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Softplus, Tanh
+
+Module = TypeVar("Module", bound=eqx.Module)
 
 Sample = jax.ShapeDtypeStruct
 """Shape and type of one sample."""
@@ -43,7 +45,7 @@ FLATTENING = {"reshape", "squeeze"}
 REARRANGING = {*FLATTENING, "transpose", "broadcast_in_dim", "rev", "slice"}
 
 
-def is_module(part: Any, *kinds: type) -> bool:
+def is_module(part: Any, *kinds: type[Module]) -> TypeGuard[Module]:
     """Whether `part` is of one of these classes and is called as that class is."""
     return any(isinstance(part, kind) and type(part).__call__ is kind.__call__ for kind in kinds)
 

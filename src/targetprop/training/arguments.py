@@ -59,5 +59,5 @@ def recipe_list(recipe: Any, members: int) -> list[Recipe]:
 def check_data(data: Any) -> None:
     """Raises `TypeError` if `data` is neither a data set nor `None`."""
     if data is not None and not isinstance(data, Dataset):
-        hint = f"write tp.load({data!r})" if isinstance(data, str) else "make a tp.Dataset of it"
+        hint = f"write tp.load({data!r})" if isinstance(data, str) else "write tp.Dataset.from_arrays(x, y)"
         raise TypeError(f"`data` is a {type(data).__name__}, not a data set: {hint}.")

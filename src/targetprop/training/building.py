@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from ..errors import ConfigError
+from ..networks.network import Network
 from .provenance import describe
 
 Kind = TypeVar("Kind")
@@ -86,6 +87,11 @@ def _tuple(kinds: tuple[Any, ...], description: Sequence, where: str) -> tuple:
 def _object(options: tuple[Any, ...], description: Mapping, where: str) -> Any:
     name = description.get("type")
     known = {kind.__name__: kind for option in options for kind in family(option) if dataclasses.is_dataclass(kind)}
+    if name == Network.__name__:
+        raise ConfigError(
+            f"{where} is a finished network, whose weights are not in this description: give the recipe with that "
+            "network, for example tp.load_run(folder, recipe)."
+        )
     if name not in known:
         raise ConfigError(
             f"{where} is a {name}, and no class that fits there has this name: import or define the class first, "

@@ -51,7 +51,7 @@ class Ensemble:
     """
 
     def __init__(self, recipes: Sequence[Recipe], seeds: Sequence[int], dataset: Dataset):
-        _check_alike(recipes, seeds)
+        check_alike(recipes, seeds)
         recipe = recipes[0]
         dtype = jnp.dtype(recipe.dtype)
         loss = output_loss(recipe.loss, dataset)
@@ -194,7 +194,8 @@ def healthy(health: program.Checkup, index: int) -> bool:
     return all(bool(np.all(np.asarray(leaf)[index])) for leaf in health)
 
 
-def _check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
+def check_alike(recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
+    """Raises `ConfigError` if the recipes cannot be trained together, one for each seed."""
     if not seeds or len(recipes) != len(seeds):
         raise ConfigError(
             f"There are {len(recipes)} recipes for {len(seeds)} seeds: give at least one seed, and one recipe for each."

@@ -94,15 +94,12 @@ class BestAndLast:
         self, recipes: Sequence[Recipe], results: Sequence[SeedResult]
     ) -> tuple[list[Trained | None], list[Trained]]:
         """The networks of the best epochs, with `None` where there is none, and of the last epochs."""
-        last = [self._trained(self.last, i, recipe) for i, recipe in enumerate(recipes)]
+        last = [_trained(self.last, i, recipe) for i, recipe in enumerate(recipes)]
         best = [
-            self._trained(self.best, i, recipe) if is_best(result, epoch) else None
+            _trained(self.best, i, recipe) if is_best(result, epoch) else None
             for i, (recipe, result, epoch) in enumerate(zip(recipes, results, self.best_epochs, strict=True))
         ]
         return best, last
-
-    def _trained(self, weights: Weights, index: int, recipe: Recipe) -> Trained:
-        return Trained(one_of(weights.network, index), one_of(weights.feedback, index), recipe.rule)
 
     def to_save(self, members: Member) -> tuple[dict, tuple[Weights | None, Weights | None]]:
         """What a checkpoint needs besides the members: entries of its header, and weights.
@@ -112,6 +109,11 @@ class BestAndLast:
         now = Weights.of(members)
         best, last = (None if _same(kept, now) else kept for kept in (self.best, self.last))
         return {"best": best is not None, "last": last is not None, "best_epochs": self.best_epochs}, (best, last)
+
+
+def _trained(weights: Weights, index: int, recipe: Recipe) -> Trained:
+    network, feedback = one_of(weights, index)
+    return Trained(network, feedback, recipe.rule)
 
 
 def is_best(result: SeedResult, epoch: int | None) -> bool:

@@ -18,6 +18,7 @@ from .checkpoint import load_checkpoint, load_header, save_checkpoint
 from .ensemble import Ensemble, healthy
 from .interruption import Interruption
 from .kept import BestAndLast
+from .provenance import describe_recipes
 from .recipe import Recipe
 from .result import FINISHED, RUNNING, STOPPED, Result, SeedResult, shortest
 from .schedule import Pass
@@ -49,7 +50,8 @@ class Loop:
         self.good = self.ensemble.members
         self.kept = BestAndLast.at_start(self.good)
         unit = self.ensemble.task.score.unit
-        self.result = Result(self.recipe.rule.name, dataset.name, unit, [SeedResult(seed) for seed in seeds])
+        results, settings = [SeedResult(seed) for seed in seeds], describe_recipes(recipes)
+        self.result = Result(self.recipe.rule.name, dataset.name, unit, results, settings=settings)
         self.callbacks: Sequence[Callback] = ()
         self.live: LiveRun
 

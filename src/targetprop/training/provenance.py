@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import inspect
-import json
 import math
 import os
 import platform
@@ -19,13 +18,11 @@ import jax
 import numpy as np
 
 from ..data import Dataset
-from ..errors import ConfigError
 from ..networks.network import Network
 from ..version import __version__
-from .files import write_whole
 
 SOURCE = Path(__file__).parent.parent
-FLAGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_platforms")
+JAX_SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_platforms")
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 
@@ -45,6 +42,12 @@ def describe(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return float(value) if getattr(value, "ndim", None) == 0 else repr(value)
+
+
+def describe_recipes(recipes: Sequence[Any]) -> Any:
+    """The recipe as plain data, or a list with that of each member if they differ."""
+    described = [describe(recipe) for recipe in recipes]
+    return described[0] if all(entry == described[0] for entry in described) else described
 
 
 def describe_network(network: Network) -> dict:
@@ -94,7 +97,7 @@ def environment() -> dict:
             "cores": os.cpu_count(),
             "system": platform.system(),
         },
-        "jax": {name: getattr(jax.config, name) for name in FLAGS} | {"XLA_FLAGS": os.environ.get("XLA_FLAGS")},
+        "jax": {name: getattr(jax.config, name) for name in JAX_SETTINGS} | {"XLA_FLAGS": os.environ.get("XLA_FLAGS")},
     }
 
 
@@ -143,47 +146,24 @@ def same_settings(before: Any, now: Any) -> bool:
     return before == now
 
 
-def write_config(folder: Path, recipes: Sequence[Any], seeds: list[int], dataset: Dataset, resume: bool) -> None:
-    """Write `config.json`: one recipe, or a list of recipes if they differ.
+def first_difference(before: Any, now: Any, where: str, *, longer: bool = False) -> str | None:
+    """The first difference of two described configurations.
 
-    With `resume`, first check that the run in the folder is the same or a shorter one.
+    **Arguments:**
 
-    **Raises:** `ConfigError` if it is not, with the first difference, or if the file is damaged.
+    - `before`, `now`: the configurations as plain data.
+    - `where`: their name, with which the names of their fields begin.
+    - `longer`: whether more epochs are no difference.
+
+    **Returns:** a sentence that names the field, or `None` if there is no difference.
     """
-    path = folder / "config.json"
-    described = [describe(recipe) for recipe in recipes]
-    alike = all(entry == described[0] for entry in described)
-    config = {
-        "recipe": described[0] if alike else described,
-        "seeds": seeds,
-        "data": describe_data(dataset),
-        **environment(),
-    }
-    if resume and path.exists():
-        before = _read_config(path)
-        for name in ("recipe", "seeds", "data"):
-            difference = _first_difference(before.get(name), json.loads(json.dumps(config[name])), name)
-            if difference:
-                raise ConfigError(f"Cannot resume in {folder}: {difference}. Use the same settings, or another `out`.")
-    write_whole(path, json.dumps(config, indent=1) + "\n")
-
-
-def _read_config(path: Path) -> dict:
-    try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, TypeError, ValueError) as error:
-        advice = "replace the run with `overwrite`, or use another `out`"
-        raise ConfigError(f"{path} is damaged ({error}): {advice}.") from error
-
-
-def _first_difference(before: Any, now: Any, where: str) -> str | None:
     if isinstance(before, dict) and isinstance(now, dict):
         pairs = [(f"{where}.{key}", before.get(key), now.get(key)) for key in {**before, **now}]
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         pairs = [(f"{where}[{i}]", *pair) for i, pair in enumerate(zip(before, now, strict=True))]
-    elif where.endswith(".epochs") and isinstance(before, int) and isinstance(now, int) and now >= before:
+    elif longer and where.endswith(".epochs") and isinstance(before, int) and isinstance(now, int) and now >= before:
         return None
     else:
         return None if before == now else f"{where} was {before!r} and is now {now!r}"
-    differences = (_first_difference(before, now, where) for where, before, now in pairs)
+    differences = (first_difference(before, now, where, longer=longer) for where, before, now in pairs)
     return next((difference for difference in differences if difference), None)

@@ -31,7 +31,8 @@ class Recipe:
 
     rule: Annotated[Rule, Flattened()]
     dataset: str = "digits"
-    """Data set. NAME:unit is the data set with inputs scaled to [0, 1]."""
+    """Data set. NAME:unit is the data set with inputs scaled to [0, 1], openml:NAME one of
+    openml.org."""
     architecture: Annotated[Architecture | Network, Flattened()] = MLP()
     loss: Annotated[Loss | None, NoneAs("auto")] = None
     """Output loss. auto (None): softmax cross-entropy for labels, squared error for regression."""

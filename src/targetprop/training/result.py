@@ -3,13 +3,20 @@
 import math
 import statistics
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import equinox as eqx
 import numpy as np
 
+from .._html import html_table
+from ..figures import RuleCurves, kinds, training_figure
 from ..networks.network import Network
 from ..rules import Rule
+from .frame import data_frame, rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame  # pyright: ignore[reportMissingImports] (optional)
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,7 @@ class SeedResult:
         }
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     """The result of `train`. Means and deviations leave out seeds that diverged.
 
@@ -157,6 +164,7 @@ class Result:
     - `best`: for each seed, the network of its best epoch, whose error is `test_error`. `None` if
       no epoch ended.
     - `last`: for each seed, the network of its last epoch, whose error is `last_test_error`.
+    - `settings`: the recipe as plain data, or a list with that of each seed if they differ.
     """
 
     rule: str
@@ -166,6 +174,7 @@ class Result:
     seconds_per_epoch: float = math.nan
     best: list[Trained | None] = field(default_factory=list)
     last: list[Trained] = field(default_factory=list)
+    settings: Any = None
 
     @property
     def test_error(self) -> Summary:
@@ -202,4 +211,62 @@ class Result:
         return Summary(tuple(value for value in values if value is not None))
 
     def to_json(self) -> dict:
-        return {"rule": self.rule, "dataset": self.dataset, "seeds": [seed.to_json() for seed in self.seeds]}
+        """Plain data: mean, standard deviation and values of each summary, each seed, the settings."""
+        return {
+            "rule": self.rule,
+            "dataset": self.dataset,
+            "unit": self.unit,
+            "test_error": self.test_error.to_json(),
+            "last_test_error": self.last_test_error.to_json(),
+            "train_loss": self.train_loss.to_json(),
+            "seeds": [seed.to_json() for seed in self.seeds],
+            "settings": self.settings,
+        }
+
+    def __repr__(self) -> str:
+        counted, asked = len(self.counted), len(self.seeds)
+        seeds = f"{counted} of {asked} seeds" if counted != asked else f"{asked} seed{'s' * (asked != 1)}"
+        return f"Result: {self.rule} on {self.dataset}, test error {self.test_error} {self.unit}, {seeds}"
+
+    def _repr_html_(self) -> str:
+        titles = ("seed", "best epoch", f"test error ({self.unit})", "last test error", "training loss", "status")
+        table = [
+            [str(s.seed), *map(_shown, (s.best_epoch, s.test_error, s.last_test_error, s.train_loss)), s.status]
+            for s in self.seeds
+        ]
+        return html_table(titles, table, repr(self))
+
+    def curves(self) -> RuleCurves:
+        """What figures show of it: the metrics of the seeds that did not diverge."""
+        return RuleCurves(self.rule, self.unit, [seed.history for seed in self.counted])
+
+    def kinds(self) -> list[str]:
+        """The pictures that `plot` can draw of it."""
+        return kinds([self.curves()])
+
+    def plot(self, kind: str | None = None) -> "Figure":
+        """Draw the learning curves and what the probe sampled.
+
+        **Arguments:**
+
+        - `kind`: `learning-curves`, `feedback`, `angles`, `target-updates`, `singular-values` or
+          `other`. `None` draws all of these for which there are values.
+
+        **Returns:** the figure. A notebook shows it. `figure.savefig` writes it to a file.
+
+        **Raises:** `ConfigError` if there is nothing of this kind to draw.
+        """
+        return training_figure([self.curves()], self.dataset, kind)
+
+    def to_frame(self) -> "DataFrame":
+        """The metrics as a data frame of pandas, a row for each seed and epoch.
+
+        A metric with a number for each layer has a column for each, `NAME/1`, `NAME/2`, ..
+
+        **Raises:** `UserError` if pandas is not installed.
+        """
+        return data_frame(rows(self.seeds))
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -9,13 +9,13 @@ from ..errors import ConfigError
 from .arguments import Seeds, check_data, recipe_list, seed_list
 from .callbacks import Callback
 from .checkpoint import CHECKPOINT
+from .configuration import write_config
 from .loggers import JsonlLogger, TensorBoardLogger
 from .loop import Loop
 from .models import model_files
 from .paths import check_output, make_folder
 from .precision import precision
 from .progress import Progress
-from .provenance import write_config
 from .recipe import Recipe
 from .result import Result
 from .saving import RESULT, Checkpoints, ResultFiles

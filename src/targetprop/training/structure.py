@@ -87,7 +87,8 @@ def encode(tree: Any, prefix: str = "") -> Any:
 
 
 def _fields(kind: Any) -> tuple[str, ...]:
-    return kind._fields if hasattr(kind, "_fields") else tuple(field.name for field in dataclasses.fields(kind))
+    names = getattr(kind, "_fields", None)  # of a named tuple
+    return names if names is not None else tuple(field.name for field in dataclasses.fields(kind))
 
 
 def decode(structure: Any, arrays: Arrays) -> Any:

@@ -38,7 +38,8 @@ def set_values(tree: Any, values: Mapping[str, Any]) -> Any:
 
 def _set(tree: Any, path: list[str], value: Any) -> Any:
     head, *rest = path
-    changed = _set(_get(tree, head), rest, value) if rest else value
+    inner = _get(tree, head)
+    changed = _set(inner, rest, value) if rest else value
     return {**tree, head: changed} if isinstance(tree, Mapping) else dataclasses.replace(tree, **{head: changed})
 
 

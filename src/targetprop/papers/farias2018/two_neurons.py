@@ -3,8 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,12 +11,15 @@ from jax import lax
 
 from ...dynamics.gradient_flow import Flow, QuadraticCost
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas, legend
-from ...experiments.item import Item, Options, Report, report_cell
+from ...experiments.item import Item, Options, Picture, Report, report_cell
+from ...figures import BLUE, DASHED, GRAY, VERMILLION, canvas, grid, legend
 from ...networks.activations import Sigmoid
 from ...networks.layers import Dense
 from ...networks.network import Network
 from ...training.result import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TAUS = (1.0, 4.0, 16.0)
 
@@ -97,8 +99,8 @@ class TwoNeuronsFigure(Item[Options]):
             f"is stable up to tau = {_stable(toy):.1f}. The paper gives no numbers; its caption names equation (5) for (3)."
         )
         complete = [metrics for metrics in found if metrics]
-        draw = _picture(complete, toy) if len(complete) == len(found) else None
-        return Report(cells, ("step size", "in the end", "value"), rows, draw, text)
+        pictures = (Picture(lambda: _draw(complete, toy)),) if len(complete) == len(found) else ()
+        return Report(cells, ("step size", "in the end", "value"), rows, pictures, text)
 
 
 def _stable(toy: TwoNeurons) -> float:
@@ -106,18 +108,16 @@ def _stable(toy: TwoNeurons) -> float:
     return 2 / (toy.weight * toy.above * (1 - toy.above)) ** 2
 
 
-def _picture(found: Sequence[dict[str, Any]], toy: TwoNeurons) -> Callable[[Path], None]:
-    def draw(path: Path) -> None:
-        figure = canvas(12, 3.8)
-        panels = figure.subplots(1, len(TAUS), sharey=True)
-        for axes, tau, metrics in zip(panels, TAUS, found, strict=True):
-            axes.axhline(toy.limit, color="#888888", linewidth=1, linestyle="--", label="target of infinite time")
-            axes.plot(metrics["target"], "o-", color=COLORS[4], markersize=3, linewidth=0.8, label="target")
-            axes.plot(metrics["error"], "^-", color=COLORS[5], markersize=3, linewidth=0.8, label="squared error")
-            axes.set(xlabel="Euler steps", title=f"tau = {tau:g}")
-            axes.grid(alpha=0.3, linewidth=0.5)
-        figure.suptitle("The target settles where the error is zero, unless the steps are too large")
-        legend(figure, panels)
-        figure.savefig(path, dpi=150)
-
-    return draw
+def _draw(found: Sequence[dict[str, Any]], toy: TwoNeurons) -> "Figure":
+    figure = canvas(11, 3.9)
+    panels = figure.subplots(1, len(TAUS), sharey=True)
+    for axes, tau, metrics in zip(panels, TAUS, found, strict=True):
+        axes.axhline(toy.limit, color=GRAY, linewidth=1, linestyle=DASHED, label="target of infinite time")
+        axes.plot(metrics["target"], "o-", color=BLUE, markersize=3, linewidth=0.8, label="target")
+        axes.plot(metrics["error"], "^-", color=VERMILLION, markersize=3, linewidth=0.8, label="squared error")
+        axes.set(xlabel="Euler steps", title=f"tau = {tau:g}")
+    grid(panels)
+    panels[0].set_ylabel("target, squared error")
+    figure.suptitle("The target settles where the error is zero, unless the steps are too large")
+    legend(figure, panels, "one run: nothing is random")
+    return figure

@@ -2,23 +2,35 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
-from ...experiments.item import EpochOptions, Item, Report, check_known, plus_minus, report_cell
+from ...experiments.item import EpochOptions, Item, Picture, Report, check_known, plus_minus, report_cell
 from ...experiments.store import Store, StoredSeed
 from ...experiments.training_part import TrainingPart, published_recipe
+from ...figures import (
+    DASH_DOTTED,
+    DASHED,
+    DOTTED,
+    SOLID,
+    canvas,
+    curve,
+    grid,
+    legend,
+    rule_style,
+    seeds_note,
+    whole_numbers,
+)
 from ...training.result import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SOURCE = "gait2020"
-METHODS = {"bp": ("BP", COLORS[0]), "tp-exact": ("TP", COLORS[5]), "gait": ("GAIT", COLORS[4])}
-STYLES = ("-", "--", "-.", ":")
+METHODS = {"bp": "BP", "tp-exact": "TP", "gait": "GAIT"}
+DASHES = (SOLID, DASHED, DASH_DOTTED, DOTTED)  # of the places of a panel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +121,7 @@ class AccuracyFigure(Item[PanelOptions]):
         lines = self._lines(options)
         cells, rows = [], []
         for line in lines:
-            label = METHODS[line.method][0]
+            label = METHODS[line.method]
             found = {
                 f"{when} {which}": line.summary(f"{which}_error", when == "peak")
                 for which in ("test", "train")
@@ -135,7 +147,8 @@ class AccuracyFigure(Item[PanelOptions]):
             "mean over an epoch's minibatches, each before its step. The paper draws these values and prints none."
         )
         drawn = [line for line in lines if line.accuracies("test_error").size]
-        return Report(cells, titles, rows, (lambda path: self._draw(drawn, path)) if drawn else None, text, options.variant)
+        pictures = (Picture(lambda: self._draw(drawn)),) if drawn else ()
+        return Report(cells, titles, rows, pictures, text, options.variant)
 
     def _lines(self, options: PanelOptions) -> list[Line]:
         check_known(self.name, "panel", options.panels, [panel.letter for panel in self.panels])
@@ -149,33 +162,34 @@ class AccuracyFigure(Item[PanelOptions]):
             if not options.methods or method in options.methods
         ]
 
-    def _draw(self, lines: Sequence[Line], path: Path) -> None:
+    def _draw(self, lines: Sequence[Line]) -> "Figure":
         panels = list(dict.fromkeys(line.panel for line in lines))
-        figure = canvas(4.6 * len(panels) + 1, 4.6)
+        figure = canvas(min(11, 4.6 * len(panels) + 1), 5.2)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for one, panel in zip(axes, panels, strict=True):
             shown = [line for line in lines if line.panel == panel]
             (_bars if panel.bars else _curves)(one, shown)
+            one.set_ylabel("peak accuracy (%)" if panel.bars else "test accuracy (%)")
             one.set_title(f"{panel.letter.upper()}: {panel.title}", fontsize=10)
-            one.grid(alpha=0.3, linewidth=0.5)
-        axes[0].set_ylabel("accuracy (%)")
-        legend(figure, axes)
-        figure.savefig(path, dpi=150)
+        grid(axes)
+        note = seeds_note((len(line.accuracies("test_error")) for line in lines), band="band or bar: ± 1 SD")
+        legend(figure, axes, note)
+        return figure
 
 
 def _part(name: str, method: str, label: str, options: PanelOptions) -> TrainingPart:
     found = published_recipe(name, options.epochs)
-    return TrainingPart(METHODS[method][0], f"{found.dataset} {label}", name, found, Store(options.results))
+    return TrainingPart(METHODS[method], f"{found.dataset} {label}", name, found, Store(options.results))
 
 
 def _curves(axes: "Axes", lines: Sequence[Line]) -> None:
     places = list(dict.fromkeys(line.label for line in lines))
     for line in lines:
-        label, color = METHODS[line.method]
+        label = METHODS[line.method]
         values = line.accuracies("test_error")
         name = label if len(places) == 1 else f"{label}, {line.label}"
-        style = STYLES[places.index(line.label) % len(STYLES)]
-        curve(axes, np.arange(1, values.shape[1] + 1), values, color=color, label=name, style=style)
+        style = rule_style(line.method)._replace(line=DASHES[places.index(line.label) % len(DASHES)])
+        curve(axes, np.arange(1, values.shape[1] + 1), values, style=style, label=name)
     whole_numbers(axes)
     axes.set_xlabel("epoch")
 
@@ -184,7 +198,7 @@ def _bars(axes: "Axes", lines: Sequence[Line]) -> None:
     places = list(dict.fromkeys(line.label for line in lines))
     methods = list(dict.fromkeys(line.method for line in lines))
     for line in lines:
-        label, color = METHODS[line.method]
+        label, color = METHODS[line.method], rule_style(line.method).color
         x = places.index(line.label) + (methods.index(line.method) - (len(methods) - 1) / 2) * 0.25
         for entry, marker, name in (("test", "o", f"{label}, peak test"), ("train", "_", f"{label}, peak training")):
             found = line.summary(f"{entry}_error", True)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -18,9 +17,9 @@ from ...dynamics.stability import circuit_jacobian, spectral_abscissa
 from ...dynamics.targets import InjectedCurrent
 from ...dynamics.trajectories import trajectory
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas
-from ...experiments.item import Item, Options, Report, report_cell
+from ...experiments.item import Item, Options, Picture, Report, report_cell
 from ...feedback.mappings import ExactInverses
+from ...figures import BLACK, BLUE, DOTTED, GRAY, VERMILLION, canvas, grid, layer_colors, note, seeds_note
 from ...networks.activations import Identity
 from ...networks.layers import Dense
 from ...networks.network import Network, Trace
@@ -28,6 +27,7 @@ from ...training.result import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DEPTHS, NU, WIDTH, BATCH = (2, 3, 5, 8), 0.2, 8, 4
 LIMIT_DEPTHS = (2, 3, 4, 5, 6, 8, 10, 16)
@@ -264,59 +264,60 @@ class EquilibriumFigure(Item[Options]):
         )
         titles = ("what", "quantity", "paper", "theory", "ours", "seeds")
         complete = all(circuits) and limit
-        return Report(cells, titles, rows, (lambda path: _draw(circuits, limit, path)) if complete else None, text)
+        return Report(cells, titles, rows, (Picture(lambda: _draw(circuits, limit)),) if complete else (), text)
 
 
-def _draw(circuits: Sequence[list[dict]], limit: Sequence[dict], path: Path) -> None:
-    figure = canvas(13, 8.5)
+def _draw(circuits: Sequence[list[dict]], limit: Sequence[dict]) -> "Figure":
+    figure = canvas(11, 8.4)
     panels = figure.subplots(2, 2)
     for axes, depth in zip(panels[0], (2, 5), strict=True):
         _draw_path(axes, depth, circuits[DEPTHS.index(depth)][0]["on the way"])
     _draw_shares(panels[1, 0], circuits)
     _draw_limit(panels[1, 1], limit)
-    for axes in panels.flat:
-        axes.grid(alpha=0.3, linewidth=0.5)
+    grid(panels.flat)
     figure.suptitle(
         "Weak feedback leaves a share of the inverted target in every layer; the deeper the circuit, the weaker it must be"
     )
-    figure.savefig(path, dpi=130)
+    counts = [*map(len, circuits), len(limit)]
+    note(figure, f"above: 1 seed; below: dots, {seeds_note(counts, band='')}; lines, theory")
+    return figure
 
 
 def _draw_path(axes: "Axes", depth: int, coefficients: list) -> None:
     times = np.concatenate([np.linspace(0, DURATION, POINTS), DURATION + np.linspace(0, DURATION, POINTS)])
     values = np.array(coefficients)
-    for i in range(depth):
-        axes.plot(times, values[:, i, 0], color=COLORS[1 + i], label=f"layer {i + 1}")
-        axes.plot(times, values[:, i, 1], "--", color=COLORS[1 + i])
+    for i, color in enumerate(layer_colors(depth)):
+        axes.plot(times, values[:, i, 0], color=color, label=f"layer {i + 1}")
+        axes.plot(times, values[:, i, 1], "--", color=color)
     for style, label in (("-", "of the forward pass"), ("--", "of the inverted target")):
-        axes.plot([], [], style, color=COLORS[7], label=label)
+        axes.plot([], [], style, color=GRAY, label=label)
     ends = np.concatenate([amplification(depth, NU), target_shares(depth, NU)])
-    axes.plot(np.full(2 * depth, 2 * DURATION + 1), ends, "<", color=COLORS[0], markersize=5, label="closed forms")
-    axes.axvline(DURATION, color=COLORS[7], linestyle=":")
+    axes.plot(np.full(2 * depth, 2 * DURATION + 1), ends, "<", color=BLACK, markersize=5, label="closed forms")
+    axes.axvline(DURATION, color=GRAY, linestyle=DOTTED)
     axes.set(
-        title=rf"{depth} layers, $\nu = {NU:g}$; the target comes at {DURATION:g} $\tau$", ylim=(-0.1, 1.4 * values.max())
+        title=rf"{depth} layers, $\nu = {NU:g}$; the target comes at {DURATION:g} $\tau$", ylim=(-0.1, 1.7 * values.max())
     )
     axes.set(xlabel=r"time / $\tau$", ylabel="coefficient in the activity")
-    axes.legend(fontsize=8, loc="upper center", ncols=4)
+    axes.legend(fontsize=9, loc="upper center", ncols=3, handlelength=1.6, columnspacing=1)
 
 
 def _draw_shares(axes: "Axes", circuits: Sequence[list[dict]]) -> None:
-    for k, (depth, seeds) in enumerate(zip(DEPTHS, circuits, strict=True)):
+    for depth, seeds, color in zip(DEPTHS, circuits, layer_colors(len(DEPTHS)), strict=True):
         layers, measured = np.arange(1, depth + 1), np.array([metrics["at rest"] for metrics in seeds])[:, :, 1]
-        axes.plot(layers, target_shares(depth, NU), color=COLORS[1 + k], linewidth=1, label=f"{depth} layers")
-        axes.plot(layers, measured.mean(axis=0), "o", color=COLORS[1 + k], markersize=5)
-    axes.set(title=rf"Share $\gamma_i$ of the inverted target, $\nu = {NU:g}$: dots; theory: lines", yscale="log")
+        axes.plot(layers, target_shares(depth, NU), color=color, linewidth=1, label=f"{depth} layers")
+        axes.plot(layers, measured.mean(axis=0), "o", color=color, markersize=5)
+    axes.set(title=rf"Share $\gamma_i$ of the inverted target, $\nu = {NU:g}$", yscale="log")
     axes.set(xlabel="layer i", ylabel=r"$\gamma_i$")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=9)
 
 
 def _draw_limit(axes: "Axes", limit: Sequence[dict]) -> None:
     found = np.array([metrics["limits"] for metrics in limit])
     depths = np.arange(2, max(LIMIT_DEPTHS) + 1)
-    axes.plot(depths, [largest_coupling(int(depth)) for depth in depths], color=COLORS[5], label="comes to rest below")
-    axes.plot(LIMIT_DEPTHS, found.mean(axis=0), "o", color=COLORS[5], markersize=5)
+    axes.plot(depths, [largest_coupling(int(depth)) for depth in depths], color=VERMILLION, label="comes to rest below")
+    axes.plot(LIMIT_DEPTHS, found.mean(axis=0), "o", color=VERMILLION, markersize=5)
     full = [coupling_of_full_share(int(depth)) for depth in depths]
-    axes.plot(depths, full, "--", color=COLORS[4], label=r"$\gamma_{L-1} < 1$ below")
-    axes.axhline(0.25, color=COLORS[7], linestyle=":", label="infinite depth")
-    axes.set(title="How strong the feedback may be: dots; theory: lines", xlabel="layers", ylabel=r"$\nu$", ylim=(0, 1.05))
-    axes.legend(fontsize=8)
+    axes.plot(depths, full, "--", color=BLUE, label=r"$\gamma_{L-1} < 1$ below")
+    axes.axhline(0.25, color=GRAY, linestyle=":", label="infinite depth")
+    axes.set(title="How strong the feedback may be", xlabel="layers", ylabel=r"$\nu$", ylim=(0, 1.05))
+    axes.legend(fontsize=9)

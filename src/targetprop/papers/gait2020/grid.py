@@ -1,17 +1,21 @@
 """Tables 1 to 3 of appendix B: training accuracy on MNIST by learning rate and penalty."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..._packaged import beside, read_json
-from ...experiments.figures import canvas
-from ...experiments.item import EpochOptions, Item, Report, plus_minus, report_cell
+from ...experiments.item import EpochOptions, Item, Picture, Report, plus_minus, report_cell
 from ...experiments.store import Store
 from ...experiments.training_part import TrainingPart, with_epochs
+from ...figures import canvas, note, seeds_note
 from ...training.result import Summary
 from .recipes import RECIPES, published_values
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SOURCE = "gait2020"
 
@@ -34,7 +38,7 @@ class GridTable(Item[EpochOptions]):
         return parts
 
     def report(self, options: EpochOptions) -> Report:
-        cells, rows, ours = [], [], {}
+        cells, rows, ours, seeds = [], [], {}, []
         for part in self.parts(options):
             histories = [[100 - record["train_error"] for record in run.history] for run in part.found().values()]
             reached = {
@@ -47,6 +51,7 @@ class GridTable(Item[EpochOptions]):
                 cells.append(report_cell(row, column, found, theirs))
             mine = " / ".join(plus_minus(found, 2) for found in reached.values())
             rows.append((part.row, part.column, " / ".join(f"{v:.2f}" for v in published), mine, str(len(histories))))
+            seeds.append(len(histories))
             ours[part.row, part.column] = reached["final"].mean if histories else np.nan
         text = (
             "Training accuracy in percent, peak / final. Ours is the mean over an epoch's minibatches, each before its "
@@ -54,9 +59,10 @@ class GridTable(Item[EpochOptions]):
         )
         titles = ("learning rate", "lambda", "published", "ours", "seeds")
         done = any(np.isfinite(value) for value in ours.values())
-        return Report(cells, titles, rows, (lambda path: self._draw(ours, path)) if done else None, text, options.variant)
+        pictures = (Picture(lambda: self._draw(ours, seeds)),) if done else ()
+        return Report(cells, titles, rows, pictures, text, options.variant)
 
-    def _draw(self, ours: dict[tuple[str, str], float], path: Path) -> None:
+    def _draw(self, ours: dict[tuple[str, str], float], seeds: Sequence[int]) -> "Figure":
         grid = published_values()["grid"]
         theirs = {key: _published()[self.name]["/".join(key)][1] for key in ours}
         figure = canvas(9, 3.6)
@@ -65,10 +71,11 @@ class GridTable(Item[EpochOptions]):
             _matrix(axes, values, grid["lr"], grid["strength"])
             axes.set(title=f"final training accuracy, {title}", xlabel="lambda", ylabel="learning rate")
         figure.suptitle(self.title)
-        figure.savefig(path, dpi=150)
+        note(figure, f"published: one run; ours: {seeds_note(seeds, band='')}")
+        return figure
 
 
-def _matrix(axes, values: dict[tuple[str, str], float], rows: Sequence[str], columns: Sequence[str]) -> None:
+def _matrix(axes: "Axes", values: dict[tuple[str, str], float], rows: Sequence[str], columns: Sequence[str]) -> None:
     matrix = np.array([[values[row, column] for column in columns] for row in rows])
     axes.imshow(matrix, vmin=0, vmax=100, cmap="viridis", aspect="auto")
     axes.set_xticks(range(len(columns)), columns)

@@ -2,8 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +10,9 @@ import numpy as np
 
 from ...data import load
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas
-from ...experiments.item import Item, Options, Report, plus_minus, report_cell
+from ...experiments.item import Item, Options, Picture, Report, plus_minus, report_cell
 from ...feedback.inverses import LUSolve
+from ...figures import GRAY, canvas, grid, note, rule_style
 from ...losses import LossOnFirstUnits, SquaredError
 from ...networks.architectures import InitializerName, SquareMLP
 from ...networks.network import Network
@@ -22,12 +21,16 @@ from ...rules.by_numbers import minibatch_step
 from ...rules.contract import Example
 from ...training.result import Summary
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 BATCH, DEPTH, GAMMA, SHOWN = 60, 4, 1e-3, 400
 RULES: dict[str, Callable[[float], Rule]] = {
     "TP": lambda gamma: TargetPropExact(inverse=LUSolve()),
     "ITP": lambda gamma: ITP(gamma=gamma, inverse=LUSolve()),
     "GAIT": lambda gamma: GAITProp(gamma=gamma, inverse=LUSolve()),
 }
+KEYS = {"TP": "tp-exact", "ITP": "itp", "GAIT": "gait"}
 WEIGHTS: dict[str, InitializerName] = {"random": "xavier-normal", "orthogonal": "orthogonal"}
 
 
@@ -133,19 +136,21 @@ class ScatterFigure(Item[Options]):
         )
         titles = ("rule", "weights", "layer", "cosine to BP", "norm / BP's", "seeds")
         done = {weights: seeds[0] for weights, seeds in found.items() if seeds}
-        return Report(cells, titles, rows, (lambda path: _draw(done, path)) if done else None, text)
+        return Report(cells, titles, rows, (Picture(lambda: _draw(done)),) if done else (), text)
 
 
-def _draw(found: dict[str, dict[str, Any]], path: Path) -> None:
-    figure = canvas(10.5, 3.6 * len(found) + 0.4)
+def _draw(found: dict[str, dict[str, Any]]) -> "Figure":
+    figure = canvas(10.5, 3.5 * len(found) + 0.6)
     panels = figure.subplots(len(found), len(RULES), sharex=True, sharey=True, squeeze=False)
     for line, (weights, metrics) in zip(panels, found.items(), strict=True):
-        for axes, rule, color in zip(line, RULES, (COLORS[5], COLORS[2], COLORS[4]), strict=True):
-            axes.axline((0, 0), slope=1, color=COLORS[7], linewidth=0.8)
+        for axes, rule in zip(line, RULES, strict=True):
+            axes.axline((0, 0), slope=1, color=GRAY, linewidth=0.8)
+            color = rule_style(KEYS[rule]).color
             axes.scatter(metrics["BP"]["entries"], metrics[rule]["entries"], s=8, color=color, linewidths=0)
             axes.set(title=f"{rule}, {weights} weights", xlim=(-4, 4), ylim=(-4, 4), aspect="equal")
-            axes.grid(alpha=0.3, linewidth=0.5)
-        line[0].set_ylabel("update")
+        line[0].set_ylabel("update / root mean square")
+    grid(panels.flat)
     for axes in panels[-1]:
-        axes.set_xlabel("update of BP")
-    figure.savefig(path, dpi=150)
+        axes.set_xlabel("update of BP / root mean square")
+    note(figure, f"1 seed, {SHOWN} weights of the hidden layers")
+    return figure

@@ -2,32 +2,49 @@
 targets.
 """
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...diagnostics import DAMPINGS, AngleToBackprop, DampingSearch, Probe
-from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
-from ...experiments.item import Item, Report, TrainingOptions, check_known, plus_minus, report_cell
+from ...experiments.item import Item, Picture, Report, TrainingOptions, check_known, plus_minus, report_cell
 from ...experiments.store import Store, StoredSeed
 from ...experiments.training_part import TrainingPart, published_recipe
+from ...figures import (
+    DASH_DOTTED,
+    DASHED,
+    DOTTED,
+    GRAY,
+    Style,
+    canvas,
+    dataset_name,
+    grid,
+    legend,
+    rule_style,
+    seeds_note,
+    smooth_curve,
+    whole_numbers,
+)
 from ...training.result import Summary
 from .recipes import RECIPES, TASKS
 
-# name, line in the figures
-METHODS: dict[str, tuple[str, str, str]] = {
-    "bp": ("BP", COLORS[0], "-"),
-    "ddtp-linear": ("DDTP-linear", COLORS[1], "-"),
-    "ddtp-rhl": ("DDTP-RHL", COLORS[2], "-"),
-    "ddtp-rhl-extra": ("DDTP-RHL (extra FB)", COLORS[2], "--"),
-    "ddtp-rhl-rec-extra": ("DDTP-RHL (rec. and extra FB)", COLORS[2], ":"),
-    "dtpdrl": ("DTPDRL", COLORS[3], "-"),
-    "ddtp-control": ("DDTP-control", COLORS[5], "-"),
-    "dtp": ("DTP", COLORS[4], "-"),
-    "dtp-pretrained": ("DTP (pre-trained)", COLORS[4], "--"),
-    "dfa": ("DFA", COLORS[6], "-"),
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METHODS: dict[str, tuple[str, Style]] = {
+    "bp": ("BP", rule_style("bp")),
+    "ddtp-linear": ("DDTP-linear", rule_style("ddtp-linear")),
+    "ddtp-rhl": ("DDTP-RHL", rule_style("ddtp-rhl")),
+    "ddtp-rhl-extra": ("DDTP-RHL (extra FB)", rule_style("ddtp-rhl")._replace(line=DASH_DOTTED)),
+    "ddtp-rhl-rec-extra": ("DDTP-RHL (rec. and extra FB)", rule_style("ddtp-rhl-rec")._replace(line=DOTTED)),
+    "dtpdrl": ("DTPDRL", rule_style("dtpdrl")),
+    "ddtp-control": ("DDTP-control", rule_style("ddtp-control")),
+    "dtp": ("DTP", rule_style("dtp")),
+    "dtp-pretrained": ("DTP (pre-trained)", rule_style("dtp")._replace(line=DASHED)),
+    "dfa": ("DFA", rule_style("dfa")),
 }
+WINDOW = 9  # epochs of the moving average in the figures
 MAIN = ("bp", "ddtp-linear", "ddtp-rhl", "dtpdrl", "ddtp-control", "dtp", "dtp-pretrained", "dfa")  # those of the main text
 
 
@@ -118,7 +135,8 @@ class AlignmentFigure(Item[TrainingOptions]):
         damped: bool = True,
     ):
         self.source, self.name, self.place, self.damped = "meulemans2020", name, place, damped
-        self.title = f"{title}: angles of the updates to those of BP and of {'damped ' if damped else ''}GNT on {place}"
+        targets, where = "damped GNT" if damped else "GNT", dataset_name(place)
+        self.title = f"{title}: angles of the updates to those of BP and of {targets} on {where}"
         self.shown = tuple(method for method in methods(place, damped) if method in shown)
         self.layers = tuple(layers) or tuple(range(1, len(TASKS[place].sizes) + 1))
         self.defaults = TrainingOptions()
@@ -145,7 +163,8 @@ class AlignmentFigure(Item[TrainingOptions]):
             "the angles and gives no numbers."
         )
         drawn = {method: found for method, found in curves.items() if found["bp"].size}
-        return Report(cells, titles, rows, self._picture(drawn, references) if drawn else None, text, options.variant)
+        pictures = (Picture(lambda: self._draw(drawn, references)),) if drawn else ()
+        return Report(cells, titles, rows, pictures, text, options.variant)
 
     def _selected(self, options: TrainingOptions) -> tuple[str, ...]:
         check_known(self.name, "dataset", options.dataset, (self.place,))
@@ -160,30 +179,30 @@ class AlignmentFigure(Item[TrainingOptions]):
         to_targets = [angles_to_targets(run, dampings)[:, columns] for run in runs]
         return {"bp": np.array([angles_to_backprop(run)[:, columns] for run in runs]), "gnt": np.array(to_targets)}
 
-    def _picture(self, curves: dict[str, dict[str, np.ndarray]], references: dict[str, str]) -> Callable[[Path], None]:
-        def draw(path: Path) -> None:
-            if len(self.layers) == 1:
-                figure = canvas(10, 4.6)
-                panels = figure.subplots(1, 2, sharey=True).reshape(2, 1)
-            else:
-                figure = canvas(2.6 * len(self.layers) + 1, 6.6)
-                panels = figure.subplots(2, len(self.layers), sharex=True, sharey=True)
-            for line, (key, reference) in zip(panels, references.items(), strict=True):
-                for k, axes in enumerate(line):
-                    for method, found in curves.items():
-                        label, color, style = METHODS[method]
-                        epochs = np.arange(1, found[key].shape[1] + 1)
-                        curve(axes, epochs, found[key][:, :, k], color=color, label=label, style=style)
-                    axes.axhline(90, color=COLORS[7], linestyle=":", label="random direction")
-                    axes.set(title=f"layer {self.layers[k]}, to {reference}")
-                    axes.grid(alpha=0.3, linewidth=0.5)
-                line[0].set_ylabel("angle (degrees)")
-            for axes in panels[-1] if len(self.layers) > 1 else panels[:, 0]:
-                axes.set_xlabel("epoch")
-                whole_numbers(axes)
-            panels[0, 0].set_ylim(0, None)
-            figure.suptitle(self.title)
-            legend(figure, panels.flat)
-            figure.savefig(path, dpi=150)
-
-        return draw
+    def _draw(self, curves: dict[str, dict[str, np.ndarray]], references: dict[str, str]) -> "Figure":
+        if len(self.layers) == 1:
+            figure = canvas(10, 4.9)
+            panels = figure.subplots(1, 2, sharey=True, squeeze=False).T
+        else:
+            figure = canvas(min(11, 2.2 * len(self.layers) + 1), 6.6)
+            panels = figure.subplots(2, len(self.layers), sharex=True, sharey=True)
+        for line, (key, reference) in zip(panels, references.items(), strict=True):
+            for k, axes in enumerate(line):
+                for method, found in curves.items():
+                    label, style = METHODS[method]
+                    epochs = np.arange(1, found[key].shape[1] + 1)
+                    smooth_curve(axes, epochs, found[key][:, :, k], style=style, label=label, window=WINDOW)
+                axes.axhline(90, color=GRAY, linestyle=":", label="random direction")
+                if key == "bp" or len(self.layers) == 1:
+                    axes.set_title(f"layer {self.layers[k]}")
+            line[0].set_ylabel(f"angle to {reference} (degrees)")
+        for axes in panels[-1] if len(self.layers) > 1 else panels[:, 0]:
+            axes.set_xlabel("epoch")
+            whole_numbers(axes)
+        grid(panels.flat)
+        panels[0, 0].set_ylim(0, None)
+        figure.suptitle(self.title)
+        seeds = seeds_note((len(found["bp"]) for found in curves.values()), band="")
+        smoothing = f"thin: every epoch, thick: moving average over {WINDOW} epochs, fewer at the ends"
+        legend(figure, panels.flat, f"{seeds}; {smoothing}")
+        return figure

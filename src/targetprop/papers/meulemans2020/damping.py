@@ -4,25 +4,25 @@ method.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from ...diagnostics import DAMPINGS, best_dampings
-from ...experiments.figures import COLORS, canvas, legend
-from ...experiments.item import Item, Report, TrainingOptions, check_known, report_cell
+from ...experiments.item import Item, Picture, Report, TrainingOptions, check_known, report_cell
 from ...experiments.store import StoredSeed
 from ...experiments.training_part import TrainingPart
 from ...experiments.verdict import NOT_REPRODUCED, REPRODUCED
+from ...figures import canvas, dataset_name, grid, layer_colors, legend, seeds_note
 from ...training.result import Summary
 from .alignment import METHODS, alignment_part, angles_to_targets, methods
 from .recipes import RECIPES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 EPOCHS = 3  # two of training, and the one that the angles are averaged over
 PLACES = ("fashion-mnist", "mnist", "cifar10", "cifar10-cnn")
@@ -117,7 +117,8 @@ class DampingTable(Item[TrainingOptions]):
             text += f" At the published damping the angle is at most {max(excess):.1f} degrees larger than at ours."
         titles = ("method", "data set", "", *(f"layer {i}" for i in range(1, layers + 1)), "seeds")
         drawn = [choice for choice in choices if choice.angles is not None]
-        return Report(cells, titles, rows, _picture(drawn) if drawn else None, text, options.variant)
+        pictures = (Picture(lambda: _draw(drawn)),) if drawn else ()
+        return Report(cells, titles, rows, pictures, text, options.variant)
 
 
 def _last_epoch(run: StoredSeed, layers: int) -> np.ndarray:
@@ -138,41 +139,42 @@ def _selected(options: TrainingOptions) -> list[tuple[str, str]]:
     ]
 
 
-def _picture(choices: Sequence[Choice]) -> Callable[[Path], None]:
+def _draw(choices: Sequence[Choice]) -> "Figure":
     """A panel for each method: the angle against the damping, a line for each layer."""
-
-    def draw(path: Path) -> None:
-        columns = math.ceil(math.sqrt(len(choices)))
-        lines = -(-len(choices) // columns)
-        figure = canvas(3.8 * columns + 0.6, 2.7 * lines + 1.2)
-        panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-        for axes in panels.flat[len(choices) :]:
-            axes.set_visible(False)
+    columns = math.ceil(math.sqrt(len(choices)))
+    lines = -(-len(choices) // columns)
+    figure = canvas(3.4 * columns + 0.6, 2.6 * lines + 1.4)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(choices) :]:
+        axes.set_visible(False)
+    for axes, choice in zip(panels.flat, choices, strict=False):
+        if choice.angles is not None:
+            _draw_choice(axes, choice, choice.angles)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("angle (degrees)")
+    for axes in panels.flat[len(choices) - columns : len(choices)]:
+        axes.set_xlabel("damping")
+        axes.tick_params(labelbottom=True)
+    panels[0, 0].set_ylim(0, None)
+    grid(panels.flat)
+    places = list(dict.fromkeys(choice.place for choice in choices))
+    figure.suptitle(f"Angle of the updates to those of damped GNT on {', '.join(map(dataset_name, places))}")
+    if len(places) == 1:
         for axes, choice in zip(panels.flat, choices, strict=False):
-            if choice.angles is not None:
-                _draw_choice(axes, choice, choice.angles)
-        for axes in panels[:, 0]:
-            axes.set_ylabel("angle (degrees)")
-        for axes in panels.flat[len(choices) - columns : len(choices)]:
-            axes.set_xlabel("damping")
-            axes.tick_params(labelbottom=True)
-        panels[0, 0].set_ylim(0, None)
-        figure.suptitle("Angle of the updates to those of damped GNT\ndot: the smallest, circle: at the published damping")
-        legend(figure, panels.flat)
-        figure.savefig(path, dpi=150)
-
-    return draw
+            axes.set_title(METHODS[choice.method][0], fontsize=10)
+    seeds = seeds_note((choice.n for choice in choices), band="")
+    legend(figure, panels.flat, f"{seeds}; dot: the smallest angle, circle: the published damping")
+    return figure
 
 
 def _draw_choice(axes: "Axes", choice: Choice, angles: np.ndarray) -> None:
-    places = range(len(DAMPINGS))
-    for i, theirs in enumerate(choice.published):
-        line, color = angles[:, i], COLORS[i]
+    places, colors = range(len(DAMPINGS)), layer_colors(len(choice.published))
+    for i, (theirs, color) in enumerate(zip(choice.published, colors, strict=True)):
+        line = angles[:, i]
         axes.plot(places, line, color=color, label=f"layer {i + 1}", linewidth=1.3)
         axes.plot(np.argmin(line), line.min(), "o", color=color, markersize=4.5)
         if theirs in DAMPINGS:
             at = DAMPINGS.index(theirs)
             axes.plot(at, line[at], "o", color=color, markersize=9, fillstyle="none")
-    axes.set_xticks(places, [f"{damping:g}" for damping in DAMPINGS], fontsize=7)
-    axes.set_title(f"{METHODS[choice.method][0]}, {choice.place}", fontsize=9)
-    axes.grid(alpha=0.3, linewidth=0.5)
+    axes.set_xticks(places, [f"{damping:g}" for damping in DAMPINGS], fontsize=8)
+    axes.set_title(f"{METHODS[choice.method][0]}, {dataset_name(choice.place)}", fontsize=10)

@@ -3,8 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,8 +13,8 @@ from jaxtyping import Array, Float
 from ...data import TeacherTask
 from ...diagnostics import null_space_shares
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas, curve, legend
-from ...experiments.item import EpochOptions, Item, Report, plus_minus, report_cell
+from ...experiments.item import EpochOptions, Item, Picture, Report, plus_minus, report_cell
+from ...figures import DASHED, GRAY, canvas, curve, grid, legend, rule_style, seeds_note
 from ...losses import SquaredError
 from ...networks.architectures import MLP
 from ...rules import Minibatch, Rule
@@ -27,6 +26,9 @@ from ...training.recipe import Recipe
 from ...training.result import Summary
 from ...training.schedule import Schedule
 from ...training.state import Member
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 METHODS = {"dtp-pretrained": ("DTP (pre-trained)", dtp(sigma=0.01)), "ddtp-linear": ("DDTP-linear", ddtp_linear(sigma=0.01))}
 EPOCHS = 30
@@ -149,24 +151,23 @@ class NullSpaceFigure(Item[EpochOptions]):
         )
         complete = all(curves.values())
         titles = ("method", "weights", "share in the null space", "seeds")
-        return Report(cells, titles, rows, _picture(curves) if complete else None, text, options.variant)
+        pictures = (Picture(lambda: _draw(curves)),) if complete else ()
+        return Report(cells, titles, rows, pictures, text, options.variant)
 
 
-def _picture(curves: dict[str, list]) -> Callable[[Path], None]:
-    def draw(path: Path) -> None:
-        figure = canvas(9, 4)
-        panels = figure.subplots(1, 2, sharey=True)
-        for axes, layer in zip(panels, (2, 1), strict=True):
-            for (label, found), color in zip(curves.items(), (COLORS[4], COLORS[1]), strict=True):
-                values = np.array([shares[layer - 1] for shares in found])
-                curve(axes, np.arange(values.shape[1]), values, color=color, label=label)
-            axes.axhline(random_share(WIDTH, OUTPUTS), color=COLORS[7], linestyle=":", label="random direction")
-            where = "last hidden layer, $W_2$ (as published)" if layer == 2 else "first hidden layer, $W_1$"
-            axes.set(title=where, xlabel="passes of feedback training", ylim=(0, 1))
-            axes.grid(alpha=0.3, linewidth=0.5)
-        panels[0].set_ylabel("null-space component / update (norms)")
-        figure.suptitle("Learned by DRL, direct feedback keeps the updates where they move the output")
-        legend(figure, panels)
-        figure.savefig(path, dpi=150)
-
-    return draw
+def _draw(curves: dict[str, list]) -> "Figure":
+    figure = canvas(9, 4.3)
+    panels = figure.subplots(1, 2, sharey=True)
+    looks = (rule_style("dtp")._replace(line=DASHED), rule_style("ddtp-linear"))
+    for axes, layer in zip(panels, (2, 1), strict=True):
+        for (label, found), style in zip(curves.items(), looks, strict=True):
+            values = np.array([shares[layer - 1] for shares in found])
+            curve(axes, np.arange(values.shape[1]), values, style=style, label=label)
+        axes.axhline(random_share(WIDTH, OUTPUTS), color=GRAY, linestyle=":", label="random direction")
+        where = "last hidden layer, $W_2$ (as published)" if layer == 2 else "first hidden layer, $W_1$"
+        axes.set(title=where, xlabel="passes of feedback training", ylim=(0, 1))
+    grid(panels)
+    panels[0].set_ylabel("null-space component / update (norms)")
+    figure.suptitle("Learned by DRL, direct feedback keeps the updates where they move the output")
+    legend(figure, panels, seeds_note(map(len, curves.values())))
+    return figure

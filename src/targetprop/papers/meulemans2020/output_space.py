@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
@@ -14,9 +13,9 @@ from jaxtyping import Array, Float
 from ...data import TeacherTask
 from ...diagnostics import angle, output_change
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas, curve, legend, whole_numbers
-from ...experiments.item import EpochOptions, Item, Report, plus_minus, report_cell
+from ...experiments.item import EpochOptions, Item, Picture, Report, plus_minus, report_cell
 from ...feedback.gauss_newton import PseudoInverse, output_jacobians
+from ...figures import BLACK, canvas, curve, grid, legend, rule_style, seeds_note, whole_numbers
 from ...losses import SquaredError
 from ...networks.architectures import MLP
 from ...networks.network import Network
@@ -31,9 +30,9 @@ from ...training.schedule import Schedule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 RULES: dict[str, tuple[str, Rule]] = {"gnt": ("GNT", GaussNewtonTargets(PseudoInverse())), "bp": ("BP", Backprop())}
-COLOR = {"gnt": COLORS[4], "bp": COLORS[5]}
 EPOCHS = 20
 SAMPLES = 400
 WIDTH, OUTPUTS = 4, 2
@@ -203,29 +202,26 @@ class OutputSpaceFigure(Item[EpochOptions]):
                 " The condition number of `dh_L / dh_1` in the end, median over samples and seeds, is "
                 f"{gnt:.1f} where GNT trains and {bp:.1f} where BP trains."
             )
-        draw = _picture(found) if all(found.values()) else None
-        return Report(cells, ("update", "network", "angle (degrees)", "seeds"), rows, draw, text, options.variant)
+        pictures = (Picture(lambda: _draw(found)),) if all(found.values()) else ()
+        return Report(cells, ("update", "network", "angle (degrees)", "seeds"), rows, pictures, text, options.variant)
 
 
-def _picture(found: dict[str, list[dict[str, Any]]]) -> Callable[[Path], None]:
-    def draw(path: Path) -> None:
-        figure = canvas(13, 4.6)
-        left, *panels = figure.subplots(1, 3, width_ratios=(1.1, 1, 1))
-        _draw_arrows(left, found["gnt"][0]["arrows"])
-        panels[1].sharey(panels[0])
-        for axes, trained in zip(panels, RULES, strict=True):
-            for name, (label, _) in RULES.items():
-                values = np.array([metrics["angle"][name] for metrics in found[trained]])
-                curve(axes, np.arange(values.shape[1]), values, color=COLOR[name], label=label)
-            axes.set(xlabel="epoch", title=f"network trained by {RULES[trained][0]}")
-            whole_numbers(axes)
-            axes.grid(alpha=0.3, linewidth=0.5)
-        panels[0].set(ylabel="angle to the negative gradient (degrees)", ylim=(0, None))
-        figure.suptitle("GNT sends the output closer to the negative gradient than BP does; where BP trains, only at first")
-        legend(figure, (left, *panels))
-        figure.savefig(path, dpi=150)
-
-    return draw
+def _draw(found: dict[str, list[dict[str, Any]]]) -> "Figure":
+    figure = canvas(11, 4.6)
+    left, *panels = figure.subplots(1, 3, width_ratios=(1.1, 1, 1))
+    _draw_arrows(left, found["gnt"][0]["arrows"])
+    panels[1].sharey(panels[0])
+    for axes, trained in zip(panels, RULES, strict=True):
+        for name, (label, _) in RULES.items():
+            values = np.array([metrics["angle"][name] for metrics in found[trained]])
+            curve(axes, np.arange(values.shape[1]), values, style=rule_style(name), label=label)
+        axes.set(xlabel="epoch", title=f"network trained by {RULES[trained][0]}")
+        whole_numbers(axes)
+    grid(panels)
+    panels[0].set(ylabel="angle to the negative gradient (degrees)", ylim=(0, None))
+    figure.suptitle("GNT sends the output closer to the negative gradient than BP does; where BP trains, only at first")
+    legend(figure, (left, *panels), f"left: 1 seed; others: {seeds_note(map(len, found.values()))}")
+    return figure
 
 
 def _draw_arrows(axes: "Axes", arrows: dict[str, list]) -> None:
@@ -241,8 +237,8 @@ def _draw_arrows(axes: "Axes", arrows: dict[str, list]) -> None:
     for name in RULES:
         moved = size * np.array(arrows[name])[shown]
         exact = {"angles": "xy", "scale_units": "xy", "scale": 1}
-        axes.quiver(*error[shown].T, *moved.T, color=COLOR[name], width=0.006, zorder=3, **exact)
-    axes.plot(*error[shown].T, ".", color="#000000", markersize=4, zorder=4)
-    axes.plot(0, 0, "+", color="#000000", markersize=11, markeredgewidth=2, label="target")
+        axes.quiver(*error[shown].T, *moved.T, color=rule_style(name).color, width=0.006, zorder=3, **exact)
+    axes.plot(*error[shown].T, ".", color=BLACK, markersize=4, zorder=4)
+    axes.plot(0, 0, "+", color=BLACK, markersize=11, markeredgewidth=2, label="target")
     axes.set(xlabel="$y_1$ - target", ylabel="$y_2$ - target", title="untrained, one point per sample")
     axes.set_aspect("equal")

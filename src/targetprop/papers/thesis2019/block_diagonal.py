@@ -2,15 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas
-from ...experiments.item import Item, Options, Report, plus_minus, report_cell
+from ...experiments.item import Item, Options, Picture, Report, plus_minus, report_cell
+from ...figures import BLUE, DOTTED, GRAY, canvas, grid, note
 from ...training.result import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDTH, TRIALS = 6, 10_000
 SETTINGS = ((2, 1), (10, 1), (10, 100))
@@ -106,19 +108,22 @@ class BlockDiagonalFigure(Item[Options]):
             "number). The thesis draws histograms and gives no numbers; it finds any angle for two layers, nearly right "
             "angles for ten, and small ones for ten layers and 100 samples."
         )
-        draw = (lambda path: _draw(found, path)) if all(found.values()) else None
-        return Report(cells, ("setting", "mean angle (degrees)", "seeds"), rows, draw, text)
+        pictures = (Picture(lambda: _draw(found)),) if all(found.values()) else ()
+        return Report(cells, ("setting", "mean angle (degrees)", "seeds"), rows, pictures, text)
 
 
-def _draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    figure = canvas(12, 3.8)
+def _draw(found: dict[str, list[dict[str, Any]]]) -> "Figure":
+    figure = canvas(11, 3.8)
     edges = np.linspace(0, 180, BINS + 1)
     for axes, (title, seeds) in zip(figure.subplots(1, len(found), sharex=True), found.items(), strict=True):
         counts = np.sum([metrics["counts"] for metrics in seeds], axis=0)
-        axes.stairs(counts / counts.sum(), edges, fill=True, color=COLORS[4])
-        axes.axvline(90, color=COLORS[7], linestyle=":")
+        axes.stairs(counts / counts.sum(), edges, fill=True, color=BLUE)
+        axes.axvline(90, color=GRAY, linestyle=DOTTED)
         axes.set(title=title, xlabel="angle (degrees)", xticks=range(0, 181, 45))
-        axes.grid(alpha=0.3, linewidth=0.5)
     figure.axes[0].set_ylabel("share of the trials")
     figure.suptitle("Targets of all layers at once: full against block-diagonal Gauss-Newton")
-    figure.savefig(path, dpi=150)
+    grid(figure.axes)
+    counts = sorted({len(seeds) for seeds in found.values()})
+    seeds = f"{' or '.join(map(str, counts))} seed{'s' * (counts != [1])}"
+    note(figure, f"{seeds}, {TRIALS} trials in each panel; dotted: right angle")
+    return figure

@@ -2,16 +2,18 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...data.random_matrices import robust_diagonal, robust_gaussian
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas
-from ...experiments.item import Item, Options, Report, report_cell
+from ...experiments.item import Item, Options, Picture, Report, report_cell
+from ...figures import BLUE, canvas, grid, note
 from ...training.result import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 REPETITIONS, BATCH = 1000, 8
 NETWORKS = {"equal, 5-5-5": (5, 5, 5), "wide first layer, 7-5-5": (7, 5, 5), "narrow output, 5-5-3": (5, 5, 3)}
@@ -91,19 +93,18 @@ class FactorizationFigure(Item[Options]):
         )
         complete = all(len(values) for values in found.values())
         titles = ("hidden widths and output", "median", "90 %", "largest", "networks")
-        return Report(cells, titles, rows, _picture(found) if complete else None, text)
+        return Report(cells, titles, rows, (Picture(lambda: _draw(found)),) if complete else (), text)
 
 
-def _picture(found: dict[str, np.ndarray]) -> Callable[[Path], None]:
-    def draw(path: Path) -> None:
-        figure = canvas(10, 3.6)
-        panels = figure.subplots(1, len(found))
-        for axes, (label, values) in zip(panels, found.items(), strict=True):
-            axes.hist(np.log10(np.maximum(values, 1e-17)), bins=40, color=COLORS[4])
-            axes.set(title=label, xlabel=r"$\log_{10} \|J_1^f e - J_1^\dagger e\|$")
-            axes.grid(alpha=0.3, linewidth=0.5)
-        panels[0].set_ylabel("networks")
-        figure.suptitle("The pseudo-inverse factorizes where no layer above the first hidden one changes the width")
-        figure.savefig(path, dpi=150)
-
-    return draw
+def _draw(found: dict[str, np.ndarray]) -> "Figure":
+    figure = canvas(10, 3.8)
+    panels = figure.subplots(1, len(found))
+    for axes, (label, values) in zip(panels, found.items(), strict=True):
+        axes.hist(np.log10(np.maximum(values, 1e-17)), bins=40, color=BLUE)
+        axes.set(title=label, xlabel=r"$\log_{10} \|J_1^f e - J_1^\dagger e\|$")
+    grid(panels)
+    panels[0].set_ylabel("networks")
+    figure.suptitle("The pseudo-inverse factorizes where no layer above the first hidden one changes the width")
+    counts = sorted({len(values) for values in found.values()})
+    note(figure, f"{' or '.join(map(str, counts))} random networks in each panel")
+    return figure

@@ -6,8 +6,7 @@ A layer `h_2 = s(W h_1)` does not change. Its feedback `g` learns from noise on 
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -16,14 +15,17 @@ from jaxtyping import Array, Float
 
 from ...data.random_matrices import robust_gaussian
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas
-from ...experiments.item import Item, Options, Report, plus_minus, report_cell
+from ...experiments.item import Item, Options, Picture, Report, plus_minus, report_cell
 from ...feedback.learners import BenIsraelCohen, InverseLearner, InverseLoss
 from ...feedback.maps import DenseFeedback, FeedbackMap, InverseFeedback
+from ...figures import BLUE, GREEN, ORANGE, QUARTILE_BAND, Style, canvas, grid, log_scale, note, quartiles, seeds_note
 from ...networks.activations import Identity, LeakyReLU, Tanh
 from ...networks.layers import Dense
 from ...networks.network import Network
 from ...training.result import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SLOPE = 0.35
 POINTS, MEASURED = 100, 200  # samples of a curve, and noise samples that the reconstruction error is averaged over
@@ -236,29 +238,25 @@ class InverseFigure(Item[Options]):
         titles = ("layers", "noise or learner", "start (median)", "end (median)", "end (mean ± SD)", "seeds", "diverged")
         complete = all(len(curves) for curves in found.values())
         text = f"`{NAMES[self.metric]}`. {self.text}"
-        return Report(cells, titles, rows, self._picture(found) if complete else None, text)
+        return Report(cells, titles, rows, (Picture(lambda: self._draw(found)),) if complete else (), text)
 
-    def _picture(self, found: dict[tuple[str, str], np.ndarray]) -> Callable[[Path], None]:
-        def draw(path: Path) -> None:
-            figure = canvas(max(4 * len(self.panels), 5.5), 4.2)
-            panels = figure.subplots(1, len(self.panels), squeeze=False)[0]
-            for axes, (panel, curves) in zip(panels, self.panels.items(), strict=True):
-                for (label, experiment), color in zip(curves.items(), (COLORS[4], COLORS[1], COLORS[3]), strict=False):
-                    values = found[panel, label]
+    def _draw(self, found: dict[tuple[str, str], np.ndarray]) -> "Figure":
+        figure = canvas(min(11, max(4 * len(self.panels), 5.5)), 4.4)
+        panels = figure.subplots(1, len(self.panels), squeeze=False)[0]
+        for axes, (panel, curves) in zip(panels, self.panels.items(), strict=True):
+            for (label, experiment), color in zip(curves.items(), (BLUE, ORANGE, GREEN), strict=False):
+                values = found[panel, label]
+                if np.all(values < LIMIT):
                     x = np.linspace(0, experiment.iterations, values.shape[1])
-                    if not np.all(values < LIMIT):
-                        continue
-                    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
-                    axes.plot(x, middle, color=color, label=label, linewidth=1.5)
-                    axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-                axes.set(title=panel, xlabel="iteration", yscale="log")
-                axes.grid(alpha=0.3, linewidth=0.5)
-                axes.legend(fontsize=8)
-            panels[0].set_ylabel(AXES[self.metric])
-            figure.suptitle(self.title)
-            figure.savefig(path, dpi=150)
-
-        return draw
+                    quartiles(axes, x, values, style=Style(color), label=label)
+            axes.set(title=panel, xlabel="iteration")
+            log_scale(axes)
+            axes.legend(fontsize=9)
+        grid(panels)
+        panels[0].set_ylabel(AXES[self.metric])
+        figure.suptitle(self.title)
+        note(figure, seeds_note(map(len, found.values()), "median", QUARTILE_BAND))
+        return figure
 
 
 def _slug(label: str) -> str:

@@ -5,7 +5,6 @@ Every seed has its own teacher, student and samples. All seeds of a method are o
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -18,10 +17,24 @@ from ..._linear_algebra import pseudo_inverse
 from ...data import StudentTeacherTask
 from ...diagnostics.decomposition import decompose, sizes
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas, covered, legend, log_scale
-from ...experiments.item import EpochOptions, Item, Report, report_cell
+from ...experiments.item import EpochOptions, Item, Picture, Report, report_cell
 from ...feedback.learners import BenIsraelCohen
 from ...feedback.maps import DenseFeedback
+from ...figures import (
+    DASH_DOTTED,
+    DOTTED,
+    NAVY,
+    QUARTILE_BAND,
+    Style,
+    canvas,
+    covered,
+    grid,
+    legend,
+    log_scale,
+    quartiles,
+    rule_style,
+    seeds_note,
+)
 from ...losses import MeanSquaredError, SquaredError
 from ...networks.activations import Identity, LeakyReLU
 from ...networks.layers import Dense
@@ -36,7 +49,7 @@ from ...training.values import get_value, set_values
 from .recipes import RANDOMIZED, RECIPES, RegressionTask, published_settings, regression_task
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SEEDS, STABLE = 15, 1e6  # a loss above the second number counts as diverged
 MEASURED = 32  # test samples of which signals and angles are taken
@@ -48,14 +61,14 @@ SIGNALS = {
     "to_backprop": "cosine to $e^{BP}_1$",
 }
 LABELS = {
-    "tp-ai": ("TP-AI", COLORS[4]),
-    "dtp-ai": ("DTP-AI", COLORS[3]),
-    "original-tp": ("original TP", COLORS[1]),
-    "original-dtp": ("original DTP", COLORS[6]),
-    "tp-ei": ("TP-EI", COLORS[4]),
-    "mtp-ei": ("MTP-EI", COLORS[5]),
-    "bp": ("BP", COLORS[0]),
-    "bp-fixed": ("BP, hidden layers fixed", COLORS[7]),
+    "tp-ai": ("TP-AI", rule_style("tp-ai")),
+    "dtp-ai": ("DTP-AI", rule_style("dtp-ai")),
+    "original-tp": ("original TP", rule_style("tp")),
+    "original-dtp": ("original DTP", rule_style("dtp")),
+    "tp-ei": ("TP-EI", rule_style("tp-exact")),
+    "mtp-ei": ("MTP-EI", Style(NAVY)),
+    "bp": ("BP", rule_style("bp")),
+    "bp-fixed": ("BP, hidden layers fixed", rule_style("bp")._replace(line=DASH_DOTTED)),
 }
 
 
@@ -271,40 +284,35 @@ class RegressionFigure(Item[EpochOptions]):
         )
         titles = ("method", "metric", "start", "end", "end (median)", "seeds", "diverged")
         complete = all(found.values())
-        return Report(cells, titles, rows, self._picture(found) if complete else None, text, options.variant)
+        pictures = (Picture(lambda: self._draw(found)),) if complete else ()
+        return Report(cells, titles, rows, pictures, text, options.variant)
 
-    def _picture(self, found: dict[str, list[dict[str, Any]]]) -> Callable[[Path], None]:
-        def draw(path: Path) -> None:
-            figure = canvas(10, 4.4)
-            panels = figure.subplots(1, len(self.metrics))
-            for axes, metric in zip(panels, self.metrics, strict=True):
-                for method, seeds in found.items():
-                    values = np.array([metrics[metric] for metrics in seeds if metric in metrics and _stable(metrics)])
-                    if len(values):
-                        self._course(axes, method, values)
-                axes.set(xlabel="\n".join(["epoch", *covered(axes)]), title=(LOSSES | SIGNALS)[metric])
-                axes.grid(alpha=0.3, linewidth=0.5)
-                if metric.startswith("to_"):
-                    axes.set_ylim(top=1.02)
-                else:
-                    log_scale(axes)
-            figure.suptitle(f"{self.title} (medians and quartiles over seeds)")
-            legend(figure, panels)
-            figure.savefig(path, dpi=150)
+    def _draw(self, found: dict[str, list[dict[str, Any]]]) -> "Figure":
+        """Medians and quartiles. A mean would be that of the worst seed."""
+        figure = canvas(10, 4.7)
+        panels = figure.subplots(1, len(self.metrics))
+        stable = {method: [metrics for metrics in seeds if _stable(metrics)] for method, seeds in found.items()}
+        for axes, metric in zip(panels, self.metrics, strict=True):
+            for method, seeds in stable.items():
+                values = np.array([metrics[metric] for metrics in seeds if metric in metrics])
+                if len(values):
+                    quartiles(axes, np.arange(values.shape[1]), values, style=self._style(method), label=_label(method))
+            axes.set(xlabel="\n".join(["epoch", *covered(axes)]), ylabel=(LOSSES | SIGNALS)[metric])
+            if metric.startswith("to_"):
+                axes.set_ylim(top=1.02)
+            else:
+                log_scale(axes)
+        grid(panels)
+        figure.suptitle(self.title)
+        legend(figure, panels, seeds_note(map(len, stable.values()), "median", QUARTILE_BAND))
+        return figure
 
-        return draw
-
-    def _course(self, axes: "Axes", method: str, values: np.ndarray) -> None:
-        """Median and quartiles of `values`, shape `(seeds, epochs)`. A mean would be that of the
-        worst seed.
-        """
+    def _style(self, method: str) -> Style:
         plain = method.removeprefix(RANDOMIZED)
-        color = COLORS[5] if plain.endswith(ITERATED) else LABELS[plain][1]
-        style = "--" if plain != method and plain in self.methods else "-"
-        low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
-        epochs = np.arange(values.shape[1])
-        axes.plot(epochs, median, style, color=color, label=_label(method), linewidth=1.5)
-        axes.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
+        if plain.endswith(ITERATED):
+            return Style(NAVY)
+        style = LABELS[plain][1]
+        return style._replace(line=DOTTED) if plain != method and plain in self.methods else style
 
 
 def _shown(found: Summary) -> str:

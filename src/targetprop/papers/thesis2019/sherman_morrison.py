@@ -2,18 +2,20 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas
-from ...experiments.item import Item, Options, Report, plus_minus, report_cell
+from ...experiments.item import Item, Options, Picture, Report, plus_minus, report_cell
 from ...feedback.inverse_formulas import robust_sherman_morrison
+from ...figures import BLUE, DOTTED, GRAY, VERMILLION, canvas, grid, note
 from ...training.result import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIZE, TRIALS, THRESHOLD, CONDITION = 6, 20_000, 0.1, 0.4
 PUBLISHED = 0.80
@@ -123,19 +125,20 @@ class SingularityFigure(Item[Options]):
                 f"{smallest['robust']:.1e} after the robust one."
             )
         titles = ("correlation", "published", "ours", "seeds")
-        return Report(cells, titles, rows, (lambda path: _draw(found[0], path)) if found else None, text)
+        return Report(cells, titles, rows, (Picture(lambda: _draw(found[0])),) if found else (), text)
 
 
-def _draw(metrics: dict[str, Any], path: Path) -> None:
+def _draw(metrics: dict[str, Any]) -> "Figure":
     figure = canvas(10, 4.4)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     denominator = np.array(metrics["denominator"])
-    for axes, kind, color in zip(panels, ("plain", "robust"), (COLORS[5], COLORS[4]), strict=True):
+    for axes, kind, color in zip(panels, ("plain", "robust"), (VERMILLION, BLUE), strict=True):
         axes.scatter(denominator, metrics[kind], s=4, color=color, linewidths=0)
-        axes.axvline(THRESHOLD, color=COLORS[7], linestyle=":", label="threshold")
+        axes.axvline(THRESHOLD, color=GRAY, linestyle=DOTTED, label="threshold")
         axes.set(xscale="log", yscale="log", xlabel="$|1 + v^T W^{-1} u|$", title=f"{kind} update", ylim=(3e-5, 3))
-        axes.grid(alpha=0.3, linewidth=0.5)
+    grid(panels)
     panels[0].set_ylabel("smallest singular value of the new weight")
     panels[0].legend(fontsize=8)
     figure.suptitle("A small denominator announces a nearly singular weight; the robust update stays away from it")
-    figure.savefig(path, dpi=150)
+    note(figure, f"1 seed, {len(denominator)} trials")
+    return figure

@@ -1,7 +1,6 @@
 """Section 6.7: the stability of the fixed points."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +8,8 @@ import numpy as np
 from ...dynamics.circuit import Gains
 from ...dynamics.stability import exact_spectrum, tolerated_error
 from ...experiments.experiment import ExperimentPart
-from ...experiments.figures import COLORS, canvas
-from ...experiments.item import Item, Options, Report, plus_minus, report_cell
+from ...experiments.item import Item, Options, Picture, Report, plus_minus, report_cell
+from ...figures import BLACK, BLUE, DOTTED, GRAY, VERMILLION, canvas, grid, layer_colors, note
 from ...training.result import Summary
 from .stability_experiments import (
     SETTLED,
@@ -26,6 +25,7 @@ from .stability_experiments import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CASES = RandomCases(100_000)
 COMPUTED = ComputedSpectra(40, depths=(8, 16, 32, 48, 64), width=5, mu=0.45)
@@ -81,7 +81,7 @@ class StabilityFigure(Item[Options]):
         )
         complete = all(found.values())
         titles = ("what", "quantity", "thesis", "theory", "ours", "seeds")
-        return Report(cells, titles, rows, (lambda path: _draw(found, path)) if complete else None, text)
+        return Report(cells, titles, rows, _pictures(found) if complete else (), text)
 
 
 def _numbers(found: dict[str, list[dict]]) -> list[tuple[str, str, float | None, float | None, list]]:
@@ -134,28 +134,50 @@ def _written(values: Summary) -> str:
     return f"{values.mean:.1e}" if 0 < size < 1e-3 else plus_minus(values, 3 if size < 10 else 0)
 
 
-def _draw(found: dict[str, list[dict]], path: Path) -> None:
+def _pictures(found: dict[str, list[dict]]) -> tuple[Picture, ...]:
     first = {name: entries[0] for name, entries in found.items()}
-    figure = canvas(15, 9)
-    panels = figure.subplots(2, 3)
-    _abscissae(panels[0, 0], first["cases"]["sample"])
-    _sample_growth(panels[0, 1], first["cases"]["sample"])
-    _growth(panels[0, 2], first)
-    _spectrum(panels[1, 0], first["computed"]["depths"][-1])
-    _errors(panels[1, 1], first)
-    _settling(panels[1, 2], first)
-    for axes in panels.flat:
-        axes.grid(alpha=0.3, linewidth=0.5)
-        axes.legend(fontsize=8, ncols=2 if axes in panels[1] else 1)
-    message = "With exact inverses the spectrum knows nothing of the weights; what grows before it dies out depends on them"
-    figure.suptitle(message, fontsize=14)
-    figure.savefig(path, dpi=130)
+    return (
+        Picture(lambda: _draw_exact(first), "exact", "Eigenvalues and transient growth with exact inverses"),
+        Picture(lambda: _draw_limits(first), "limits", "Stability: rounding, approximate inverses, mu close to 1/2"),
+    )
+
+
+def _draw_exact(first: ByExperiment) -> "Figure":
+    figure = canvas(11, 4.8)
+    panels = figure.subplots(1, 3)
+    _abscissae(panels[0], first["cases"]["sample"])
+    _sample_growth(panels[1], first["cases"]["sample"])
+    _growth(panels[2], first)
+    figure.suptitle("With exact inverses the eigenvalues do not depend on the weights; transient growth does")
+    draws = GROWTH["Gaussian"].draws
+    return _finished(figure, f"1 seed; left and middle: random cases; right: medians of {draws} draws, band from 10 to 90 %")
+
+
+def _draw_limits(first: ByExperiment) -> "Figure":
+    figure = canvas(11, 5.2)
+    panels = figure.subplots(1, 3)
+    _spectrum(panels[0], first["computed"]["depths"][-1])
+    _errors(panels[1], first)
+    _settling(panels[2], first)
+    figure.suptitle(r"Rounding, approximate inverses, and $\mu$ close to 1/2")
+    draws = APPROXIMATE["Gaussian"].draws
+    return _finished(figure, f"1 seed; middle: medians of {draws} draws of the weights")
+
+
+def _finished(figure: "Figure", text: str) -> "Figure":
+    for axes in figure.axes:
+        axes.set_title(axes.get_title(), fontsize=11)
+        axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, handlelength=2.4)
+    grid(figure.axes)
+    note(figure, text)
+    return figure
 
 
 def _abscissae(axes: "Axes", sample: dict[str, list]) -> None:
     mus, depths, found = (np.array(sample[name]) for name in ("mu", "depth", "abscissa"))
     line = np.linspace(0, 0.5, 201)
-    for depth, color in zip(range(CASES.depths[0], CASES.depths[1] + 1), COLORS[1:], strict=False):
+    shown = range(CASES.depths[0], CASES.depths[1] + 1)
+    for depth, color in zip(shown, layer_colors(len(shown)), strict=True):
         axes.plot(
             line,
             [exact_spectrum(depth, Gains.mixing(mu))[0] for mu in line],
@@ -165,70 +187,71 @@ def _abscissae(axes: "Axes", sample: dict[str, list]) -> None:
         )
         chosen = depths == depth
         axes.scatter(mus[chosen][:60], found[chosen][:60], s=9, color=color, linewidths=0)
-    axes.axhline(0, color=COLORS[0], linewidth=1)
-    axes.set(title="The thesis's cases: dots; theory: lines", xlabel=r"$\mu$", ylabel="largest real part of an eigenvalue")
+    axes.axhline(0, color=BLACK, linewidth=1)
+    axes.set(title="Random cases: dots, theory: lines", xlabel=r"$\mu$", ylabel="largest real part of an eigenvalue")
 
 
 def _sample_growth(axes: "Axes", sample: dict[str, list]) -> None:
     condition, numerical, growth = (np.array(sample[name]) for name in ("condition", "numerical", "growth"))
     for chosen, color, label in (
-        (numerical >= 0, COLORS[5], "not negative definite"),
-        (numerical < 0, COLORS[4], "negative definite"),
+        (numerical >= 0, VERMILLION, "not negative definite"),
+        (numerical < 0, BLUE, "negative definite"),
     ):
         axes.scatter(
             condition[chosen], growth[chosen], s=4, color=color, linewidths=0, label=f"{label}: {np.mean(chosen):.0%}"
         )
     line = np.geomspace(1, condition.max(), 2)
-    axes.plot(line, line, color=COLORS[0], linewidth=1, label="bound")
-    axes.set(title="How far they grow before they die out", xscale="log", yscale="log")
+    axes.plot(line, line, color=BLACK, linewidth=1, label="bound")
+    axes.set(title="Growth before the decay", xscale="log", yscale="log")
     axes.set(xlabel=r"condition of the paths $J_i \cdots J_2$", ylabel=r"$\max_t \|\exp(t \bar J)\|$", ylim=(0.5, None))
 
 
 def _growth(axes: "Axes", first: ByExperiment) -> None:
-    for at, depth in enumerate(GROWTH["Gaussian"].depths):
-        color = COLORS[1 + at]
+    depths = GROWTH["Gaussian"].depths
+    for at, (depth, color) in enumerate(zip(depths, layer_colors(len(depths)), strict=True)):
         low, median, high = np.array(first["growth-gaussian"]["depths"][at]["norms"])
         axes.plot(TIMES, median, color=color, label=f"Gaussian, L = {depth}")
         axes.fill_between(TIMES, low, high, color=color, alpha=0.15, linewidth=0)
         straight = np.array(first["growth-orthogonal"]["depths"][at]["norms"])[1]
         axes.plot(TIMES, straight, "--", color=color, label=f"orthogonal, L = {depth}")
     mu = GROWTH["Gaussian"].mu
-    axes.set(title=rf"The same spectrum, other weights ($\mu = {mu:g}$)", yscale="log", ylim=(1e-3, None))
-    axes.set(xlabel=r"time / $\tau$", ylabel=r"$\|\exp(t \bar J)\|$, median, 10 to 90 %")
+    axes.set(title=rf"Same eigenvalues, other weights, $\mu = {mu:g}$", yscale="log", ylim=(1e-3, None))
+    axes.set(xlabel=r"time / $\tau$", ylabel=r"$\|\exp(t \bar J)\|$")
 
 
 def _spectrum(axes: "Axes", entry: dict[str, Any]) -> None:
     depth, mu = COMPUTED.depths[-1], COMPUTED.mu
-    axes.scatter(entry["real"], entry["imaginary"], s=8, color=COLORS[5], linewidths=0, label="as computed in float64")
+    axes.scatter(entry["real"], entry["imaginary"], s=8, color=VERMILLION, linewidths=0, label="as computed in float64")
     exact = exact_spectrum(depth, Gains.mixing(mu))
-    axes.scatter(exact, np.zeros(depth), s=8, color=COLORS[0], linewidths=0, label="theory")
-    axes.axvline(0, color=COLORS[7], linestyle=":")
-    axes.set(title=rf"Rounding: exact inverses, L = {depth}, $\mu = {mu:g}$", xlabel="real part", ylabel="imaginary part")
+    axes.scatter(exact, np.zeros(depth), s=8, color=BLACK, linewidths=0, label="theory")
+    axes.axvline(0, color=GRAY, linestyle=DOTTED)
+    axes.set(title=rf"Rounding: L = {depth}, $\mu = {mu:g}$", xlabel="real part", ylabel="imaginary part")
     axes.set_ylim(top=1.4 * max(entry["imaginary"]))
 
 
 def _errors(axes: "Axes", first: ByExperiment) -> None:
     line = np.linspace(MUS[0], 0.5, 201)
-    for at, depth in enumerate(APPROXIMATE["Gaussian"].depths):
-        color, gains = COLORS[1 + at], [Gains.mixing(mu) for mu in line]
+    depths, gains = APPROXIMATE["Gaussian"].depths, [Gains.mixing(mu) for mu in line]
+    for at, (depth, color) in enumerate(zip(depths, layer_colors(len(depths)), strict=True)):
         axes.plot(line, [tolerated_error(depth, each) for each in gains], color=color, label=f"L = {depth}")
         for weights, mark in (("orthogonal", "o"), ("Gaussian", "x")):
             limits = first[f"approximate-{weights.lower()}"]["limits"][at]
             axes.plot(MUS, [np.nan if one[1] is None else one[1] for one in limits], mark, color=color, markersize=4)
-    _key(axes, {"orthogonal weights": "o", "orthogonal, sure below": "-", "Gaussian weights": "x"})
-    axes.set(title="Approximate inverses: where stability ends", yscale="log", ylim=(1e-3, 1e3))
+    _key(axes, {"orthogonal weights": "o", "orthogonal, theory": "-", "Gaussian weights": "x"})
+    axes.set(title="Errors at which stability ends", yscale="log", ylim=(1e-3, 1e3))
     axes.set(xlabel=r"$\mu$", ylabel=r"$\|G - J^{-1}\| / \|J^{-1}\|$")
 
 
 def _settling(axes: "Axes", first: ByExperiment) -> None:
     gaps, following = [0.5 - mu for mu in SETTLING["fixed"].mus[:-1]], first["settling-following"]["settling"]
-    for at, depth in enumerate(SETTLING["fixed"].depths):
-        color, entries = COLORS[1 + at], first["settling-fixed"]["settling"][at][:-1]
+    depths = SETTLING["fixed"].depths
+    for at, (depth, color) in enumerate(zip(depths, layer_colors(len(depths)), strict=True)):
+        entries = first["settling-fixed"]["settling"][at][:-1]
         axes.plot(gaps, [entry["time"] for entry in entries], color=color, label=f"L = {depth}")
         axes.plot(gaps, [entry["time"] for entry in following[at][:-1]], "--", color=color)
         axes.plot(gaps, [-np.log(SETTLED) * entry["constant"] for entry in entries], ":", color=color)
     _key(axes, {"fixed target": "-", "target follows the output": "--", "fixed, by the largest eigenvalue": ":"})
-    axes.set(title=r"Time to rest, $\mu$ to the limit (orthogonal weights)", xscale="log", yscale="log", ylim=(2, 3e4))
+    axes.set(title=r"Time to rest, orthogonal weights", xscale="log", yscale="log", ylim=(2, 3e4))
     axes.set(xlabel=r"$1/2 - \mu$", ylabel=rf"time to {SETTLED:.0%} / $\tau$")
     axes.invert_xaxis()
 
@@ -236,4 +259,4 @@ def _settling(axes: "Axes", first: ByExperiment) -> None:
 def _key(axes: "Axes", styles: dict[str, str]) -> None:
     """Explain the styles in the legend, without a color."""
     for label, style in styles.items():
-        axes.plot([], [], style, color=COLORS[7], markersize=4, label=label)
+        axes.plot([], [], style, color=GRAY, markersize=4, label=label)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -12,9 +11,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ...experiments.experiment import Experiment, ExperimentPart, extrapolated
-from ...experiments.figures import COLORS, canvas
-from ...experiments.item import Item, Options, Report, plus_minus, report_cell
+from ...experiments.item import Item, Options, Picture, Report, plus_minus, report_cell
 from ...feedback.gauss_newton import PseudoInverse, gauss_newton_update
+from ...figures import BLACK, canvas, note, rule_style
 from ...losses import SquaredError
 from ...networks.activations import Activation, Identity, LeakyReLU
 from ...networks.layers import Dense
@@ -26,12 +25,14 @@ from ...training.result import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 START, TEACHER = (1.6, 2.0), (-1.2, -0.4)
 OUTPUT_WEIGHTS = ((1.3, 0.4), (-0.3, 0.6))
 STEPS = 60
 REACHED = 0.01
 GAUSS_NEWTON = "Gauss-Newton"
+COLORED = {GAUSS_NEWTON: "gnt", "BP": "bp"}  # the rule whose color a method has; the others that of `tp-exact`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,23 +175,25 @@ class ToyFigure(Item[Options]):
             "example; these are chosen so that a run starts where both hidden units answer to positive inputs and the "
             f"teacher's to negative ones. {self.remark}".rstrip()
         )
-        draw = (lambda path: self._draw(found, path)) if all(found.values()) else None
-        return Report(cells, ("method", "published steps", "our steps", "arrived"), rows, draw, text)
+        pictures = (Picture(lambda: self._draw(found)),) if all(found.values()) else ()
+        return Report(cells, ("method", "published steps", "our steps", "arrived"), rows, pictures, text)
 
-    def _draw(self, found: dict[str, list[dict[str, Any]]], path: Path) -> None:
-        figure = canvas(4.2 * len(found) + 0.4, 4.4)
+    def _draw(self, found: dict[str, list[dict[str, Any]]]) -> "Figure":
+        figure = canvas(min(11, 4.2 * len(found) + 0.4), 4.4)
         panels = figure.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)[0]
         walks = [np.array(seeds[0]["path"]) for seeds in found.values()]
         low, high = (end(np.concatenate([*walks, [TEACHER]]), axis=0) for end in (np.min, np.max))
         for axes, walked, name in zip(panels, walks, found, strict=True):
             self._contours(axes, low - 0.6, high + 0.6)
-            axes.plot(*walked.T, ".-", color=COLORS[5], linewidth=1, markersize=7, label="weights, step by step")
-            axes.plot(*TEACHER, "+", color=COLORS[0], markersize=12, markeredgewidth=2, label="teacher")
+            color = rule_style(COLORED.get(name, "tp-exact")).color
+            axes.plot(*walked.T, ".-", color=color, linewidth=1, markersize=7, label="weights, step by step")
+            axes.plot(*TEACHER, "+", color=BLACK, markersize=12, markeredgewidth=2, label="teacher")
             axes.set(title=name, xlabel="first hidden weight")
         panels[0].set_ylabel("second hidden weight")
         panels[0].legend(fontsize=8)
         figure.suptitle(self.caption)
-        figure.savefig(path, dpi=150)
+        note(figure, "1 seed; thin: contours of the loss")
+        return figure
 
     def _contours(self, axes: "Axes", low: np.ndarray, high: np.ndarray) -> None:
         xs, ys = (np.linspace(*ends, 121) for ends in zip(low, high, strict=True))

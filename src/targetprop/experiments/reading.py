@@ -1,0 +1,84 @@
+"""Finished and running runs and comparisons, read from their folders."""
+
+import json
+import math
+from pathlib import Path
+
+from ..data import describe
+from ..errors import UserError
+from ..training.result import RUNNING, Result, SeedResult
+from .comparison import Comparison
+from .store import read_histories
+
+
+def read_result(folder: Path) -> Result:
+    """The result of a run, without its networks. The run may be still in progress.
+
+    **Arguments:**
+
+    - `folder`: the folder of the run.
+
+    **Raises:** `UserError` if there is no run, or if its files are damaged.
+    """
+    found = _json(folder / "result.json") if (folder / "result.json").exists() else {}
+    config = _json(folder / "config.json")
+    try:
+        histories = read_histories(folder) if (folder / "metrics.jsonl").exists() else {}
+        status = {entry["seed"]: entry["status"] for entry in found.get("seeds", ())}
+        seeds = [SeedResult(seed, histories.get(seed, []), status.get(seed, RUNNING)) for seed in config["seeds"]]
+        recipes = config["recipe"] if isinstance(config["recipe"], list) else [config["recipe"]]
+        rule = recipes[0]["rule"]
+        dataset = config["data"]["name"] if "data" in config else recipes[0]["dataset"]  # as older versions wrote it
+        return Result(found.get("rule", rule.get("name", rule["type"])), dataset, found.get("unit", _unit(dataset)), seeds)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"The run in {folder} is damaged ({type(error).__name__}: {error}).") from error
+
+
+def read_comparison(folder: Path) -> Comparison:
+    """A comparison, without its networks.
+
+    **Arguments:**
+
+    - `folder`: the folder of the comparison, with the runs of its rules.
+
+    **Raises:** `UserError` if there is none, or if its files are damaged.
+    """
+    found = _json(folder / "comparison.json")
+    results = []
+    for entry in found["rules"]:
+        result = read_result(folder / entry["rule"].replace("/", "-"))
+        result.rule, result.unit = entry["rule"], found["unit"]
+        seconds = entry["seconds_per_epoch"]
+        result.seconds_per_epoch = math.nan if seconds is None else seconds
+        results.append(result)
+    return Comparison(found["dataset"], found["unit"], results, found.get("baseline"))
+
+
+def read_run(folder: Path) -> Result | Comparison:
+    """What is in a folder: a run or a comparison.
+
+    **Arguments:**
+
+    - `folder`: the folder.
+
+    **Raises:** `UserError` if it is neither.
+    """
+    if (folder / "comparison.json").exists():
+        return read_comparison(folder)
+    if (folder / "config.json").exists():
+        return read_result(folder)
+    raise UserError(f"There is no run and no comparison in {folder}: give the folder that `out` named.")
+
+
+def _json(path: Path) -> dict:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}).") from error
+
+
+def _unit(dataset: str) -> str:
+    """The unit of the error on a data set, for runs that do not say it."""
+    classes = {record.name: record.classes for record in describe()}
+    name = dataset.partition(":")[0]
+    return "unknown unit" if name not in classes else "%" if classes[name] is not None else "MSE"
