@@ -1,6 +1,7 @@
 """A run that is done: its networks evaluated and used, its settings trained again."""
 
 import csv
+import dataclasses
 import json
 
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.cli import main, read
+from targetprop.cli import main, read, runs
 from targetprop.cli.tree import UsageError
 from targetprop.experiments.found import found_recipe
 from targetprop.training.loading import read_config
@@ -158,3 +159,14 @@ def test_runs_that_cannot_be_trained_again_say_why(capfd, folder, tmp_path):
 def test_a_name_and_another_start_do_not_mix():
     with pytest.raises(UsageError, match="leave out bp"):
         read(["train", "bp", "--from", "x.json"])
+
+
+def test_predictions_have_the_names_of_the_classes(folder, tmp_path, monkeypatch):
+    digits = tp.load("digits")
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    monkeypatch.setattr(runs, "load", lambda name: dataclasses.replace(digits, labels=words))
+    assert main(["predict", str(folder), "--dataset", "digits", "--out", str(tmp_path / "p.csv")]) == 0
+    with open(tmp_path / "p.csv", newline="") as file:
+        _, *rows = csv.reader(file)
+    assert [row[1] for row in rows] == [words[label] for label in digits.test_y]
+    assert {word for row in rows for word in row[2:]} <= set(words)

@@ -33,7 +33,8 @@ class PredictOptions:
     """Take the networks of the last epoch, not of the best one."""
     out: Path = Path("predictions.npz")
     """File for the predictions. A .npz file also has the outputs of the networks.
-    A .csv file has a row for each sample and a column for each seed."""
+    A .csv file has a row for each sample and a column for each seed, with the names of the classes
+    if the data set has names for them."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else."""
 
@@ -45,8 +46,7 @@ def command(args: Sequence[str]) -> Command:
 
 def run(options: PredictOptions) -> int:
     """Write what the networks of a run predict. Returns 0."""
-    writers = {".npz": _write_npz, ".csv": _write_csv}
-    if options.out.suffix not in writers:
+    if options.out.suffix not in (".npz", ".csv"):
         raise UsageError(f"{options.out} has no known ending: use .npz or .csv.")
     check_file(options.out)
     _, data, networks = open_run(options.run, options.dataset, options.last)
@@ -54,7 +54,10 @@ def run(options: PredictOptions) -> int:
     if not found:
         raise UsageError(f"there are no networks of the best epoch in {options.run}: use --last.")
     make_folder(options.out.parent)
-    writers[options.out.suffix](options.out, found)
+    if options.out.suffix == ".npz":
+        _write_npz(options.out, found)
+    else:
+        _write_csv(options.out, found, data.labels)
     if options.json:
         print_json({"file": str(options.out), "dataset": data.name, "part": options.part, "seeds": list(found)})
     else:
@@ -71,10 +74,12 @@ def _write_npz(path: Path, found: dict[int, Predictions]) -> None:
         np.savez(file, seeds=np.array(list(found)), targets=first.targets, **arrays)
 
 
-def _write_csv(path: Path, found: dict[int, Predictions]) -> None:
+def _write_csv(path: Path, found: dict[int, Predictions], labels: Sequence[Any] | None) -> None:
     """A row for each sample: its number, its target, and the prediction of each seed."""
     first = next(iter(found.values()))
     columns = {"target": first.targets} | {f"seed{seed}": one.predictions for seed, one in found.items()}
+    if labels is not None:
+        columns = {name: np.array(labels, object)[column] for name, column in columns.items()}
     if first.targets.ndim == 2:  # a column for each output
         columns = {f"{name}_{i}": column for name, rows in columns.items() for i, column in enumerate(rows.T, start=1)}
     text = io.StringIO()
