@@ -7,6 +7,7 @@ cannot make anything else.
 
 import dataclasses
 import inspect
+import reprlib
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -57,7 +58,7 @@ def _value(hint: Any, description: Any, where: str) -> Any:
                 return _tuple(typing.get_args(option), description, where)
     elif any(_is_scalar(option, description) for option in options):
         return description
-    raise ConfigError(f"{where} is {description!r}, which no value of this field is written as.")
+    raise ConfigError(f"{where} is {reprlib.repr(description)}, from which no value can be made: give the recipe itself.")
 
 
 def _options(hint: Any) -> tuple[Any, ...]:

@@ -90,7 +90,9 @@ class BestAndLast:
                 at.epoch if picked else epoch for picked, epoch in zip(better, self.best_epochs, strict=True)
             ]
 
-    def trained(self, recipes: Sequence[Recipe], results: Sequence[SeedResult]) -> tuple[list, list[Trained]]:
+    def trained(
+        self, recipes: Sequence[Recipe], results: Sequence[SeedResult]
+    ) -> tuple[list[Trained | None], list[Trained]]:
         """The networks of the best epochs, with `None` where there is none, and of the last epochs."""
         last = [_trained(self.last, i, recipe) for i, recipe in enumerate(recipes)]
         best = [
