@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from targetprop import cli
 from targetprop.cli.compile_cache import use_compile_cache
 
 FOLDER, SIZE = "JAX_COMPILATION_CACHE_DIR", "JAX_COMPILATION_CACHE_MAX_SIZE"
@@ -71,6 +72,15 @@ def test_a_program_that_was_cut_off_is_removed(fresh, tmp_path):
         os.utime(folder / name, (hour_ago, hour_ago))
     use_compile_cache()
     assert {path.name for path in folder.iterdir()} == {"whole-cache", "whole-atime", "begun-cache"}
+
+
+def test_every_verb_uses_the_cache_but_the_one_that_measures_the_compiler(monkeypatch):
+    used = []
+    monkeypatch.setattr(cli, "use_compile_cache", lambda: used.append(True))
+    cli.read(["bench"])
+    assert used == []
+    cli.read(["rules"])
+    assert used == [True]
 
 
 @pytest.mark.slow
