@@ -171,6 +171,46 @@ def test_difference_and_its_gradient_in_float32(oracle, a, d):
     )
 
 
+SLOPES = {  # in decimal arithmetic, of each activation and of its inverse
+    Tanh: (lambda x: 1 - tanh(x) ** 2, lambda h: 1 / (1 - h * h)),
+    Sigmoid: (lambda x: sigmoid(x) * sigmoid(-x), lambda h: 1 / (h * (1 - h))),
+    Softplus: (sigmoid, lambda h: 1 / (1 - (-h).exp(CONTEXT))),
+}
+CURVED = pytest.mark.parametrize(
+    "oracle", [o for o in ORACLES if type(o.activation) in SLOPES], ids=lambda oracle: type(oracle.activation).__name__
+)
+
+
+@CURVED
+@settings(max_examples=40, deadline=None)
+@given(a=arrays(st.floats(-40, 40, width=32, allow_subnormal=False) | small, 6), d=arrays(small | ordinary, 5))
+def test_the_gradient_of_a_difference_keeps_its_digits_at_any_displacement(oracle, a, d):
+    """The derivative in `a` is the difference of the slopes, which is as small as `d`.
+
+    Its relative error may grow with `|a|` and `|a + d|`, as that of `exp(a)`. Where the slopes on
+    both sides of zero cancel, it is measured by the difference of the values, of the same order.
+    """
+    a, d = crossed(a, d)
+    by_a = np.asarray(with_gradients(oracle.activation.difference, a, d)[1], np.float64)
+    expected, values = exact(SLOPES[type(oracle.activation)][0], a, d), exact(oracle.value, a, d)
+    size = np.abs(expected) if isinstance(oracle.activation, Softplus) else np.maximum(np.abs(expected), np.abs(values))
+    growth = 1 + np.abs(a) + np.abs(a.astype(np.float64) + d)
+    np.testing.assert_array_less(np.abs(by_a - expected), EPS * ULPS * growth * size + 4 * TINY)
+
+
+@CURVED
+@settings(max_examples=40, deadline=None)
+@given(h=arrays(st.floats(0.125, 0.875, width=32), 6), d=arrays(small, 5))
+def test_the_gradient_of_an_inverse_difference_keeps_its_digits_at_any_displacement(oracle, h, d):
+    """Away from the ends of the image: there the rounding of `h + d` counts."""
+    h, d = crossed(h, np.float32(0.01) * d)
+    d = np.where(np.abs(d) <= 0.01, d, np.float32(0))
+    by_h = np.asarray(with_gradients(oracle.activation.inverse_difference, h, d)[1], np.float64)
+    slope, expected = SLOPES[type(oracle.activation)][1], exact(SLOPES[type(oracle.activation)][1], h, d)
+    steepest = max(float(slope(D(x))) for x in (0.1, 0.9))
+    np.testing.assert_array_less(np.abs(by_h - expected), EPS * ULPS * np.abs(d) * steepest**2 + 4 * TINY)
+
+
 def inside(image: tuple[float, float]) -> st.SearchStrategy:
     """Activities in the open image, saturated ones included."""
     low, high = image

@@ -7,9 +7,12 @@ Each activation `s` gives its value, its slope, its inverse if there is one, and
 
 They are computed without cancellation. The relative error stays at the rounding level for all `a`
 and `d`, even for tiny displacements and saturated activations. The subtraction of two float32
-activations loses a displacement below 1e-7. The derivative of a difference is written with slopes,
-`s'(a + d)(da + dd) - s'(a) da`. So it is as cheap and as stable as the difference, and it is never
-NaN.
+activations loses a displacement below 1e-7. The same holds for the derivatives of the differences:
+
+    d difference(a, d) = s'(a + d) dd + (s'(a + d) - s'(a)) da
+
+with the difference of the slopes in a form that does not cancel. The other way to write it,
+`s'(a + d)(da + dd) - s'(a) da`, loses digits as `1 / d`.
 """
 
 import abc
@@ -59,14 +62,25 @@ class Activation(eqx.Module):
         """
 
 
-def _with_slope(difference: Callable, slope: Callable) -> Callable:
-    """Give a difference its exact derivative, `s'(a + d)(da + dd) - s'(a) da`."""
+def _with_slopes(difference: Callable, slope: Callable, slope_difference: Callable) -> Callable:
+    """Give a difference its exact derivative.
+
+    **Arguments:**
+
+    - `difference`: the difference, a function of `a` and `d`.
+    - `slope`: `s'`.
+    - `slope_difference`: `s'(a + d) - s'(a)` as a function of `a`, `d` and the difference. It must
+      not cancel where the slopes are alike. Elsewhere the slopes are subtracted.
+    """
     difference = jax.custom_jvp(difference)
 
     @difference.defjvp
     def _jvp(primals, tangents):
         (a, d), (da, dd) = primals, tangents
-        return difference(a, d), slope(a + d) * (da + dd) - slope(a) * da
+        value, start, moved = difference(a, d), slope(a), slope(a + d)
+        apart = (moved > 2 * start) | (start > 2 * moved)
+        change = jnp.where(apart, moved - start, slope_difference(a, d, value))
+        return value, moved * dd + change * da
 
     return difference
 
@@ -93,14 +107,29 @@ def _tanh_difference(a: Values, d: Values) -> Values:
     return jnp.tanh(d) * jnp.where((a > 0) == (a + d > 0), same_side, 2 - same_side)
 
 
-_tanh_difference = _with_slope(_tanh_difference, _tanh_slope)
+def _tanh_slope_difference(a: Values, d: Values, difference: Values) -> Values:
+    # s' = 1 - s^2. On opposite sides of zero, the values add up to the difference of their complements.
+    moved = a + d
+    apart = jnp.where(moved > 0, 1, -1) * (_tanh_complement(a) - _tanh_complement(moved))
+    return -difference * jnp.where((a > 0) == (moved > 0), jnp.tanh(moved) + jnp.tanh(a), apart)
+
+
+_tanh_difference = _with_slopes(_tanh_difference, _tanh_slope, _tanh_slope_difference)
 
 
 def _artanh_difference(h: Values, d: Values) -> Values:
     return (jnp.log1p(d / (1 + h)) - jnp.log1p(-d / (1 - h))) / 2
 
 
-_artanh_difference = _with_slope(_artanh_difference, lambda h: 1 / ((1 + h) * (1 - h)))
+def _artanh_slope(h: Values) -> Values:
+    return 1 / ((1 + h) * (1 - h))
+
+
+def _artanh_slope_difference(h: Values, d: Values, difference: Values) -> Values:
+    return d * (h + (h + d)) * _artanh_slope(h) * _artanh_slope(h + d)
+
+
+_artanh_difference = _with_slopes(_artanh_difference, _artanh_slope, _artanh_slope_difference)
 
 
 # --- logistic sigmoid -----------------------------------------------------------------------------------------------
@@ -116,14 +145,29 @@ def _sigmoid_difference(a: Values, d: Values) -> Values:
     return jnp.sign(d) * jax.nn.sigmoid(high) * jax.nn.sigmoid(-low) * -jnp.expm1(-jnp.abs(d))
 
 
-_sigmoid_difference = _with_slope(_sigmoid_difference, _sigmoid_slope)
+def _sigmoid_slope_difference(a: Values, d: Values, difference: Values) -> Values:
+    # s' = s - s^2, so the factor is 1 - s(a) - s(a + d). Both forms are small where it is.
+    moved = a + d
+    before, after = jax.nn.sigmoid(-a) - jax.nn.sigmoid(moved), jax.nn.sigmoid(-moved) - jax.nn.sigmoid(a)
+    return difference * jnp.where(a > 0, before, after)
+
+
+_sigmoid_difference = _with_slopes(_sigmoid_difference, _sigmoid_slope, _sigmoid_slope_difference)
 
 
 def _logit_difference(h: Values, d: Values) -> Values:
     return jnp.log1p(d / h) - jnp.log1p(-d / (1 - h))
 
 
-_logit_difference = _with_slope(_logit_difference, lambda h: 1 / (h * (1 - h)))
+def _logit_slope(h: Values) -> Values:
+    return 1 / (h * (1 - h))
+
+
+def _logit_slope_difference(h: Values, d: Values, difference: Values) -> Values:
+    return d * (h - (1 - (h + d))) * _logit_slope(h) * _logit_slope(h + d)
+
+
+_logit_difference = _with_slopes(_logit_difference, _logit_slope, _logit_slope_difference)
 
 
 # --- softplus -------------------------------------------------------------------------------------------------------
@@ -138,7 +182,11 @@ def _softplus_difference(a: Values, d: Values) -> Values:
     return jnp.sign(d) * jnp.where(high <= 0, below, jnp.where(low > -1, above, apart))
 
 
-_softplus_difference = _with_slope(_softplus_difference, jax.nn.sigmoid)
+def _softplus_slope_difference(a: Values, d: Values, difference: Values) -> Values:
+    return _sigmoid_difference(a, d)
+
+
+_softplus_difference = _with_slopes(_softplus_difference, jax.nn.sigmoid, _softplus_slope_difference)
 
 
 def _inverse_softplus_difference(h: Values, d: Values) -> Values:
@@ -146,7 +194,18 @@ def _inverse_softplus_difference(h: Values, d: Values) -> Values:
     return jnp.sign(d) * (size + jnp.log1p(-jnp.expm1(-size) / jnp.expm1(low)))
 
 
-_inverse_softplus_difference = _with_slope(_inverse_softplus_difference, lambda h: -1 / jnp.expm1(-h))
+def _inverse_softplus_slope(h: Values) -> Values:
+    return -1 / jnp.expm1(-h)
+
+
+def _inverse_softplus_slope_difference(h: Values, d: Values, difference: Values) -> Values:
+    change = jnp.sign(d) * jnp.exp(-jnp.minimum(h, h + d)) * jnp.expm1(-jnp.abs(d))
+    return change * _inverse_softplus_slope(h) * _inverse_softplus_slope(h + d)
+
+
+_inverse_softplus_difference = _with_slopes(
+    _inverse_softplus_difference, _inverse_softplus_slope, _inverse_softplus_slope_difference
+)
 
 
 # --- the classes ----------------------------------------------------------------------------------------------------
