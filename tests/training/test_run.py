@@ -50,7 +50,7 @@ def test_three_seeds_together_have_the_numbers_of_each_alone(folder, dtp, toy, t
 
 def test_what_the_folder_holds(folder, dtp):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoint.npz", "result.json", "models"}
+    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoint.npz", "result.json", "models", "run.lock"}
     config = json.loads((folder / "config.json").read_text())
     assert config["seeds"] == [0, 1, 2]
     assert config["recipe"]["rule"]["name"] == "dtp"

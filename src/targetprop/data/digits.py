@@ -37,7 +37,7 @@ class Digits(DataSource):
         from sklearn.datasets import load_digits  # takes a second to import
 
         card = self.card
-        pixels, labels = load_digits(return_X_y=True)
+        pixels, labels = map(np.asarray, load_digits(return_X_y=True))
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(labels))
         train, test = order[: card.train], order[card.train :]
         x = pixels / 16.0

@@ -10,6 +10,7 @@ from .arguments import Seeds, check_data, recipe_list, seed_list
 from .callbacks import Callback
 from .checkpoint import CHECKPOINT
 from .configuration import write_config
+from .locking import locked
 from .loggers import JsonlLogger, TensorBoardLogger
 from .loop import Loop
 from .models import model_files
@@ -81,21 +82,23 @@ def train(
         raise ConfigError(f"The seeds {seeds} are not all different: use each seed once.")
     with precision(recipes[0].dtype):
         dataset, folder = data or load(recipes[0].dataset), None if out is None else Path(out)
-        loop = Loop(recipes, dataset, seeds, probe)
-        own: list[Callback] = []
-        if folder is not None:
-            _prepare(folder, resume)
+        loop, shown = Loop(recipes, dataset, seeds, probe), [Progress()] if progress else []
+        if folder is None:
+            return loop.run([*shown, *callbacks], None)
+        make_folder(folder)
+        with locked(folder):
+            check_output(folder, resume, overwrite)  # another process may have ended a run since
+            _clear(folder, resume)
             write_config(folder, recipes, seeds, dataset, resume)
             checkpoint = folder / CHECKPOINT
             if checkpoint.exists():
                 loop.restore(checkpoint)
-            own += [JsonlLogger(folder / "metrics.jsonl"), TensorBoardLogger(folder / "tensorboard")]
-            own += [Checkpoints(checkpoint, checkpoint_every), ResultFiles(folder)]
-        return loop.run([*own, *([Progress()] if progress else []), *callbacks], folder)
+            logs = [JsonlLogger(folder / "metrics.jsonl"), TensorBoardLogger(folder / "tensorboard")]
+            files = [Checkpoints(checkpoint, checkpoint_every), ResultFiles(folder)]
+            return loop.run([*logs, *files, *shown, *callbacks], folder)
 
 
-def _prepare(folder: Path, resume: bool) -> None:
-    """Make the folder of a run. Unless it is resumed, remove the results of an old run."""
-    make_folder(folder)
+def _clear(folder: Path, resume: bool) -> None:
+    """Unless a run is resumed, remove the results of an old one."""
     for path in () if resume else (folder / RESULT, folder / CHECKPOINT, *model_files(folder)):
         path.unlink(missing_ok=True)
