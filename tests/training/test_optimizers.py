@@ -108,7 +108,7 @@ def test_adam_without_bias_correction_takes_its_averages_as_they_are():
             optax.sgd(optax.piecewise_constant_schedule(0.1, {2: 0.3, 4: 0.3})),
         ),
     ],
-    ids=str,
+    ids=lambda one: str(one) if isinstance(one, tp.Optimizer) else "optax",
 )
 def test_an_optimizer_takes_the_steps_of_optax(ours, theirs):
     trained = {"w": jnp.array([1.0, -3.0]), "b": jnp.array([0.2])}
