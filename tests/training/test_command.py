@@ -82,7 +82,6 @@ def test_a_run_that_diverges_is_no_success(tmp_path, capsys):
         (["--first-seed", "-5"], "-5 is not a seed: use whole numbers from 0 to 4294967295"),
         (["--first-seed", "99999999999"], "99999999999 is not a seed"),
         (["--resume"], "give its folder as --out"),
-        (["--resume", "--out", "no/such/run"], "There is no checkpoint at no/such/run/checkpoint.npz: leave out --resume"),
         (["--out", "/dev/null"], "Nothing can be written to /dev/null: /dev/null is not a folder"),
         (["--out", "/dev/null/below"], "Nothing can be written to /dev/null/below: /dev/null is not a folder"),
         (["--out", "long" * 100], "cannot be made (File name too long): use another --out"),
@@ -99,6 +98,13 @@ def test_a_users_error_is_one_line(capsys, flags, complaint):
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert complaint in captured.err
+
+
+def test_resuming_begins_a_run_where_there_is_no_checkpoint(tmp_path, unbroken, assert_same_run):
+    """A script that is started again and again can always pass the flag."""
+    for _ in range(2):
+        assert main(["train", "bp", *FLAGS, "--out", str(tmp_path / "run"), "--resume"]) == 0
+        assert_same_run(tmp_path / "run", unbroken)
 
 
 def test_resuming_another_configuration_is_a_users_error(unbroken, capsys):

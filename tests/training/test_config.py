@@ -1,8 +1,11 @@
 """`config.json`: what it says, and which changes a resumed run may make."""
 
 import dataclasses
+import functools
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -110,3 +113,15 @@ def test_a_run_of_an_older_version_lacks_the_fields_that_came_later(bp, toy, tmp
         write_config(tmp_path, [bp.replace(optimizer=tp.Adam(warmup=0.1))], [0], toy, resume=True)
     write_config(tmp_path, [bp], [0], toy, resume=True)
     assert "schedule" in json.loads(path.read_text())["recipe"]["optimizer"]
+
+
+def test_a_function_is_described_by_its_name_in_every_process():
+    """Not by its address, so that a run can be resumed in a new process."""
+    functions = (np.zeros, jnp.zeros, jnp.tanh, functools.partial(jnp.full, fill_value=2.0))
+    assert [describe(function) for function in functions] == [
+        "numpy.zeros",
+        "jax.numpy.zeros",
+        "jax.numpy.tanh",
+        {"type": "partial", "function": "jax.numpy.full", "args": [], "fill_value": 2.0},
+    ]
+    assert describe(jax.nn.relu).endswith(".relu")

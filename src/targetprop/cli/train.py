@@ -13,7 +13,6 @@ from ..diagnostics import USUAL, Probe, named_diagnostics
 from ..experiments.catalog import recipe
 from ..experiments.sources import recipe_names
 from ..training.annotations import Flattened
-from ..training.checkpoint import CHECKPOINT, load_header
 from ..training.optimizers import KINDS
 from ..training.recipe import Recipe
 from ..training.result import Result
@@ -54,7 +53,7 @@ class TrainOptions:
     """Folder for configuration, metrics, TensorBoard events and checkpoints.
     Default: nothing is written."""
     resume: bool = False
-    """Continue from the checkpoint in the folder. There must be one."""
+    """Continue from the checkpoint in the folder. Without one, begin the run."""
     overwrite: bool = False
     """Replace the run in the folder."""
     checkpoint_every: int = 1
@@ -97,8 +96,6 @@ def run(options: TrainOptions, seeds: Sequence[int] | None = None) -> int:
     seeds = seeds or range(options.first_seed, options.first_seed + options.seeds)
     diagnostics = named_diagnostics(options.diagnose)
     probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
-    if options.resume and options.out is not None:
-        load_header(options.out / CHECKPOINT)  # raises an error if there is no checkpoint
     trackers = [TRACKERS[name]() for name in options.track]
     result = train(
         trained,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import inspect
 import math
 import os
 import platform
@@ -35,8 +34,16 @@ def describe(value: Any) -> Any:
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {name: describe(entry) for name, entry in value.items()}
-    if inspect.isfunction(value):
-        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, functools.partial):
+        return {
+            "type": "partial",
+            "function": describe(value.func),
+            "args": describe(value.args),
+            **describe(value.keywords),
+        }
+    name = getattr(value, "__qualname__", None)
+    if name is not None:
+        return f"{value.__module__}.{name}"
     if isinstance(value, tuple | list):
         return [describe(entry) for entry in value]
     if value is None or isinstance(value, str | int | float | bool):

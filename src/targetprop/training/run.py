@@ -47,8 +47,8 @@ def train(
     - `seeds`: a list of seeds, or a number `n` for the seeds 0 .. n-1.
     - `out`: a folder for configuration, metrics, TensorBoard events and checkpoints. Default:
       nothing is written.
-    - `resume`: continue from the checkpoint in the folder. The numbers are the same as in an
-      uninterrupted run.
+    - `resume`: continue from the checkpoint in the folder. Without one, begin the run. The numbers
+      are the same as in an uninterrupted run.
     - `overwrite`: replace the run in the folder.
     - `checkpoint_every`: the number of epochs between checkpoints.
     - `probe`: diagnostics to measure during training. They are written with the metrics. The log
