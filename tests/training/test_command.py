@@ -66,7 +66,8 @@ def test_a_run_killed_and_interrupted_resumes_to_the_same_numbers(unbroken, tmp_
 
 
 def test_a_run_that_diverges_is_no_success(tmp_path, capsys):
-    assert main(["train", "bp", *FLAGS, "--optimizer.learning-rate", "1e38", "--json"]) == 1
+    args = ["train", "bp", *FLAGS, "--optimizer.learning-rate", "1e38", "--out", str(tmp_path), "--json"]
+    assert main(args) == 1
     (seed,) = json.loads(capsys.readouterr().out)["seeds"]
     assert seed["status"].startswith("diverged: layer ")
 
@@ -82,6 +83,12 @@ def test_a_run_that_diverges_is_no_success(tmp_path, capsys):
         (["--first-seed", "-5"], "-5 is not a seed: use whole numbers from 0 to 4294967295"),
         (["--first-seed", "99999999999"], "99999999999 is not a seed"),
         (["--resume"], "give its folder as --out"),
+        (["--overwrite"], "no run to replace: give its folder as --out"),
+        (["--checkpoint-every", "2"], "give a folder as --out, or leave out --checkpoint-every"),
+        (["--resume", "--overwrite", "--out", "no/run"], "give --resume or --overwrite, not both"),
+        (["--trainable", "1", "1"], "--trainable is (1, 1): name each layer once"),
+        (["--diagnose", "angle-bp"], "--diagnose needs --diagnose-every"),
+        (["--diagnose", "--diagnose-every", "5"], "--diagnose needs at least one name"),
         (["--out", "/dev/null"], "Nothing can be written to /dev/null: /dev/null is not a folder"),
         (["--out", "/dev/null/below"], "Nothing can be written to /dev/null/below: /dev/null is not a folder"),
         (["--out", "long" * 100], "cannot be made (File name too long): use another --out"),

@@ -94,6 +94,10 @@ def run(options: TrainOptions, seeds: Sequence[int] | None = None) -> int:
     `seeds` are used in place of those that the options count."""
     trained = _with_learning_rate(options.recipe, options.lr)
     seeds = seeds or range(options.first_seed, options.first_seed + options.seeds)
+    if options.diagnose_every is None and options.diagnose != USUAL:
+        raise UsageError("--diagnose needs --diagnose-every, the number of steps between two measurements.")
+    if not options.diagnose:
+        raise UsageError("--diagnose needs at least one name.")
     diagnostics = named_diagnostics(options.diagnose)
     probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
     trackers = [TRACKERS[name]() for name in options.track]

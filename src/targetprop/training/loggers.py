@@ -17,6 +17,7 @@ from .result import finite_or_none
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
+PRETRAINING = "pretraining"
 SECONDS_PER_LINE, SECONDS_PER_DISPLAY = 60.0, 0.2
 
 
@@ -62,8 +63,9 @@ class JsonlLogger(Callback):
 class TensorBoardLogger(Callback):
     """TensorBoard event files, one folder per seed. Pretraining has a subfolder `pretraining`.
 
-    The files of an older run are removed. For a resumed run they are kept up to the last logged
-    epoch and pass of pretraining, and later events are purged.
+    The files of an older run are removed. For a resumed run the events are written anew from the
+    metrics of the checkpoint, because the last events before a crash may be missing. Those of
+    pretraining are kept up to the last logged pass, and later ones are purged.
 
     **Arguments:**
 
@@ -77,11 +79,13 @@ class TensorBoardLogger(Callback):
         self._pretraining: dict[int, SummaryWriter] = {}
 
     def start(self, run: LiveRun) -> None:
-        epoch, self._passes = run.resumed.epoch, run.resumed.passes
-        if epoch is None:
-            for older in self.folder.rglob("events.out.tfevents.*"):
+        self._passes = run.resumed.passes
+        for older in self.folder.rglob("events.out.tfevents.*"):
+            if run.resumed.epoch is None or older.parent.name != PRETRAINING:
                 older.unlink()
-        self._writers = {seed.seed: _writer(self.folder / f"seed{seed.seed}", epoch or 0) for seed in run.seeds}
+        self._writers = {seed.seed: _writer(self.folder / f"seed{seed.seed}", 0) for seed in run.seeds}
+        for seed in run.seeds:
+            self.records(run, seed.history)
 
     def records(self, run: LiveRun, records: Sequence[dict]) -> None:
         for record in records:
@@ -97,7 +101,7 @@ class TensorBoardLogger(Callback):
         if "pass" not in record:
             return self._writers[seed], record["epoch"]
         if seed not in self._pretraining:
-            self._pretraining[seed] = _writer(self.folder / f"seed{seed}" / "pretraining", self._passes)
+            self._pretraining[seed] = _writer(self.folder / f"seed{seed}" / PRETRAINING, self._passes)
         return self._pretraining[seed], record["pass"]
 
     def close(self) -> None:

@@ -70,8 +70,15 @@ def train(
     check_data(data)
     if checkpoint_every < 1:
         raise ConfigError(f"`checkpoint_every` is {checkpoint_every} epochs: use 1 or more.")
-    if resume and out is None:
-        raise ConfigError("Without a folder there is no run to resume: give its folder as `out`.")
+    if resume and overwrite:
+        raise ConfigError("A run is either continued or replaced: give `resume` or `overwrite`, not both.")
+    if out is None and (resume or overwrite):
+        verb = "resume" if resume else "replace"
+        raise ConfigError(f"Without a folder there is no run to {verb}: give its folder as `out`.")
+    if out is None and checkpoint_every != 1:
+        raise ConfigError(
+            "Without a folder there are no checkpoints: give a folder as `out`, or leave out `checkpoint_every`."
+        )
     if out is not None:
         check_output(Path(out), resume, overwrite)
     seeds = seed_list(seeds)

@@ -283,6 +283,8 @@ def check_network(network: Any) -> None:
 
 
 def check_trainable(trainable: Layers, network: Network) -> None:
-    """Raises `ConfigError` if `trainable` names no layer, or one that does not exist."""
+    """Raises `ConfigError` if `trainable` names no layer, one twice, or one that does not exist."""
+    if trainable is not None and len(set(trainable)) < len(trainable):
+        raise ConfigError(f"`trainable` is {trainable}: name each layer once.")
     if trainable is not None and not (trainable and set(trainable) <= set(range(1, network.depth + 1))):
         raise ConfigError(f"`trainable` is {trainable}: give one or more of the layers 1 to {network.depth}.")
