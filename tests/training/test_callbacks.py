@@ -190,12 +190,13 @@ def test_mlflow_has_a_run_for_each_seed_and_continues_it(bp, toy, offline, monke
     assert [[(entry.step, entry.value) for entry in sorted(one, key=lambda e: e.step)] for one in found] == expected(result)
 
 
-def test_trackio_keeps_every_epoch(bp, toy, offline, monkeypatch):
+def test_trackio_keeps_every_epoch_and_prints_nothing(bp, toy, offline, monkeypatch, capsys):
     pytest.importorskip("trackio")
     from trackio.sqlite_storage import SQLiteStorage
 
     monkeypatch.setattr("trackio.sqlite_storage.TRACKIO_DIR", offline / "trackio", raising=False)
     result = tp.train(bp, toy, seeds=2, callbacks=[trackers.TrackioLogger("toys")], progress=False)
+    assert capsys.readouterr().out == ""
     names = sorted(SQLiteStorage.get_runs("toys"))
     assert names == ["bp-seed0", "bp-seed1"]
     found = [SQLiteStorage.get_logs("toys", name) for name in names]

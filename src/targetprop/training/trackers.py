@@ -5,7 +5,9 @@ imported when used: `pip install targetprop[track]`.
 """
 
 import abc
+import contextlib
 import importlib
+import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +53,8 @@ class Tracker(Callback):
         origin = environment()
         for recipe, seed in zip(run.recipes, run.seeds, strict=True):
             settings = {"recipe": describe(recipe), "seed": seed.seed, "data": run.dataset, **origin}
-            self._runs[seed.seed] = self.open(run, _name(run, seed), settings)
+            with _off_standard_output():
+                self._runs[seed.seed] = self.open(run, _name(run, seed), settings)
 
     def records(self, run: LiveRun, records: Sequence[dict]) -> None:
         for record in records:
@@ -60,12 +63,16 @@ class Tracker(Callback):
 
     def end(self, run: LiveRun, result: Result) -> None:
         for seed in result.seeds:
-            self.finish(self._runs.pop(seed.seed), seed.status)
+            self._finish(self._runs.pop(seed.seed), seed.status)
 
     def close(self) -> None:
         for handle in self._runs.values():
-            self.finish(handle, "failed")
+            self._finish(handle, "failed")
         self._runs = {}
+
+    def _finish(self, handle: Any, status: str) -> None:
+        with _off_standard_output():
+            self.finish(handle, status)
 
 
 class WandbLogger(Tracker):
@@ -131,9 +138,15 @@ class TrackioLogger(Tracker):
 
     def finish(self, handle, status):
         handle.finish()
+        self.module.context_vars.current_run.set(None)  # or the library ends it once more at exit
 
 
 TRACKERS: dict[str, type[Tracker]] = {tracker.library: tracker for tracker in (WandbLogger, MLflowLogger, TrackioLogger)}
+
+
+def _off_standard_output() -> contextlib.AbstractContextManager:
+    """What a library prints goes to standard error: `--json` prints one document and nothing else."""
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def _library(name: str) -> ModuleType:
