@@ -145,7 +145,7 @@ TRACKERS: dict[str, type[Tracker]] = {tracker.library: tracker for tracker in (W
 
 
 def _off_standard_output() -> contextlib.AbstractContextManager:
-    """What a library prints goes to standard error: `--json` prints one document and nothing else."""
+    """What a library prints goes to standard error. Standard output is for results."""
     return contextlib.redirect_stdout(sys.stderr)
 
 
