@@ -3,12 +3,12 @@
 import abc
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..training.files import write_whole
 from ..training.loggers import ProgressBar
 from ..training.provenance import describe, environment, same_settings
 from ..training.result import finite_or_none
@@ -82,10 +82,7 @@ class ExperimentPart(Part):
         header = {"config": self._config(), **environment(), "seconds": seconds}
         entries = [{"seed": seed, "metrics": found} for seed, found in zip(seeds, metrics, strict=True)]
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"seeds-{seeds[0]}-{seeds[-1]}.json"
-        partial = path.with_name(path.name + ".part")
-        partial.write_text(_written(header, entries))
-        os.replace(partial, path)
+        write_whole(self.folder / f"seeds-{seeds[0]}-{seeds[-1]}.json", _written(header, entries))
         return True
 
     def seconds(self, seeds: Sequence[int]) -> float:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..networks.network import Network
+from .frame import flat
 from .recipe import Recipe
 from .result import Result, SeedResult
 
@@ -124,10 +125,5 @@ def scalars(record: Mapping[str, Any]) -> dict[str, float]:
 
     Seed, epoch and pass are left out, and what was not measured.
     """
-    found = {}
-    for name, value in record.items():
-        if name in ("seed", "epoch", "pass", "warnings") or value is None:
-            continue
-        entries = enumerate(value, start=1) if isinstance(value, list) else [(None, value)]
-        found |= {name if i is None else f"{name}/{i}": entry for i, entry in entries if entry is not None}
-    return found
+    names = ("seed", "epoch", "pass")
+    return {name: value for name, value in flat(record).items() if value is not None and name not in names}

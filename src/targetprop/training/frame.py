@@ -1,6 +1,6 @@
 """Metrics as rows of a table, and as a data frame of pandas."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
@@ -21,10 +21,11 @@ def rows(seeds: Sequence["SeedResult"]) -> list[dict[str, Any]]:
 
     - `seeds`: the results of the seeds.
     """
-    return [{"seed": seed.seed, **_flat(record), "status": seed.status} for seed in seeds for record in seed.history]
+    return [{"seed": seed.seed, **flat(record), "status": seed.status} for seed in seeds for record in seed.history]
 
 
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
+def flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without lists: their entries are `NAME/1`, `NAME/2`, .. Sentences are left out."""
     found = {}
     for name, value in record.items():
         if isinstance(value, list | tuple):

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from .callbacks import Callback, LiveRun, scalars
+from .files import write_whole
 from .result import finite_or_none
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ class JsonlLogger(Callback):
     def start(self, run: LiveRun) -> None:
         lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
         kept = [line for line in lines[: run.resumed.records] if line.endswith("\n")]
-        partial = self.path.with_name(self.path.name + ".part")
-        partial.write_text("".join(kept))
-        os.replace(partial, self.path)
+        write_whole(self.path, "".join(kept))
         self._file = open(self.path, "a")  # noqa: SIM115 (open as long as the run)
 
     def records(self, run: LiveRun, records: Sequence[dict]) -> None:

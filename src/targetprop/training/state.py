@@ -155,23 +155,28 @@ def initial_parts(network: Network, hyperparameters: Hyperparameters, seed: Arra
     - `seed`: the seed.
     - `trainable`: the layers that have an optimizer state. Default: all.
     """
+    return _started(network, hyperparameters, seed, trainable)[0]
+
+
+def _started(network: Network, hyperparameters: Hyperparameters, seed: Array, trainable: Layers) -> tuple[TrainedParts, int]:
+    """The parts, and the number of feedback losses."""
     feedback = hyperparameters.rule.init(network, key=stream(seed, FEEDBACK))
-    learns = count_trained_maps(hyperparameters.rule, network, feedback) > 0
-    return TrainedParts(
+    maps = count_trained_maps(hyperparameters.rule, network, feedback)
+    parts = TrainedParts(
         network,
         feedback,
         hyperparameters.optimizer.transform().init(trainable_parameters(network, trainable)),
-        hyperparameters.feedback_optimizer.transform().init(parameters(feedback)) if learns else None,
+        hyperparameters.feedback_optimizer.transform().init(parameters(feedback)) if maps else None,
     )
+    return parts, maps
 
 
 def initial_state(
     network: Network, hyperparameters: Hyperparameters, seed: Array, trainable: Layers = None
 ) -> TrainingState:
     """`initial_parts` with the sums of a pass, all zero."""
-    parts = initial_parts(network, hyperparameters, seed, trainable)
+    parts, maps = _started(network, hyperparameters, seed, trainable)
     zero = jnp.zeros((), network.dtype)
-    maps = count_trained_maps(hyperparameters.rule, network, parts.feedback)
     return TrainingState(*parts, Totals(zero, zero, jnp.zeros(maps, network.dtype)))
 
 
