@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..training.bars import ProgressBar
 from ..training.files import write_whole
-from ..training.loggers import ProgressBar
 from ..training.provenance import describe, environment, same_settings
 from ..training.result import finite_or_none
 from .item import Part

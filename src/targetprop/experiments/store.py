@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..training.checkpoint import checkpoint_files
 from ..training.provenance import describe, same_settings
 from ..training.recipe import Recipe
 from ..training.result import FINISHED, RUNNING
@@ -79,7 +80,7 @@ class Store:
         """
         found = []
         for folder in self._runs(name, recipe):
-            seeds = tuple(_config(folder)["seeds"]) if (folder / "checkpoint.npz").exists() else ()
+            seeds = tuple(_config(folder)["seeds"]) if checkpoint_files(folder) else ()
             if folder != self.run_folder(name, recipe, seeds):
                 continue
             if {run.seed for run in read_seeds(folder) if run.finished or run.diverged} != set(seeds):

@@ -16,8 +16,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ..errors import ConfigError
+from ..training.bars import ProgressBar
 from ..training.callbacks import Callback, LiveRun
-from ..training.loggers import ProgressBar
 from ..training.provenance import first_difference
 from ..training.result import finite_or_none
 from .proposals import RETRY, Proposals, finished, proposed_as, suggest

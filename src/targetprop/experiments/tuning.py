@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from ..data import Dataset, load
 from ..errors import ConfigError
 from ..training.arguments import Seeds, seed_list
+from ..training.bars import ProgressBar
 from ..training.callbacks import Callback
-from ..training.loggers import ProgressBar
 from ..training.paths import check_file, make_folder
 from ..training.provenance import describe, describe_data, environment
 from ..training.recipe import Recipe
