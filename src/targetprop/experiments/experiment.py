@@ -69,7 +69,7 @@ class ExperimentPart(Part):
     def found(self) -> dict[int, dict[str, Any]]:
         found = {}
         for path in sorted(self.folder.glob("seeds-*.json")):
-            document = json.loads(path.read_text())
+            document = json.loads(path.read_text(encoding="utf-8"))
             if same_settings(document["config"], self._config()):
                 found |= {entry["seed"]: entry["metrics"] for entry in document["seeds"]}
         return dict(sorted(found.items()))

@@ -72,7 +72,7 @@ def read_run(folder: Path) -> Result | Comparison:
 
 def _json(path: Path) -> dict:
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}).") from error
 

@@ -64,7 +64,7 @@ def _document(folder: Path, file: str) -> dict[str, Any]:
             f"{folder} holds no run that ended: there is no {path}. Use a folder that `train` has written."
         )
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as error:
         raise ComparisonError(f"{path} is damaged ({error}): leave out this run.") from error
 

@@ -114,7 +114,7 @@ def _config(folder: Path) -> dict:
 
 @functools.cache
 def _read_once(path: Path, changed: int) -> dict:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_seeds(folder: Path) -> list[StoredSeed]:
@@ -122,7 +122,7 @@ def read_seeds(folder: Path) -> list[StoredSeed]:
     if not (folder / "result.json").exists():
         return []
     histories = read_histories(folder)
-    entries = json.loads((folder / "result.json").read_text())["seeds"]
+    entries = json.loads((folder / "result.json").read_text(encoding="utf-8"))["seeds"]
     return [StoredSeed(entry["seed"], entry, tuple(histories.get(entry["seed"], ()))) for entry in entries]
 
 
@@ -134,7 +134,7 @@ def read_histories(folder: Path) -> dict[int, list[dict]]:
     - `folder`: the folder of the run.
     """
     histories: dict[int, list[dict]] = {}
-    for line in (folder / "metrics.jsonl").read_text().splitlines():
+    for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         if "train_loss" in record:
             histories.setdefault(record["seed"], []).append(record)

@@ -1,5 +1,6 @@
 """The progress bar, in a terminal and in a notebook."""
 
+import contextlib
 import io
 import math
 import time
@@ -84,8 +85,9 @@ class ProgressBar:
         self._display()
         if self._log is not None and time.monotonic() - self._last_line >= SECONDS_PER_LINE:
             self._last_line = time.monotonic()
-            self._log.write(self._line() + "\n")
-            self._log.flush()
+            with contextlib.suppress(OSError):  # closed or full: what a bar says can be lost
+                self._log.write(self._line() + "\n")
+                self._log.flush()
 
     def _line(self) -> str:
         """The state in one line of text."""

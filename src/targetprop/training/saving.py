@@ -79,6 +79,8 @@ class UnsavedError(UserError):
     - `result`: the result of the run.
     """
 
+    status = 1
+
     def __init__(self, message: str, result: Result):
         super().__init__(message)
         self.result = result
