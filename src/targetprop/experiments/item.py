@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from ..figures import Format
 from ..figures import save as save_figure
 from ..training.arguments import Seeds, seed_list
+from ..training.files import write_whole
 from ..training.paths import check_folder
 from ..training.result import Summary
 from .published import Published
@@ -302,7 +303,7 @@ def save(item: Item[OptionsT], options: OptionsT, command: str) -> list[Path]:
         figure = picture.draw()
         paths += [save_figure(figure, Path(f"{image}.{kind}")) for kind in dict.fromkeys(("png", options.format))]
         blocks.append(f"![{picture.title or item.title}]({image.name}.png)")
-    page.write_text("\n\n".join(blocks) + "\n")
+    write_whole(page, "\n\n".join(blocks) + "\n")
     return paths
 
 

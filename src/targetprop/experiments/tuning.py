@@ -12,6 +12,7 @@ from ..data import Dataset, load
 from ..errors import ConfigError
 from ..training.arguments import Seeds, seed_list
 from ..training.callbacks import Callback
+from ..training.files import write_whole
 from ..training.loggers import ProgressBar
 from ..training.paths import check_file, make_folder
 from ..training.provenance import describe, describe_data, environment
@@ -61,7 +62,7 @@ class SearchResult:
         """Write `RULE.json`, with versions and machine."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.rule}.json"
-        path.write_text(json.dumps(finite_or_none(dataclasses.asdict(self) | environment()), indent=1) + "\n")
+        write_whole(path, json.dumps(finite_or_none(dataclasses.asdict(self) | environment()), indent=1) + "\n")
         return path
 
 
