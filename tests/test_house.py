@@ -20,6 +20,7 @@ ROOMS = (
     "version",
     "_sources",
     "_cache",
+    "_files",
     "_linear_algebra",
     "_packaged",
     "_html",

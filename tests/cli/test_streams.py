@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from targetprop import _files as files
 from targetprop.cli import main
-from targetprop.training import files
 
 TRAIN = ["train", "bp", "--epochs", "1", "--hidden", "4"]
 

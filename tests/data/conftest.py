@@ -2,6 +2,7 @@
 mirror.
 """
 
+import contextlib
 import os
 import re
 import struct
@@ -50,8 +51,13 @@ def idx_bytes() -> Callable[[np.ndarray], bytes]:
 
 @dataclass
 class Mirror:
-    """A server on this machine. `break_after` ends the next answer after that many bytes."""
+    """A server on this machine.
 
+    `break_after` ends the next answer after that many bytes. An `endless` one sends zeros until
+    nobody reads them any more, and does not say how many.
+    """
+
+    endless: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
     ranges: bool = True
     break_after: int | None = None
@@ -67,6 +73,9 @@ def mirror() -> Iterator[Mirror]:
         def do_GET(self) -> None:
             asked = self.headers.get("Range")
             shelf.requests.append((self.path, asked))
+            if shelf.endless:
+                self._send_forever()
+                return
             content = shelf.files.get(self.path)
             if content is None:
                 self.send_error(404)
@@ -84,6 +93,13 @@ def mirror() -> Iterator[Mirror]:
             self.end_headers()
             end, shelf.break_after = shelf.break_after, None
             self.wfile.write(content[start:] if end is None else content[start:][:end])
+
+        def _send_forever(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                while True:
+                    self.wfile.write(bytes(1 << 16))
 
         def log_message(self, *args) -> None:
             """The log of requests is enough."""

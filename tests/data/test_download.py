@@ -154,3 +154,39 @@ def test_progress_is_on_standard_error_only(mirror, folder, capsys, shown):
     output = capsys.readouterr()
     assert output.out == ""
     assert ("file" in output.err) == shown
+
+
+def test_a_download_that_does_not_end_is_given_up(mirror, folder, monkeypatch):
+    monkeypatch.setattr("targetprop.data.download.LIMIT", 10**6)
+    mirror.endless = True
+    with pytest.raises(DataError, match="file: more than 1000000 bytes, so it cannot be the file; set TARGETPROP_MIRROR"):
+        get(mirror, folder)
+    assert left(folder) == set()
+    assert len(mirror.requests) == 1
+
+
+def test_a_download_that_says_it_is_too_long_is_not_begun(mirror, folder, monkeypatch, half):
+    monkeypatch.setattr("targetprop.data.download.LIMIT", len(CONTENT) - 1)
+    mirror.files["/file"] = CONTENT
+    with pytest.raises(DataError, match=f"more than {len(CONTENT) - 1} bytes"):
+        get(mirror, folder)
+    assert left(folder) == set()
+    monkeypatch.setattr("targetprop.data.download.LIMIT", len(CONTENT))
+    assert get(mirror, folder).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["file", "file.part"])
+@pytest.mark.parametrize("there", [True, False])
+def test_a_planted_link_is_not_followed(mirror, folder, tmp_path, name, there):
+    folder.mkdir(parents=True)
+    elsewhere = tmp_path / "precious"
+    if there:
+        elsewhere.write_bytes(b"precious")
+    (folder / name).symlink_to(elsewhere)
+    mirror.files["/file"] = CONTENT
+    path = get(mirror, folder)
+    assert path.read_bytes() == CONTENT
+    assert not path.is_symlink()
+    assert left(folder) == {"file"}
+    assert (elsewhere.read_bytes() if there else None) == (b"precious" if there else None)
+    assert elsewhere.exists() == there

@@ -106,3 +106,16 @@ def test_a_set_is_fetched_and_trained_on_from_the_command_line(openml, tmp_path,
     flags = ["--dataset", "openml:iris:standard", "--epochs", "1", "--batch-size", "4", "--hidden", "5"]
     assert main(["train", "bp", *flags]) == 0
     assert "openml:iris:standard" in capsys.readouterr().out
+
+
+def test_a_download_that_does_not_end_is_given_up(mirror, own_cache, monkeypatch):
+    """By scikit-learn itself, from a server on this machine."""
+    monkeypatch.setattr(sklearn.datasets._openml, "_SEARCH_NAME", f"{mirror.url}/{{}}")
+    monkeypatch.setattr("targetprop.data.openml.LIMIT", 10**6)
+    before = sklearn.datasets._openml.urlopen
+    mirror.endless = True
+    with pytest.raises(tp.DataError, match=r"openml:iris: .* \(<urlopen error more than 1000000 bytes>\)"):
+        load("openml:iris")
+    assert len(mirror.requests) == 1
+    assert not [path for path in own_cache.rglob("*") if path.is_file()]
+    assert sklearn.datasets._openml.urlopen is before

@@ -126,3 +126,17 @@ def test_each_published_set_asks_its_mirror_and_checks(mirror, own_cache, monkey
     with pytest.raises(DataError, match="the server holds another file"):
         fetch(name, progress=False)
     assert below(own_cache) == set()
+
+
+def test_members_are_not_written_through_planted_links(mirror, tmp_path):
+    """In place of a member, and of the file that is not yet complete."""
+    remote = archive_of(mirror, tar({"set/one": ONE, "set/two": TWO}))
+    (tmp_path / "set").mkdir()
+    for name in ("one.part", "two"):
+        (tmp_path / name).write_bytes(b"precious")
+        (tmp_path / "set" / name).symlink_to(tmp_path / name)
+    remote.fetch(tmp_path, progress=False)
+    assert below(tmp_path) == {"set/one", "set/two", "one.part", "two"}
+    assert {(tmp_path / name).read_bytes() for name in ("one.part", "two")} == {b"precious"}
+    assert (tmp_path / "set/two").read_bytes() == TWO
+    assert not (tmp_path / "set/two").is_symlink()

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import targetprop as tp
+from experiments.searches import Calls, error
+from targetprop.experiments import tuning
 from targetprop.training.provenance import describe
 
 
@@ -23,3 +25,18 @@ def write_run() -> Callable[[Path, tp.Recipe, list[dict], list[dict]], None]:
         (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
     return write
+
+
+@pytest.fixture
+def calls(monkeypatch) -> Calls:
+    """Nothing is trained: the errors follow from the settings."""
+    calls = Calls()
+
+    def errors(self, proposals, watch):
+        calls.append(list(proposals))
+        if len(calls) - 1 == calls.stop:
+            raise calls.failure
+        return [[error(proposal)] * len(self.seeds) for proposal in proposals]
+
+    monkeypatch.setattr(tuning._Objective, "errors", errors)
+    return calls

@@ -1,14 +1,9 @@
-"""The search: it continues as if it had not stopped, several processes share it, it gives up bad
-settings, and its space is checked.
+"""The search: it continues as if it had not stopped, gives up bad settings, and its space is
+checked.
 """
 
 import json
 import math
-import os
-import subprocess
-import sys
-import threading
-from pathlib import Path
 
 import numpy as np
 import optuna
@@ -17,58 +12,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 import targetprop as tp
+from experiments.searches import FOUR, RATE, SMALL, error, in_state, place, stored
 from targetprop.cli import main
-from targetprop.experiments import SPACE, OneOf, Range, search, tuning, workers
-from targetprop.experiments.study import open_storage
-
-SMALL = tp.recipe("bp").replace(architecture=tp.MLP((3,)), schedule=tp.Schedule(1))
-FOUR = tp.recipe("dtp").replace(architecture=tp.MLP((3,)), schedule=tp.Schedule(1))
-"""A recipe with four numbers to search."""
-
-RATE = "optimizer.learning_rate"
-
-
-def error(proposal) -> float:
-    """An error that has its minimum at 0.01 for each number, and is infinite for some settings."""
-    distance = sum(abs(math.log10(value) + 2) for value in proposal.values())
-    return math.inf if distance > 5 else round(distance, 3)
-
-
-class Calls(list):
-    """What was trained: the settings of each group. The group with the number `stop` fails."""
-
-    stop: int | None = None
-    failure: type[BaseException] = KeyboardInterrupt
-
-
-@pytest.fixture
-def calls(monkeypatch) -> Calls:
-    """Nothing is trained: the errors follow from the settings."""
-    calls = Calls()
-
-    def errors(self, proposals, watch):
-        calls.append(list(proposals))
-        if len(calls) - 1 == calls.stop:
-            raise calls.failure
-        return [[error(proposal)] * len(self.seeds) for proposal in proposals]
-
-    monkeypatch.setattr(tuning._Objective, "errors", errors)
-    return calls
-
-
-def place(kind: str, folder: Path) -> dict:
-    """The arguments for a search that keeps its trials in a folder."""
-    return {"out": folder} if kind == "journal" else {"storage": f"sqlite:///{folder / 'search.db'}"}
-
-
-def stored(folder: Path, name: str = "dtp on digits", kind: str = "journal") -> list[optuna.trial.FrozenTrial]:
-    arguments = place(kind, folder)
-    storage = open_storage(arguments.get("storage"), folder / f"{name.split()[0]}.journal")
-    return optuna.load_study(study_name=name, storage=storage).trials
-
-
-def in_state(trials, state):
-    return [trial for trial in trials if trial.state == state]
+from targetprop.experiments import SPACE, OneOf, Range, search, workers
 
 
 @pytest.fixture
@@ -143,6 +89,22 @@ def test_a_line_cut_by_a_crash_is_forgotten(unbroken, calls, tmp_path):
     assert search(FOUR, trials=12, together=3, progress=False, out=tmp_path) == unbroken[0]
 
 
+def test_a_damaged_line_is_named_and_the_trials_before_it_can_be_kept(unbroken, calls, tmp_path, monkeypatch):
+    search(FOUR, trials=12, together=3, progress=False, out=tmp_path)
+    journal = tmp_path / "dtp.journal"
+    lines = journal.read_text().splitlines(keepends=True)
+    where = len(lines) // 2
+    for damaged in (lines[where][:9] + "\n", "\0" * 20 + "\n", "{}\n", "[]\n"):
+        text = "".join([*lines[:where], damaged, *lines[where + 1 :]])
+        journal.write_text(text)
+        with pytest.raises(tp.ConfigError, match=rf"dtp\.journal is damaged in line {where + 1} \(.*\): move it away"):
+            search(FOUR, trials=12, together=3, progress=False, out=tmp_path)
+        assert journal.read_text() == text
+    journal.write_text("".join(lines[:where]))
+    monkeypatch.setattr(workers.Worker, "is_gone", lambda self, name: True)
+    assert search(FOUR, trials=12, together=3, progress=False, out=tmp_path) == unbroken[0]
+
+
 def test_more_trials_continue_a_finished_search(calls, tmp_path):
     few = search(FOUR, trials=12, together=3, progress=False, out=tmp_path)
     more = search(FOUR, trials=16, together=3, progress=False, out=tmp_path)
@@ -180,127 +142,6 @@ def test_settings_of_which_nothing_was_finished_are_replaced(calls, tmp_path):
     with pytest.raises(tp.ConfigError):
         search(FOUR, trials=2, progress=False, out=tmp_path)
     assert search(FOUR.replace(schedule=tp.Schedule(2)), trials=2, progress=False, out=tmp_path).epochs == 2
-
-
-@pytest.mark.parametrize("kind", ["journal", "database"])
-def test_two_workers_share_the_trials_and_end_together(kind, tmp_path, monkeypatch):
-    """Both take their first trials at the same time, while proposals are still random."""
-    begun, taken = threading.Barrier(2), {}
-
-    def errors(self, proposals, watch):
-        own = taken.setdefault(threading.get_ident(), [])
-        own.extend(proposals)
-        if len(own) == len(proposals):
-            begun.wait(60)
-        return [[error(proposal)] for proposal in proposals]
-
-    monkeypatch.setattr(tuning._Objective, "errors", errors)
-    monkeypatch.setattr("targetprop.experiments.study.POLL_SECONDS", 0.01)
-    results = []
-
-    def work():
-        arguments = {"trials": 11, "together": 2, "seeds": (7,), "progress": False, **place(kind, tmp_path)}
-        results.append(search(FOUR, **arguments))
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(taken) == 2
-    settings = [tuple(proposal.values()) for own in taken.values() for proposal in own]
-    assert len(settings) == len(set(settings)) == 11
-    assert results[0] == results[1]
-    trials = stored(tmp_path, kind=kind)
-    assert len(in_state(trials, TrialState.COMPLETE)) == 11
-    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}, "a surplus trial has failed"
-
-
-SCRIPT = """
-import dataclasses, json, sys
-import targetprop as tp
-recipe = tp.recipe("bp").replace(architecture=tp.MLP((3,)), schedule=tp.Schedule(1))
-found = tp.search(recipe, trials=6, together=1, seeds=(7,), storage=sys.argv[1], progress=False)
-print(json.dumps(dataclasses.asdict(found)))
-"""
-
-
-def test_two_processes_train_each_setting_once(tmp_path):
-    url = place("database", tmp_path)["storage"]
-    processes = [
-        subprocess.Popen([sys.executable, "-c", SCRIPT, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    said = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    first, second = (json.loads(output) for output, _ in said)
-    assert first == second
-    trials = in_state(stored(tmp_path, "bp on digits", "database"), TrialState.COMPLETE)
-    assert len({trial.params[RATE] for trial in trials}) == len(trials) == 6
-    assert sorted(trial.value for trial in trials) == sorted(first["errors"])
-
-
-KILLED = """
-import sys, time
-from targetprop.experiments import tuning
-import targetprop as tp
-
-def errors(self, proposals, watch):
-    if len(sys.argv) > 2:
-        print("training", flush=True)
-        time.sleep(600)
-    sys.argv.append("again")
-    return [[1.0] for proposal in proposals]
-
-tuning._Objective.errors = errors
-recipe = tp.recipe("dtp").replace(architecture=tp.MLP((3,)), schedule=tp.Schedule(1))
-tp.search(recipe, trials=6, together=2, seeds=(7,), out=sys.argv[1], progress=False)
-"""
-
-
-def test_the_trials_of_a_killed_process_are_run_by_another(calls, tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "training\n"
-    assert [trial.state for trial in stored(tmp_path)] == [TrialState.COMPLETE] * 2 + [TrialState.RUNNING] * 2
-    process.kill()
-    process.communicate()
-    found = search(FOUR, trials=6, together=2, seeds=(7,), out=tmp_path, progress=False)
-    assert found.errors[:2] == (1.0, 1.0)
-    trials = stored(tmp_path)
-    lost, again = trials[2:4], trials[4:6]
-    assert in_state(trials, TrialState.FAIL) == lost
-    assert [trial.params for trial in again] == [trial.params for trial in lost]
-    assert len(in_state(trials, TrialState.COMPLETE)) == 6
-
-
-def test_a_process_of_another_machine_is_gone_when_nothing_is_heard_of_it(monkeypatch):
-    now = 0.0
-    monkeypatch.setattr("targetprop.experiments.workers.time.monotonic", lambda: now)
-    study = optuna.create_study()
-    worker, other = workers.Worker(study), "elsewhere:1:abc"
-    assert not worker.is_gone(other)
-    now = workers.GRACE_SECONDS - 1
-    assert not worker.is_gone(other)
-    study.set_user_attr(f"beats of {other}", 1)
-    now += workers.GRACE_SECONDS
-    assert not worker.is_gone(other), "it was heard of"
-    now += workers.GRACE_SECONDS + 1
-    assert worker.is_gone(other)
-    here = workers.machine()
-    assert not worker.is_gone(f"{here}:{os.getpid()}:abc")
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    assert worker.is_gone(f"{here}:{process.pid}:abc")
-
-
-def test_a_worker_says_that_it_is_there(monkeypatch):
-    monkeypatch.setattr(workers, "BEAT_SECONDS", 0.001)
-    study = optuna.create_study()
-    worker = workers.Worker(study)
-    with worker:
-        while study.user_attrs.get(f"beats of {worker.name}", 0) < 3:
-            pass
-    assert not worker._thread.is_alive()
 
 
 def test_settings_above_the_median_are_given_up(tmp_path):

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from targetprop.training import checkpoint, files
+from targetprop import _files as files
+from targetprop.training import checkpoint
 from targetprop.training.checkpoint import Checkpoint, CheckpointError, previous, read_checkpoint, save_checkpoint
 
 HEADER = {"epoch": 3, "name": "π", "history": [0.1, None]}

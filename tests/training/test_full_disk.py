@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import targetprop as tp
-from targetprop.training import files
+from targetprop import _files as files
 from targetprop.training.saving import UnsavedError
 
 SEEDS = [0, 1, 2]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from .._files import write_whole
 from ..experiments.benchmark import VARIANTS, InvertibleMLP, TanhMLP, Timing, measure
 from ..training.paths import check_file, make_folder
 from ..training.provenance import describe, environment
@@ -73,7 +74,7 @@ def run(options: BenchOptions) -> int:
         "rules": rules,
     }
     if options.out is not None:
-        options.out.write_text(json.dumps(document | environment(), indent=1) + "\n")
+        write_whole(options.out, json.dumps(document | environment(), indent=1) + "\n")
     if options.json:
         print_json(document)
     else:

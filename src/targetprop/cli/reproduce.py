@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ConfigError
-from ..experiments.item import EpochOptions, Item, Options, document, estimate, run_missing, save, whole
+from ..experiments.item import EpochOptions, Item, Options, document, estimate, report_on, run_missing, save, whole
 from ..papers import items as catalog
 from ..papers.shipped import shipped_results
 from ..version import __version__
@@ -59,12 +59,14 @@ def _show(found: Item[Any], options: Options) -> int:
 
 
 def _print(found: Item[Any], options: Options) -> int:
-    report = found.report(options)
+    report = report_on(found, options)
     if options.json:
         print_json(document(found, report))
     else:
         print_table(found.title, report.titles, report.rows)
         print_text(report.text)
+        if report.left_out:
+            print_text(report.left_out)
     return 0
 
 

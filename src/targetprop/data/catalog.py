@@ -106,7 +106,8 @@ def _read_binary(paths: tuple[Path, ...]) -> Parts:
 
 
 def _read_pickled(paths: tuple[Path, ...]) -> Parts:
-    return _concatenated([read_pickled_batch(path, _CIFAR_BATCH) for path in paths])
+    pairs = zip(paths, _CIFAR_PICKLED, strict=True)
+    return _concatenated([read_pickled_batch(path, _CIFAR_BATCH, known.md5) for path, known in pairs])
 
 
 _CIFAR_BINARY = (

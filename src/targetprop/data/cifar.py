@@ -44,13 +44,15 @@ def read_binary_batch(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     return records[:, 1:], _checked_labels(path, records[:, 0])
 
 
-def read_pickled_batch(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
+def read_pickled_batch(path: Path, count: int, md5: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Read a pickle of the Python layout, with the arguments and results of `read_binary_batch`.
+
+    `md5` is that of the published file. A file with another one is checked more closely.
 
     **Raises:** `DataError` if the arrays or labels are wrong, or if the pickle holds anything else
     than byte arrays and plain containers.
     """
-    batch = read_pickle(path)
+    batch = read_pickle(path, md5)
     images, labels = batch.get(b"data"), batch.get(b"labels")
     if not isinstance(images, np.ndarray) or images.shape != (count, _PIXELS):
         found = f"an array {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__

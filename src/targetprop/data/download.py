@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, final
 
+from .._files import open_partial, partial_name
 from .errors import DataError
 from .layout import HashedFile, md5_of
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _SECONDS = 30.0
+LIMIT = 512 * 2**20
+"""The number of bytes after which a download is given up. The largest file has a third of it."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -31,7 +35,8 @@ def download(base: str, file: HashedFile, folder: Path, *, progress: bool) -> Pa
     What has arrived is kept in a file `NAME.part`. Once it is complete and its MD5 is right, it
     gets its name in one step. A later call asks the server for the rest only (HTTP Range). A
     server that does not support this sends all of it again. If the checksum is wrong, the part is
-    discarded, a warning is logged, and the file is downloaded once more from the beginning.
+    discarded, a warning is logged, and the file is downloaded once more from the beginning. A
+    file of more than 512 MiB is given up, and its part is discarded.
 
     **Arguments:**
 
@@ -42,14 +47,14 @@ def download(base: str, file: HashedFile, folder: Path, *, progress: bool) -> Pa
 
     **Returns:** the path of the file.
 
-    **Raises:** `DataError` if the server does not answer or refuses, if the transfer breaks off,
-    or if the checksum is wrong twice.
+    **Raises:** `DataError` if the server does not answer or refuses, if the transfer breaks off or
+    does not end, or if the checksum is wrong twice.
     """
     import pooch
 
     store = pooch.create(path=folder, base_url=base.rstrip("/") + "/", registry={file.name: f"md5:{file.md5}"})
     # Any: in the type that Pooch declares for a downloader, the arguments have other names.
-    resume: Any = _Resume(folder / f"{file.name}.part", file.md5, progress)
+    resume: Any = _Resume(partial_name(folder / file.name), file.md5, progress)
     try:
         with _quiet(pooch.get_logger()):
             return Path(store.fetch(file.name, downloader=resume))
@@ -92,7 +97,7 @@ class _Resume:
 
     def _transfer(self, url: str) -> None:
         """Fill the part from where it ends to the end of the file."""
-        start = self.part.stat().st_size if self.part.exists() else 0
+        start = self.part.stat().st_size if self.part.is_file() and not self.part.is_symlink() else 0
         headers = {"User-Agent": "targetprop"} | ({"Range": f"bytes={start}-"} if start else {})
         try:
             request = urllib.request.Request(url, headers=headers)
@@ -116,13 +121,23 @@ class _Resume:
     def _save(self, answer: http.client.HTTPResponse, start: int) -> None:
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length else None
-        with self.part.open("ab" if start else "wb") as file, self._bar() as bar:
+        self._check_size(total or start)
+        with open_partial(self.part, append=bool(start)) as file, self._bar() as bar:
             task = bar.add_task(self.part.stem, total=total, completed=start)
             for size in _copy(answer, file):
                 bar.advance(task, size)
+                self._check_size(file.tell())
         arrived = self.part.stat().st_size
         if total is not None and arrived < total:
             raise OSError(f"{arrived} of {total} bytes have arrived")
+
+    def _check_size(self, size: int) -> None:
+        if size > LIMIT:
+            self.part.unlink(missing_ok=True)
+            raise DataError(
+                f"{self.part.stem}: more than {LIMIT} bytes, so it cannot be the file; "
+                "set TARGETPROP_MIRROR to another mirror or TARGETPROP_DATA to a folder with the files"
+            )
 
     def _bar(self) -> "Progress":
         from rich.console import Console

@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 from typing import final
 
+from .._files import partial_name, whole_file
 from .download import download
 from .errors import DataError
 from .layout import HashedFile
@@ -106,13 +107,11 @@ class RemoteArchive(Remote):
         content = tar.extractfile(entry)
         if content is None:
             raise tarfile.TarError(f"{name} has no content")
-        part = path.with_name(f"{path.name}.part")
-        with content, part.open("wb") as file:
+        with content, whole_file(path) as file:
             shutil.copyfileobj(content, file)
-        if not member.is_at(part):
-            part.unlink()
-            raise tarfile.TarError(f"{name} has another MD5 than {member.md5}")
-        os.replace(part, path)
+            file.flush()
+            if not member.is_at(partial_name(path)):
+                raise tarfile.TarError(f"{name} has another MD5 than {member.md5}")
 
 
 def _mirror(base: str, name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._files import write_whole
 from .._html import html_table
 from ..data import Dataset, load
 from ..errors import ConfigError
@@ -140,8 +141,8 @@ class Comparison:
         folder.mkdir(parents=True, exist_ok=True)
         paths = folder / "comparison.json", folder / "table.md", folder / "learning-curves.png"
         document = self.to_json() | {"seeds": [seed.seed for seed in self.results[0].seeds]} | environment()
-        paths[0].write_text(json.dumps(finite_or_none(document), indent=1) + "\n")
-        paths[1].write_text(f"{self.dataset}, mean ± SD over seeds\n\n{self}\n\n{LEGEND}\n")
+        write_whole(paths[0], json.dumps(finite_or_none(document), indent=1) + "\n")
+        write_whole(paths[1], f"{self.dataset}, mean ± SD over seeds\n\n{self}\n\n{LEGEND}\n")
         save_figure(self.plot("learning-curves"), paths[2])
         return paths
 

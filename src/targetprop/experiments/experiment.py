@@ -3,16 +3,20 @@
 import abc
 import dataclasses
 import json
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._files import write_whole
 from ..training.bars import ProgressBar
-from ..training.files import write_whole
 from ..training.provenance import describe, environment, same_settings
 from ..training.result import finite_or_none
+from .damage import DamagedFileError, leave_out, read_file, set_aside
 from .item import Part
+
+LOGGER = logging.getLogger("targetprop")
 
 
 class Experiment(abc.ABC):
@@ -69,9 +73,13 @@ class ExperimentPart(Part):
     def found(self) -> dict[int, dict[str, Any]]:
         found = {}
         for path in sorted(self.folder.glob("seeds-*.json")):
-            document = json.loads(path.read_text(encoding="utf-8"))
-            if same_settings(document["config"], self._config()):
-                found |= {entry["seed"]: entry["metrics"] for entry in document["seeds"]}
+            try:
+                config, metrics = read_file(path, _parsed)
+            except DamagedFileError as error:
+                leave_out(error)
+                continue
+            if same_settings(config, self._config()):
+                found |= metrics
         return dict(sorted(found.items()))
 
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
@@ -81,8 +89,9 @@ class ExperimentPart(Part):
         seconds = round(time.perf_counter() - began, 2)
         header = {"config": self._config(), **environment(), "seconds": seconds}
         entries = [{"seed": seed, "metrics": found} for seed, found in zip(seeds, metrics, strict=True)]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / f"seeds-{seeds[0]}-{seeds[-1]}.json", _written(header, entries))
+        path = self.folder / f"seeds-{seeds[0]}-{seeds[-1]}.json"
+        _keep_damaged(path)
+        write_whole(path, _written(header, entries))
         return True
 
     def seconds(self, seeds: Sequence[int]) -> float:
@@ -90,6 +99,24 @@ class ExperimentPart(Part):
 
     def _config(self) -> dict[str, Any]:
         return json.loads(json.dumps(describe(self.experiment)))
+
+
+def _parsed(text: str) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+    """The configuration, and the metrics of each seed."""
+    document = json.loads(text)
+    return document["config"], {int(entry["seed"]): dict(entry["metrics"]) for entry in document["seeds"]}
+
+
+def _keep_damaged(path: Path) -> None:
+    """Before a file is written anew: if it is damaged, keep it, and say so."""
+    if path.exists():
+        try:
+            read_file(path, _parsed)
+        except DamagedFileError as error:
+            (kept,) = set_aside([path])
+            LOGGER.warning(
+                "%s cannot be read (%s): it was run again, and what was there is kept as %s", path, error.reason, kept.name
+            )
 
 
 def _written(header: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:

@@ -2,17 +2,21 @@
 
 import abc
 import dataclasses
+import logging
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from .._files import write_whole
 from ..errors import ConfigError
 from ..figures import Format
 from ..figures import save as save_figure
 from ..training.arguments import Seeds, seed_list
+from ..training.checkpoint import CheckpointError
 from ..training.paths import check_folder
 from ..training.result import Summary
+from .damage import damage_noted
 from .published import Published
 from .verdict import NO_NUMBER, NOT_RUN, Verdict
 
@@ -142,6 +146,7 @@ class Report:
     - `pictures`: the pictures, in their order on the page.
     - `text`: Markdown below the table.
     - `variant`: the difference to the published settings. Such a report is kept apart.
+    - `damaged`: the files that could not be read, and why. What they hold is left out.
     """
 
     cells: Sequence[dict[str, Any]]
@@ -150,8 +155,16 @@ class Report:
     pictures: Sequence[Picture] = ()
     text: str = ""
     variant: str = ""
+    damaged: Mapping[Path, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def left_out(self) -> str:
+        """What is missing because it could not be read, in one sentence. Empty if nothing is."""
+        files = ", ".join(f"`{path}` ({reason})" for path, reason in self.damaged.items())
+        return f"Left out, since it cannot be read: {files}." if files else ""
 
 
+LOGGER = logging.getLogger("targetprop")
 PAGE_WIDTH = 99
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -183,6 +196,8 @@ class Item(abc.ABC, Generic[OptionsT]):
 def run_missing(item: Item[OptionsT], options: OptionsT, progress: bool = True) -> bool:
     """Run the missing seeds of an item, part by part, until an interruption.
 
+    A part with a damaged checkpoint is named in the log, and the others go on.
+
     **Arguments:**
 
     - `item`: the item.
@@ -195,8 +210,11 @@ def run_missing(item: Item[OptionsT], options: OptionsT, progress: bool = True) 
     parts = item.parts(options)
     for part in parts:
         seeds = part.missing(options.asked)
-        if seeds and not part.run(seeds, progress):
-            return False
+        try:
+            if seeds and not part.run(seeds, progress):
+                return False
+        except CheckpointError as error:
+            LOGGER.warning("%s: %s", f"{part.row} {part.column}".strip(), error)
     return not any(part.missing(options.asked) for part in parts)
 
 
@@ -264,8 +282,18 @@ def report_cell(row: str, column: str, found: Summary, published: float | None =
 
 
 def document(item: Item[Any], report: Report) -> dict[str, Any]:
-    """A report as one document of plain data."""
-    return {"source": item.source, "item": item.name, "cells": list(report.cells)}
+    """A report as one document of plain data. It has `damaged` only if something is left out."""
+    damaged = [{"file": str(path), "reason": reason} for path, reason in report.damaged.items()]
+    return {"source": item.source, "item": item.name, "cells": list(report.cells)} | (
+        {"damaged": damaged} if damaged else {}
+    )
+
+
+def report_on(item: Item[OptionsT], options: OptionsT) -> Report:
+    """The report of the finished results, which also says what could not be read."""
+    with damage_noted() as damaged:
+        report = item.report(options)
+    return dataclasses.replace(report, damaged=damaged)
 
 
 def whole(item: Item[OptionsT], options: OptionsT) -> OptionsT:
@@ -288,21 +316,21 @@ def save(item: Item[OptionsT], options: OptionsT, command: str) -> list[Path]:
     **Returns:** the paths of all.
     """
     options = whole(item, options)
-    report = item.report(options)
+    report = report_on(item, options)
     folder = options.results / item.source / "-".join(["report", *([report.variant] if report.variant else [])])
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"{item.name}.md"
     lines = [report.titles, ["---"] * len(report.titles), *report.rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     blocks = [f"# {item.title}", f"{item.source}, `{command}`", table]
-    blocks += [_wrapped(report.text)] if report.text else []
+    blocks += [_wrapped(text) for text in (report.text, report.left_out) if text]
     paths = [page]
     for picture in report.pictures:
         image = folder / "-".join([item.name, *([picture.name] if picture.name else [])])
         figure = picture.draw()
         paths += [save_figure(figure, Path(f"{image}.{kind}")) for kind in dict.fromkeys(("png", options.format))]
         blocks.append(f"![{picture.title or item.title}]({image.name}.png)")
-    page.write_text("\n\n".join(blocks) + "\n")
+    write_whole(page, "\n\n".join(blocks) + "\n")
     return paths
 
 

@@ -1,6 +1,7 @@
 """Finished and running runs and comparisons, read from their folders."""
 
 import json
+import logging
 import math
 from pathlib import Path
 
@@ -8,7 +9,10 @@ from ..data import describe
 from ..errors import UserError
 from ..training.result import RUNNING, Result, SeedResult
 from .comparison import Comparison
+from .damage import DamagedFileError, read_file
 from .store import read_histories
+
+LOGGER = logging.getLogger("targetprop")
 
 
 def read_result(folder: Path) -> Result:
@@ -18,13 +22,14 @@ def read_result(folder: Path) -> Result:
 
     - `folder`: the folder of the run.
 
-    **Raises:** `UserError` if there is no run, or if its files are damaged.
+    **Raises:** `UserError` if there is no run, or if its files are damaged. It names the file.
     """
     found = _json(folder / "result.json") if (folder / "result.json").exists() else {}
     config = _json(folder / "config.json")
     try:
-        histories = read_histories(folder) if (folder / "metrics.jsonl").exists() else {}
         status = {entry["seed"]: entry["status"] for entry in found.get("seeds", ())}
+        running = not status or RUNNING in status.values()
+        histories = read_histories(folder, running) if (folder / "metrics.jsonl").exists() else {}
         seeds = [SeedResult(seed, histories.get(seed, []), status.get(seed, RUNNING)) for seed in config["seeds"]]
         recipes = config["recipe"] if isinstance(config["recipe"], list) else [config["recipe"]]
         rule = recipes[0]["rule"]
@@ -41,17 +46,31 @@ def read_comparison(folder: Path) -> Comparison:
 
     - `folder`: the folder of the comparison, with the runs of its rules.
 
-    **Raises:** `UserError` if there is none, or if its files are damaged.
+    A rule whose run is damaged is left out, and the warnings of the comparison name its file.
+
+    **Raises:** `UserError` if there is none, or if no run of it can be read.
     """
-    found = _json(folder / "comparison.json")
-    results = []
-    for entry in found["rules"]:
-        result = read_result(folder / entry["rule"].replace("/", "-"))
-        result.rule, result.unit = entry["rule"], found["unit"]
-        seconds = entry["seconds_per_epoch"]
+    path = folder / "comparison.json"
+    found = _json(path)
+    results, warnings = [], list(found.get("warnings", ()))
+    try:
+        dataset, unit = found["dataset"], found["unit"]
+        entries = [(str(entry["rule"]), entry["seconds_per_epoch"]) for entry in found["rules"]]
+    except (KeyError, TypeError) as error:
+        raise DamagedFileError(path, f"there is no {error}") from error
+    for rule, seconds in entries:
+        try:
+            result = read_result(folder / rule.replace("/", "-"))
+        except UserError as error:
+            warnings.append(f"{rule} is left out: {error}")
+            LOGGER.warning("%s", warnings[-1])
+            continue
+        result.rule, result.unit = rule, unit
         result.seconds_per_epoch = math.nan if seconds is None else seconds
         results.append(result)
-    return Comparison(found["dataset"], found["unit"], results, found.get("baseline"))
+    if not results:
+        raise UserError(f"No run of the comparison in {folder} can be read. {' '.join(warnings)}")
+    return Comparison(dataset, unit, results, found.get("baseline"), warnings)
 
 
 def read_run(folder: Path) -> Result | Comparison:
@@ -71,10 +90,7 @@ def read_run(folder: Path) -> Result | Comparison:
 
 
 def _json(path: Path) -> dict:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}).") from error
+    return read_file(path, lambda text: dict(json.loads(text)))
 
 
 def _unit(dataset: str) -> str:

@@ -1,6 +1,7 @@
 """A study in Optuna's storage, on which several processes may work at once."""
 
 import contextlib
+import json
 import os
 import statistics
 import time
@@ -41,7 +42,7 @@ def open_storage(storage: str | BaseStorage | None, journal: Path | None) -> Bas
     - `storage`: a URL of a database, a storage of Optuna, or `None`.
     - `journal`: the file that is used if there is no `storage`. `None`: memory.
 
-    **Raises:** `ConfigError` if the database cannot be opened.
+    **Raises:** `ConfigError` if the database cannot be opened, or if the file is damaged.
     """
     if isinstance(storage, BaseStorage):
         return storage
@@ -76,7 +77,10 @@ def _open_database(url: str) -> RDBStorage:
 
 
 def _mend(journal: Path, lock: JournalFileOpenLock) -> None:
-    """Remove an incomplete last line, which a crash of the machine may have left."""
+    """Remove an incomplete last line, which a crash of the machine may have left.
+
+    **Raises:** `ConfigError` if another line is damaged.
+    """
     if not journal.exists():
         return
     lock.acquire()
@@ -86,6 +90,14 @@ def _mend(journal: Path, lock: JournalFileOpenLock) -> None:
             os.truncate(journal, text.rfind(b"\n") + 1)
     finally:
         lock.release()
+    for number, line in enumerate(text.split(b"\n")[:-1], start=1):
+        try:
+            json.loads(line)["op_code"]
+        except (KeyError, RecursionError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{journal} is damaged in line {number} ({error}): move it away to search anew, or remove this line and "
+                "all after it to go on from the trials before."
+            ) from error
 
 
 def open_study(storage: BaseStorage, name: str, settings: dict[str, Any], startup: int) -> Study:

@@ -11,7 +11,7 @@ from ..training.recipe import Recipe
 from ..training.run import train
 from .catalog import recipe
 from .item import Part
-from .store import Store, StoredSeed
+from .store import Store, StoredSeed, keep_damaged
 
 CHECKPOINT_EVERY = 5
 
@@ -52,6 +52,7 @@ class TrainingPart(Part):
 
     def _run(self, seeds: Sequence[int], progress: bool) -> bool:
         folder = self.store.run_folder(self.name, self.recipe, seeds)
+        keep_damaged(folder)
         result = train(
             self.recipe,
             seeds=seeds,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._files import write_whole
 from ..data import Dataset, load
 from ..errors import ConfigError
 from ..training.arguments import Seeds, seed_list
@@ -61,7 +62,7 @@ class SearchResult:
         """Write `RULE.json`, with versions and machine."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.rule}.json"
-        path.write_text(json.dumps(finite_or_none(dataclasses.asdict(self) | environment()), indent=1) + "\n")
+        write_whole(path, json.dumps(finite_or_none(dataclasses.asdict(self) | environment()), indent=1) + "\n")
         return path
 
 

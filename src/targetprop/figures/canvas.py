@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from .._files import whole_file
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def canvas(width: float, height: float) -> "Figure":
 
 
 def save(figure: "Figure", path: Path) -> Path:
-    """Save a figure. The suffix of the path chooses the format.
+    """Save a figure, completely or not at all. The suffix of the path chooses the format.
 
     **Arguments:**
 
@@ -44,8 +45,8 @@ def save(figure: "Figure", path: Path) -> Path:
         raise ConfigError(f"{path.name} names no format of a picture: use one of the suffixes {known}.")
     import matplotlib
 
-    with matplotlib.rc_context(SAVED):
-        figure.savefig(path, dpi=150, metadata=UNDATED[suffix])
+    with matplotlib.rc_context(SAVED), whole_file(path) as file:
+        figure.savefig(file, format=suffix, dpi=150, metadata=UNDATED[suffix])
     return path
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
+from .._files import write_whole
 from ..data import Dataset
 from ..errors import ConfigError, UserError
-from .files import write_whole
 from .provenance import RANDOM, describe_data, describe_recipes, differences, environment, first_difference
 from .recipe import Recipe
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .._files import write_whole
 from .callbacks import Callback, LiveRun, scalars
-from .files import write_whole
 from .folder import event_files
 from .result import Result, finite_or_none
 

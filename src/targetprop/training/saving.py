@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
+from .._files import write_whole
 from ..errors import UserError
 from .callbacks import Callback, LiveRun
 from .checkpoint import CHECKPOINT, CheckpointError, read_checkpoint
 from .configuration import CONFIG, Provenance, write_config
-from .files import write_whole
 from .folder import RESULT
 from .models import save_models
 from .result import Result, finite_or_none

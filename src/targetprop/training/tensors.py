@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .files import whole_file
+from .._files import whole_file
 
 
 def write_tensors(path: Path, arrays: Mapping[str, Any], metadata: dict[str, str], previous: Path | None = None) -> None:
