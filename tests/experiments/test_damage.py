@@ -19,6 +19,7 @@ from targetprop.experiments.store import Store
 from targetprop.experiments.training_part import TrainingPart
 from targetprop.papers import items as registry
 from targetprop.training.checkpoint import CheckpointError, checkpoint_files
+from targetprop.training.locking import locked
 
 SMALL = tp.recipe("bp", "digits").replace(architecture=tp.MLP((8,)), schedule=tp.Schedule(epochs=1))
 FINISHED = {"seed": 0, "status": "finished", "test_error": 2.5}
@@ -231,7 +232,25 @@ def test_nothing_that_was_kept_is_replaced(squares, caplog):
         assert squares.found() == {0: {"square": 0}, 1: {"square": 1}}
         assert path.with_name(path.name + kept).read_text() == text
         assert f"is kept as {path.name}{kept}" in caplog.messages[-1]
-    assert len(list(squares.folder.iterdir())) == 4
+    assert len(list(squares.folder.glob("*.json*"))) == 4
+
+
+def test_a_result_of_other_settings_is_kept(squares, caplog):
+    squares.run([0, 1], progress=False)
+    path = squares.folder / "seeds-0-1.json"
+    text = path.read_text().replace("Squares", "Cubes")
+    path.write_text(text)
+    assert squares.missing(2) == [0, 1]
+    squares.run([0, 1], progress=False)
+    assert squares.found() == {0: {"square": 0}, 1: {"square": 1}}
+    assert path.with_name(f"{path.name}.old").read_text() == text
+    assert "has other settings: it was run again" in caplog.messages[-1]
+
+
+def test_a_folder_that_another_process_holds_is_left_alone(squares):
+    with locked(squares.folder), pytest.raises(tp.ConfigError, match=r"Another process is writing .*`results`"):
+        squares.run([0, 1], progress=False)
+    assert squares.found() == {}
 
 
 class Noted(Part):

@@ -30,7 +30,7 @@ def holder(tmp_path):
 def test_the_second_of_two_processes_gets_one_clear_line_and_a_killed_one_leaves_no_lock(bp, toy, tmp_path, holder):
     recipe = bp.replace(schedule=tp.Schedule(1))
     for options in ({}, {"resume": True}, {"overwrite": True}):
-        with pytest.raises(tp.ConfigError, match=r"Another process is writing the run in .*`out`"):
+        with pytest.raises(tp.ConfigError, match=r"Another process is writing the results in .*`out`"):
             tp.train(recipe, toy, out=tmp_path, progress=False, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["run.lock"]
     holder.kill()

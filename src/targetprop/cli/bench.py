@@ -12,7 +12,7 @@ from ..training.paths import check_file, make_folder
 from ..training.provenance import describe, environment
 from .names import check_rule_name
 from .output import print_json, print_table
-from .tree import Command
+from .tree import Command, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +40,8 @@ class BenchOptions:
     out: Path | None = None
     """File for the measurements. Versions and machine are written with them.
     Default: no file."""
+    overwrite: bool = False
+    """Replace the file."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else."""
 
@@ -62,6 +64,8 @@ def run(options: BenchOptions) -> int:
             check_rule_name(name)
     if options.out is not None:
         check_file(options.out)
+        if options.out.exists() and not options.overwrite:
+            raise UsageError(f"There is a file {options.out} already: replace it with --overwrite, or use another --out.")
         make_folder(options.out.parent)
     costs = measure(setting, options.dtype, options.rules, timing=timing)
     reference, *rules = (dataclasses.asdict(cost) for cost in costs)

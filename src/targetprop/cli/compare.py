@@ -9,6 +9,7 @@ import tyro
 
 from ..errors import ConfigError
 from ..experiments import Comparison, compare, compare_runs
+from ..experiments.comparison import COMPARISON
 from ..rules import GENERAL
 from .output import print_json, print_table
 from .tree import Command
@@ -80,6 +81,6 @@ def _trained(options: CompareOptions) -> Comparison:
 
 
 def _from_runs(options: CompareOptions) -> Comparison:
-    if (options.out / "comparison.json").exists() and not options.overwrite:
+    if (options.out / COMPARISON).exists() and not options.overwrite:
         raise ConfigError(f"There is a comparison in {options.out} already: use another `out`, or `overwrite`.")
     return compare_runs(options.runs, baseline=options.baseline, out=options.out)

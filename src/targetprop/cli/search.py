@@ -43,6 +43,8 @@ class SearchOptions:
     Several machines can work on it at once. Default: RULE.journal."""
     name: str | None = None
     """Name of the search in its storage. Default: "RULE on DATASET"."""
+    overwrite: bool = False
+    """Replace a search of other settings, with its trials and RULE.json."""
     json: bool = False
     """Print one JSON document on standard output, and nothing else."""
 
@@ -67,6 +69,7 @@ def run(name: str, options: SearchOptions) -> int:
             out=options.out,
             storage=options.storage,
             name=options.name,
+            overwrite=options.overwrite,
         )
     except KeyboardInterrupt:
         place = options.out if options.storage is None else "the storage"

@@ -1,5 +1,6 @@
 """Comparison of rules: same initial weights, same minibatches, one table and one figure."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -18,6 +19,7 @@ from ..rules import Rule
 from ..training.arguments import Seeds
 from ..training.folder import check_run_folder
 from ..training.frame import data_frame, rows
+from ..training.locking import locked
 from ..training.provenance import environment
 from ..training.recipe import Recipe
 from ..training.result import FINISHED, Result, finite_or_none
@@ -25,6 +27,7 @@ from ..training.run import train
 from .catalog import recipe
 from .intervals import PairedDifference
 
+COMPARISON = "comparison.json"
 LEGEND = """\
 Difference: test error minus that of the baseline, mean over the seeds that both finished.
 Effect size: Cohen's d_z of these differences, with Hedges' correction."""
@@ -139,7 +142,7 @@ class Comparison:
         paths.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        paths = folder / "comparison.json", folder / "table.md", folder / "learning-curves.png"
+        paths = folder / COMPARISON, folder / "table.md", folder / "learning-curves.png"
         document = self.to_json() | {"seeds": [seed.seed for seed in self.results[0].seeds]} | environment()
         write_whole(paths[0], json.dumps(finite_or_none(document), indent=1) + "\n")
         write_whole(paths[1], f"{self.dataset}, mean ± SD over seeds\n\n{self}\n\n{LEGEND}\n")
@@ -254,17 +257,20 @@ def compare(
     for folder in folders.values():
         if folder is not None:
             check_run_folder(folder, resume, overwrite)
-    data = data or load(dataset)
-    results = []
-    for name, entry in recipes.items():
-        found = train(entry, data, seeds=seeds, out=folders[name], resume=resume, overwrite=overwrite, progress=progress)
-        results.append(dataclasses.replace(found, rule=name))
-        if found.interrupted:
-            break
-    comparison = Comparison(data.name, results[0].unit, results, baseline)
-    if out is not None:
-        comparison.save(Path(out))
-    return comparison
+    if out is not None and (Path(out) / COMPARISON).exists() and not (resume or overwrite):
+        raise ComparisonError(f"There is a comparison in {out} already: give `resume` or `overwrite`, or another `out`.")
+    with contextlib.nullcontext() if out is None else locked(Path(out)):
+        data = data or load(dataset)
+        results = []
+        for name, entry in recipes.items():
+            found = train(entry, data, seeds=seeds, out=folders[name], resume=resume, overwrite=overwrite, progress=progress)
+            results.append(dataclasses.replace(found, rule=name))
+            if found.interrupted:
+                break
+        comparison = Comparison(data.name, results[0].unit, results, baseline)
+        if out is not None:
+            comparison.save(Path(out))
+        return comparison
 
 
 def _named(rules: Sequence[str | Rule | Recipe]) -> dict[str, str | Rule | Recipe]:

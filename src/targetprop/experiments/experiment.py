@@ -11,6 +11,7 @@ from typing import Any
 
 from .._files import write_whole
 from ..training.bars import ProgressBar
+from ..training.locking import locked
 from ..training.provenance import describe, environment, same_settings
 from ..training.result import finite_or_none
 from .damage import DamagedFileError, leave_out, read_file, set_aside
@@ -83,16 +84,30 @@ class ExperimentPart(Part):
         return dict(sorted(found.items()))
 
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
-        began = time.perf_counter()
-        with ProgressBar(f"{self.row} {self.column}".strip(), self.experiment.steps, shown=progress) as bar:
-            metrics = self.experiment.run(seeds, bar.advance)
-        seconds = round(time.perf_counter() - began, 2)
-        header = {"config": self._config(), **environment(), "seconds": seconds}
-        entries = [{"seed": seed, "metrics": found} for seed, found in zip(seeds, metrics, strict=True)]
-        path = self.folder / f"seeds-{seeds[0]}-{seeds[-1]}.json"
-        _keep_damaged(path)
-        write_whole(path, _written(header, entries))
+        with locked(self.folder, "results"):
+            began = time.perf_counter()
+            with ProgressBar(f"{self.row} {self.column}".strip(), self.experiment.steps, shown=progress) as bar:
+                metrics = self.experiment.run(seeds, bar.advance)
+            seconds = round(time.perf_counter() - began, 2)
+            header = {"config": self._config(), **environment(), "seconds": seconds}
+            entries = [{"seed": seed, "metrics": found} for seed, found in zip(seeds, metrics, strict=True)]
+            path = self.folder / f"seeds-{seeds[0]}-{seeds[-1]}.json"
+            self._keep(path)
+            write_whole(path, _written(header, entries))
         return True
+
+    def _keep(self, path: Path) -> None:
+        """Before a file is written: if it is damaged, or of other settings, keep it, and say so."""
+        if not path.exists():
+            return
+        try:
+            config, _ = read_file(path, _parsed)
+            why = "" if same_settings(config, self._config()) else "has other settings"
+        except DamagedFileError as error:
+            why = f"cannot be read ({error.reason})"
+        if why:
+            (kept,) = set_aside([path])
+            LOGGER.warning("%s %s: it was run again, and what was there is kept as %s", path, why, kept.name)
 
     def seconds(self, seeds: Sequence[int]) -> float:
         return self.experiment.seconds(seeds)
@@ -105,18 +120,6 @@ def _parsed(text: str) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
     """The configuration, and the metrics of each seed."""
     document = json.loads(text)
     return document["config"], {int(entry["seed"]): dict(entry["metrics"]) for entry in document["seeds"]}
-
-
-def _keep_damaged(path: Path) -> None:
-    """Before a file is written anew: if it is damaged, keep it, and say so."""
-    if path.exists():
-        try:
-            read_file(path, _parsed)
-        except DamagedFileError as error:
-            (kept,) = set_aside([path])
-            LOGGER.warning(
-                "%s cannot be read (%s): it was run again, and what was there is kept as %s", path, error.reason, kept.name
-            )
 
 
 def _written(header: dict[str, Any], entries: Sequence[dict[str, Any]]) -> str:

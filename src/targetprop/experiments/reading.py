@@ -8,7 +8,7 @@ from pathlib import Path
 from ..data import describe
 from ..errors import UserError
 from ..training.result import RUNNING, Result, SeedResult
-from .comparison import Comparison
+from .comparison import COMPARISON, Comparison
 from .damage import DamagedFileError, read_file
 from .store import read_histories
 
@@ -50,7 +50,7 @@ def read_comparison(folder: Path) -> Comparison:
 
     **Raises:** `UserError` if there is none, or if no run of it can be read.
     """
-    path = folder / "comparison.json"
+    path = folder / COMPARISON
     found = _json(path)
     results, warnings = [], list(found.get("warnings", ()))
     try:
@@ -82,7 +82,7 @@ def read_run(folder: Path) -> Result | Comparison:
 
     **Raises:** `UserError` if it is neither.
     """
-    if (folder / "comparison.json").exists():
+    if (folder / COMPARISON).exists():
         return read_comparison(folder)
     if (folder / "config.json").exists():
         return read_result(folder)

@@ -100,7 +100,7 @@ def _mend(journal: Path, lock: JournalFileOpenLock) -> None:
             ) from error
 
 
-def open_study(storage: BaseStorage, name: str, settings: dict[str, Any], startup: int) -> Study:
+def open_study(storage: BaseStorage, name: str, settings: dict[str, Any], startup: int, overwrite: bool = False) -> Study:
     """The study with this name. It is made if it does not exist.
 
     A study of other settings in which nothing was finished is replaced.
@@ -111,8 +111,9 @@ def open_study(storage: BaseStorage, name: str, settings: dict[str, Any], startu
     - `name`: its name.
     - `settings`: what defines it, as plain data.
     - `startup`: the number of random proposals at its beginning, kept with the study.
+    - `overwrite`: whether a study of other settings is replaced.
 
-    **Raises:** `ConfigError` if there is a study of other settings. It says what differs.
+    **Raises:** `ConfigError` if there is a study of other settings that is not replaced. It says what differs.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
@@ -120,13 +121,13 @@ def open_study(storage: BaseStorage, name: str, settings: dict[str, Any], startu
     if trials and SETTINGS not in study.user_attrs:
         raise ConfigError(f"The study {name!r} in this storage is no search of targetprop: use another `name`.")
     difference = first_difference(study.user_attrs.get(SETTINGS, settings), settings, "")
-    if difference and all(trial.state in (TrialState.WAITING, TrialState.FAIL) for trial in trials):
+    if difference and (overwrite or all(trial.state in (TrialState.WAITING, TrialState.FAIL) for trial in trials)):
         optuna.delete_study(study_name=name, storage=storage)
         return open_study(storage, name, settings, startup)
     if difference:
         raise ConfigError(
             f"There is another search named {name!r} already: {difference.lstrip('.')}. "
-            "Use the same settings, another `name`, another `out` or another `storage`."
+            "Use the same settings, another `name`, another `out` or another `storage`, or replace it with `overwrite`."
         )
     if SETTINGS not in study.user_attrs:
         study.set_user_attr(STARTUP, startup)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._files import write_whole
 from ..data import Dataset, load
@@ -15,7 +15,7 @@ from ..training.arguments import Seeds, seed_list
 from ..training.bars import ProgressBar
 from ..training.callbacks import Callback
 from ..training.paths import check_file, make_folder
-from ..training.provenance import describe, describe_data, environment
+from ..training.provenance import describe, describe_data, environment, first_difference
 from ..training.recipe import Recipe
 from ..training.result import SeedResult, finite_or_none
 from ..training.run import train
@@ -78,6 +78,7 @@ def search(
     out: Path | str | None = None,
     storage: "str | BaseStorage | None" = None,
     name: str | None = None,
+    overwrite: bool = False,
     progress: bool = True,
 ) -> SearchResult:
     """Tune the numbers of a recipe on the validation error.
@@ -105,13 +106,14 @@ def search(
     - `out`: a folder. Without `storage`, the trials are kept in its file `RULE.journal`.
     - `storage`: the URL of a database that keeps the trials, or a storage of Optuna.
     - `name`: the name of the study in the storage. `None`: "RULE on DATASET".
+    - `overwrite`: whether a search of other settings is replaced, with its trials and its file.
     - `progress`: whether a bar is shown on standard error.
 
     **Returns:** the best values.
 
     **Raises:** `ConfigError` for a recipe without validation samples, for a space that does not
-    fit it, if the storage has a search of other settings with this name, or if every setting
-    diverges. `KeyboardInterrupt` if interrupted.
+    fit it, if the storage or the folder has a search of other settings with this name, or if every
+    setting diverges. `KeyboardInterrupt` if interrupted.
 
     Source: Bergstra et al. 2011.
     """
@@ -143,7 +145,10 @@ def search(
     from .study import SharedStudy, open_storage, open_study  # Optuna takes a second to import
 
     settings = json.loads(json.dumps(settings))  # as it is read from the storage
-    study = open_study(open_storage(storage, journal), name or title, settings, startup=min(16, trials // 2))
+    if out is not None and not overwrite:
+        _check_same(Path(out) / f"{recipe.rule.name}.json", data.name, recipe.schedule.epochs, settings)
+    startup = min(16, trials // 2)
+    study = open_study(open_storage(storage, journal), name or title, settings, startup, overwrite)
     shared = SharedStudy(study, space, trials, together)
     objective = _Objective(recipe, seeds, data, prune)
     with ProgressBar(f"search {title}", trials, shown=progress) as bar:
@@ -162,6 +167,25 @@ def search(
         _value(best),
         tuple(map(_value, done)),
     )
+
+
+def _check_same(path: Path, dataset: str, epochs: int, settings: Mapping[str, Any]) -> None:
+    """Check that a file at `path` is of the same search.
+
+    **Raises:** `ConfigError` if it is of another one, or of something else.
+    """
+    if not path.exists():
+        return
+    now = {"dataset": dataset, "epochs": epochs, "seeds": settings["seeds"], "space": settings["space"]}
+    try:
+        document = dict(json.loads(path.read_text(encoding="utf-8")))
+        difference = first_difference({name: document[name] for name in now}, now, "")
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path} is not the file of a search ({error!r}): move it away, or use another `out`.") from error
+    if difference:
+        raise ConfigError(
+            f"{path} is of another search: {difference.lstrip('.')}. Use another `out`, or replace it with `overwrite`."
+        )
 
 
 def _value(trial: "FrozenTrial") -> float:

@@ -29,12 +29,15 @@ def check_folder(folder: Path, field: str = "out") -> None:
         raise UserError(f"{folder} cannot be made ({error.strerror}): use another `{field}`.") from error
 
 
-def make_folder(folder: Path) -> None:
-    """Make `folder` if it does not exist. Raises `UserError` if this fails."""
+def make_folder(folder: Path, field: str = "out") -> None:
+    """Make `folder`, which the setting `field` names, if it does not exist.
+
+    **Raises:** `UserError` if this fails.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder} cannot be made ({error.strerror}): use another `out`.") from error
+        raise UserError(f"{folder} cannot be made ({error.strerror}): use another `{field}`.") from error
 
 
 def check_file(file: Path) -> None:

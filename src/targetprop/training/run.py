@@ -14,7 +14,6 @@ from .folder import EVENTS, METRICS, RESULT, check_run_folder, files_of_run, sto
 from .locking import locked
 from .loggers import JsonlLogger, TensorBoardLogger
 from .loop import Loop
-from .paths import make_folder
 from .precision import precision
 from .progress import Progress
 from .recipe import Recipe
@@ -93,7 +92,6 @@ def train(
         loop, shown = Loop(recipes, dataset, seeds, probe), [Progress()] if progress else []
         if folder is None:
             return loop.run([*shown, *callbacks], None)
-        make_folder(folder)
         with locked(folder):
             check_run_folder(folder, resume, overwrite)  # another process may have ended a run since
             _begin(loop, folder, resume)
