@@ -17,7 +17,7 @@ import pickle
 import pickletools
 import reprlib
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 
@@ -96,8 +96,8 @@ def _check(content: bytes) -> None:
     stored: set[int] = set()
     texts: set[int] = set()  # the places of text
     made, before = 0, ""
-    for number, (operation, argument, _) in enumerate(pickletools.genops(content)):
-        name = operation.name
+    for number, (operation, found, _) in enumerate(pickletools.genops(content)):
+        name, argument = operation.name, cast(Any, found)
         if number >= INSTRUCTIONS:
             raise pickle.UnpicklingError(f"it has more than {INSTRUCTIONS} instructions")
         if name not in _ALLOWED:

@@ -169,8 +169,7 @@ def _read_once(path: Path, changed: int) -> dict:
 
 def _parsed_config(text: str) -> dict:
     config = json.loads(text)
-    config["recipe"], list(config.get("seeds", ()))
-    return config
+    return {**config, "recipe": config["recipe"], "seeds": list(config.get("seeds", ()))}
 
 
 def _readable_seeds(folder: Path) -> list[StoredSeed]:
