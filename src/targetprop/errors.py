@@ -13,7 +13,12 @@ import numpy as np
 
 
 class UserError(Exception):
-    """An error that the caller can correct. The message says what to change."""
+    """An error that the caller can correct. The message says what to change.
+
+    - `status`: the exit status of the command line.
+    """
+
+    status = 2
 
 
 class ConfigError(UserError, ValueError):

@@ -58,7 +58,7 @@ def test_train_writes_its_folder_and_one_document(capfd, tmp_path):
     errors = [seed["test_error"] for seed in document["seeds"]]
     assert document["unit"] == "%"
     assert document["test_error"] == {"mean": statistics.fmean(errors), "sd": statistics.stdev(errors), "values": errors}
-    for name in ("config.json", "metrics.jsonl", "checkpoint.npz", "result.json", "tensorboard"):
+    for name in ("config.json", "metrics.jsonl", "checkpoint.safetensors", "result.json", "tensorboard"):
         assert (tmp_path / name).exists()
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["recipe"]["architecture"]["hidden"] == [8]

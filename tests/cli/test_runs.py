@@ -145,7 +145,7 @@ def test_runs_that_cannot_be_trained_again_say_why(capfd, folder, tmp_path):
         f"train dtp --config {folder}/config.json": "--config names the recipe: leave out dtp",
         f"train --config {folder}/config.json --from x.json": "--config and --from both name a recipe",
         f"train --config {tmp_path}/none.json": "There is no file",
-        f"evaluate {tmp_path}": "There is no file",
+        f"evaluate {tmp_path}": "There is no checkpoint",
         f"evaluate {folder} --dataset teacher": "takes 64 inputs, but teacher has",
         f"predict {folder} --out p.txt": "p.txt has no known ending: use .npz or .csv",
         "evaluate": "needs RUN",

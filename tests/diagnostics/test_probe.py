@@ -16,6 +16,7 @@ from targetprop.diagnostics import AngleToBackprop, Probe
 from targetprop.diagnostics.averages import Averages
 from targetprop.diagnostics.warnings import training_warnings
 from targetprop.training import loop
+from targetprop.training.checkpoint import CHECKPOINT, read_checkpoint
 from targetprop.training.ensemble import Ensemble
 
 RECIPE = tp.recipe("dtp", "digits").replace(
@@ -52,9 +53,8 @@ def test_a_probe_changes_nothing(runs):
     without, probed = (records(folder) for folder in runs)
     bare = [{k: v for k, v in record.items() if k != "warnings" and "/" not in k} for record in probed]
     assert bare == without
-    with np.load(runs[0] / "checkpoint.npz") as one, np.load(runs[1] / "checkpoint.npz") as other:
-        for name in set(one.files) - {"header"}:
-            np.testing.assert_array_equal(one[name], other[name])
+    for one, other in zip(*(read_checkpoint(folder / CHECKPOINT).arrays for folder in runs), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_joint_epochs_have_a_value_for_each_hidden_layer(runs):

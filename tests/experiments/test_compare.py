@@ -101,7 +101,7 @@ def test_a_comparison_takes_the_data_set_of_its_recipes():
 
 def test_a_folder_is_refused_before_the_first_rule_and_the_data(tmp_path, monkeypatch):
     (tmp_path / "dfa").mkdir()
-    (tmp_path / "dfa" / "config.json").write_text("{}")
+    (tmp_path / "dfa" / "config.json").write_text('{"recipe": {}, "seeds": [0]}')
     monkeypatch.setattr("targetprop.experiments.comparison.load", lambda name: pytest.fail("the data set was loaded"))
     with pytest.raises(tp.ConfigError, match=r"There is a run in .*dfa already"):
         tp.compare(["bp", "dfa"], "digits", out=tmp_path)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
+from targetprop.training.checkpoint import CHECKPOINT, read_checkpoint
 from targetprop.training.run import train
 
 SMALL = tp.recipe("two-phase", "digits").replace(architecture=tp.MLP((8, 6)), schedule=tp.Schedule(2), batch_size=256)
@@ -21,8 +22,7 @@ def test_training_stops_where_there_is_no_rest_and_keeps_the_last_good_state(tmp
     assert status.startswith("diverged")
     for part in ("network reaches no equilibrium within 50 steps", "layer", "of its size", "use a smaller mu"):
         assert part in status
-    with np.load(tmp_path / "checkpoint.npz") as saved:
-        arrays = [saved[name] for name in saved.files if name != "header"]
+    arrays = read_checkpoint(tmp_path / CHECKPOINT).arrays
     assert all(np.isfinite(a).all() for a in arrays if np.issubdtype(a.dtype, np.floating))
 
 

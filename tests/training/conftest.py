@@ -12,7 +12,7 @@ import pytest
 
 import targetprop as tp
 from targetprop.training import loop
-from targetprop.training.checkpoint import load_header
+from targetprop.training.checkpoint import CHECKPOINT, read_checkpoint
 from targetprop.training.ensemble import Ensemble
 
 
@@ -64,12 +64,10 @@ def interrupt_at(monkeypatch) -> Callable[[int], None]:
 def same_run(one: Path, other: Path) -> None:
     for name in ("metrics.jsonl", "result.json"):
         assert (one / name).read_text() == (other / name).read_text()
-    headers = [load_header(folder / "checkpoint.npz") for folder in (one, other)]
-    assert headers[0] | {"seconds": 0.0} == headers[1] | {"seconds": 0.0}
-    with np.load(one / "checkpoint.npz") as a, np.load(other / "checkpoint.npz") as b:
-        assert a.files == b.files
-        for name in set(a.files) - {"header"}:
-            assert a[name].tobytes() == b[name].tobytes()
+    a, b = (read_checkpoint(folder / CHECKPOINT) for folder in (one, other))
+    assert a.header | {"seconds": 0.0} == b.header | {"seconds": 0.0}
+    for mine, others in zip(a.arrays, b.arrays, strict=True):
+        assert mine.tobytes() == others.tobytes()
 
 
 @pytest.fixture(scope="session")

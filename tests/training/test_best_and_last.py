@@ -3,7 +3,6 @@ and again from its folder.
 """
 
 import dataclasses
-import json
 
 import equinox as eqx
 import jax
@@ -12,7 +11,7 @@ import optax
 import pytest
 
 import targetprop as tp
-from targetprop.training import checkpoint, models
+from targetprop.training import models
 from targetprop.training.checkpoint import CheckpointError, save_checkpoint
 
 SEEDS = [0, 1, 2]
@@ -155,12 +154,12 @@ def test_a_killed_run_is_loaded_from_its_last_checkpoint(unbroken, eager, toy, t
     """All that is loaded belongs to the checkpoint, though later metrics are on the disk."""
 
     def crash(path, tree, header):
-        if header["logged"] == 3:
-            raise OSError("no space left on the device")
+        if header["records"] and header["records"][-1]["epoch"] == 3:
+            raise KeyboardInterrupt
         save_checkpoint(path, tree, header)
 
     monkeypatch.setattr("targetprop.training.loop.save_checkpoint", crash)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(KeyboardInterrupt):
         go(eager, toy, tmp_path)
     run = tp.load_run(tmp_path)
     assert [len(history) for history in run.history] == [2, 2, 2]
@@ -168,52 +167,6 @@ def test_a_killed_run_is_loaded_from_its_last_checkpoint(unbroken, eager, toy, t
         assert seed.status == "interrupted"
         assert tp.evaluate(run.best[i].network, toy).error == seed.test_error
     assert not (tmp_path / "result.json").exists()
-
-
-def older(path) -> None:
-    """Bring a checkpoint into the form of a version without best networks."""
-    header = checkpoint.load_header(path)
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
-    per_member = len([name for name in arrays if name != "header"])
-    extra = {name: header.pop(name) for name in ("best", "last", "best_epochs", "shape", "outputs", "unit")}
-    weights = len(leaves(tp.load_run(path.parent).last[0]))
-    kept = per_member - weights * (extra["best"] + extra["last"])
-    arrays = {f"leaf{i}": arrays[f"leaf{i}"] for i in range(kept)}
-    np.savez(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
-
-
-@pytest.mark.parametrize("number", [9, 10, 12])
-def test_a_run_of_an_older_version_resumes_and_says_which_networks_are_lost(
-    unbroken, eager, toy, tmp_path, interrupt_at, number, caplog
-):
-    """Interrupted at the end of epoch 1 (9), or in epoch 2 (10 and 12): all but the loss is the same."""
-    interrupt_at(number)
-    broken = go(eager, toy, tmp_path)
-    older(tmp_path / "checkpoint.npz")
-    with pytest.raises(CheckpointError, match=r"of an older version.*`resume` the run once"):
-        tp.load_run(tmp_path)
-    result = go(eager, toy, tmp_path, resume=True)
-    assert result.seeds == unbroken[1].seeds
-    for i, seed in enumerate(result.seeds):
-        assert same(result.last[i], unbroken[1].last[i])
-        assert same(result.best[i], unbroken[1].best[i])
-        known = broken.seeds[i].best_epoch == len(broken.seeds[i].history) or seed.best_epoch > len(broken.seeds[i].history)
-        assert known
-    assert caplog.messages == []
-
-
-def test_the_best_network_of_an_older_version_is_lost_if_its_epoch_is_over(unbroken, eager, toy, tmp_path, caplog):
-    result = go(eager, toy, tmp_path)
-    older(tmp_path / "checkpoint.npz")
-    again = go(eager, toy, tmp_path, resume=True)
-    early = [seed.seed for seed in result.seeds if seed.best_epoch < 3]
-    assert [seed for seed in SEEDS if again.best[seed] is None] == early
-    assert all(same(again.best[seed], result.best[seed]) for seed in SEEDS if seed not in early)
-    assert [text.split(":")[0] for text in caplog.messages] == [f"seed {seed}" for seed in early]
-    assert "did not keep the network of the best epoch" in caplog.text
-    assert all(same(a, b) for a, b in zip(again.last, result.last, strict=True))
-    assert [best is None for best in tp.load_run(tmp_path).best] == [best is None for best in again.best]
 
 
 def test_a_run_with_an_optimizer_of_optax_is_loaded_with_its_recipe(bp, toy, tmp_path):
@@ -241,8 +194,6 @@ def test_overwriting_a_run_removes_the_networks_of_its_seeds(bp, toy, tmp_path):
 
 
 def test_a_folder_without_networks_says_what_to_do(unbroken, tmp_path):
-    with pytest.raises(tp.ConfigError, match=r"There is no file .*config\.json"):
-        tp.load_run(tmp_path)
     (tmp_path / "config.json").write_text((unbroken[0] / "config.json").read_text())
-    with pytest.raises(CheckpointError, match=r"the networks of this run are not there: train it again"):
+    with pytest.raises(CheckpointError, match=r"There is no checkpoint at .*: correct the path, or train the run again"):
         tp.load_run(tmp_path)

@@ -33,6 +33,9 @@ class Diary(tp.Callback):
     def records(self, run, records):
         self.calls.append(("records", [(record["seed"], record["epoch"], record.get("pass")) for record in records]))
 
+    def end_of_pass(self, run, at):
+        self.calls.append(("end of pass", at.epoch, at.index))
+
     def epoch(self, run, epoch):
         self.calls.append(("epoch", epoch, [len(seed.history) for seed in run.seeds]))
 
@@ -56,15 +59,19 @@ def test_the_hooks_come_in_order(dtp, toy):
         "compiling",
         "pretraining, feedback pass 1",
         ("records", [(3, 0, 1), (4, 0, 1)]),
+        ("end of pass", 0, 1),
         ("epoch", 0, [0, 0]),
         "epoch 1 of 2",
         sampled,
         ("records", [(3, 1, None), (4, 1, None)]),
+        ("end of pass", 1, 0),
         "epoch 1, feedback pass 1",
+        ("end of pass", 1, 1),
         ("epoch", 1, [1, 1]),
         "epoch 2 of 2",
         sampled,
         ("records", [(3, 2, None), (4, 2, None)]),
+        ("end of pass", 2, 0),
         ("epoch", 2, [2, 2]),
         ("end", ["finished", "finished"]),
         "close",

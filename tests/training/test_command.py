@@ -2,16 +2,18 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import targetprop as tp
 from targetprop.cli import main
-from targetprop.training.checkpoint import load_header, save_checkpoint
+from targetprop.training.checkpoint import CHECKPOINT, read_checkpoint
 from targetprop.training.trackers import TRACKERS
 
 EPOCHS = 150
@@ -26,8 +28,7 @@ def unbroken(tmp_path_factory):
 
 
 def start(folder) -> subprocess.Popen:
-    resume = ["--resume"] if (folder / "checkpoint.npz").exists() else ["--overwrite"]
-    command = [sys.executable, "-m", "targetprop", "train", "bp", *FLAGS, "--out", str(folder), *resume, "--json"]
+    command = [sys.executable, "-m", "targetprop", "train", "bp", *FLAGS, "--out", str(folder), "--resume", "--json"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -59,7 +60,7 @@ def test_a_run_killed_and_interrupted_resumes_to_the_same_numbers(unbroken, tmp_
     output, complaint = process.communicate()
     assert process.returncode == 1, complaint
     assert [seed["status"] for seed in json.loads(output)["seeds"]] == ["interrupted"]
-    assert load_header(tmp_path / "checkpoint.npz")["lines"] == epochs_logged(tmp_path) < EPOCHS
+    assert len(read_checkpoint(tmp_path / CHECKPOINT).header["records"]) == epochs_logged(tmp_path) < EPOCHS
 
     assert main(["train", "bp", *FLAGS, "--out", str(tmp_path), "--resume"]) == 0
     assert_same_run(tmp_path, unbroken)
@@ -119,15 +120,25 @@ def test_resuming_another_configuration_is_a_users_error(unbroken, capsys):
     assert "recipe.stepsize was 1.0 and is now 0.5" in capsys.readouterr().err
 
 
-def test_a_damaged_configuration_is_a_users_error(tmp_path, capsys):
-    save_checkpoint(tmp_path / "checkpoint.npz", (), {})
-    for text in ("{", "[1, 2]", "3"):
-        (tmp_path / "config.json").write_text(text)
-        assert main(["train", "bp", *FLAGS, "--out", str(tmp_path), "--resume"]) == 2
-        captured = capsys.readouterr().err
-        assert "config.json is damaged" in captured
-        assert "replace the run with --overwrite" in captured
-        assert captured.count("\n") == 1
+@pytest.mark.parametrize("text", ["{", "[1, 2]", "3", '{"seeds": [0]}', None])
+def test_a_damaged_or_lost_configuration_is_written_again_from_the_checkpoint(unbroken, tmp_path, text, assert_same_run):
+    folder = Path(shutil.copytree(unbroken, tmp_path / "run"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(text) if text else (folder / "config.json").unlink()
+    assert main(["train", "bp", *FLAGS, "--out", str(folder), "--resume"]) == 0
+    assert json.loads((folder / "config.json").read_text()) == config
+    assert_same_run(folder, unbroken)
+
+
+@pytest.mark.parametrize("flag", [[], ["--resume"], ["--overwrite"]], ids=["plain", "resume", "overwrite"])
+@pytest.mark.parametrize("name", ["metrics.jsonl", "result.json", "config.json", "tensorboard/events.out.tfevents.1"])
+def test_files_of_something_else_are_never_replaced(tmp_path, capsys, flag, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("of somebody else")
+    assert main(["train", "bp", *FLAGS, "--out", str(tmp_path), *flag]) == 2
+    assert f"{path} is not known to be of a run of targetprop" in " ".join(capsys.readouterr().err.split())
+    assert path.read_text() == "of somebody else"
 
 
 def test_the_metrics_go_to_a_tracker(monkeypatch, tmp_path):

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.training.configuration import write_config
+from targetprop.training import provenance
+from targetprop.training.configuration import Provenance, write_config
+from targetprop.training.folder import stored_run
 from targetprop.training.provenance import describe
 
 
 def write(folder, recipe, data, seeds=(0, 1), resume=True):
     recipes = recipe if isinstance(recipe, list) else [recipe] * len(seeds)
-    write_config(folder, recipes, list(seeds), data, resume)
+    now = Provenance.here(recipes, list(seeds), data)
+    write_config(folder, stored_run(folder, now)[0] if resume else now)
 
 
 @pytest.fixture
@@ -103,15 +106,15 @@ def test_a_description_names_types_and_fields():
 
 def test_a_run_of_an_older_version_lacks_the_fields_that_came_later(bp, toy, tmp_path):
     """It can be resumed, but not with another value of such a field."""
-    write_config(tmp_path, [bp], [0], toy, resume=False)
+    write(tmp_path, bp, toy, resume=False)
     path = tmp_path / "config.json"
     config = json.loads(path.read_text())
     for field in ("schedule", "warmup", "clip"):
         del config["recipe"]["optimizer"][field]
     path.write_text(json.dumps(config))
     with pytest.raises(tp.ConfigError, match=r"recipe.optimizer.warmup was None and is now 0.1"):
-        write_config(tmp_path, [bp.replace(optimizer=tp.Adam(warmup=0.1))], [0], toy, resume=True)
-    write_config(tmp_path, [bp], [0], toy, resume=True)
+        write(tmp_path, bp.replace(optimizer=tp.Adam(warmup=0.1)), toy)
+    write(tmp_path, bp, toy)
     assert "schedule" in json.loads(path.read_text())["recipe"]["optimizer"]
 
 
@@ -125,3 +128,43 @@ def test_a_function_is_described_by_its_name_in_every_process():
         {"type": "partial", "function": "jax.numpy.full", "args": [], "fill_value": 2.0},
     ]
     assert describe(jax.nn.relu).endswith(".relu")
+
+
+def origins(folder) -> list[dict]:
+    config = json.loads((folder / "config.json").read_text())
+    return [{name: config[name] for name in ("commit", "versions", "machine", "jax")}, *config.get("resumed", [])]
+
+
+def test_the_origin_of_the_first_part_is_kept_and_a_change_is_told(folder, dtp, toy, monkeypatch, caplog):
+    (first,) = origins(folder)
+    write(folder, dtp, toy)
+    assert origins(folder) == [first]
+    assert caplog.messages == []
+    monkeypatch.setattr(provenance, "instructions", lambda: "none")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_max_isa=AVX")
+    for _ in range(2):  # the second part is on the same machine as the one before
+        write(folder, dtp, toy)
+    second = first | {
+        "machine": first["machine"] | {"instructions": "none"},
+        "jax": first["jax"] | {"XLA_FLAGS": "--xla_cpu_max_isa=AVX"},
+    }
+    assert origins(folder) == [first, second]
+    (message,) = caplog.messages
+    assert f"instructions was {first['machine']['instructions']!r} and is now 'none'; XLA_FLAGS was" in message
+    assert "may differ from those of an unbroken run" in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("jax_default_prng_impl", "rbg"), ("jax_threefry_partitionable", False), ("jax_random_seed_offset", 3)],
+)
+def test_other_random_numbers_are_refused(folder, dtp, toy, setting, value):
+    before, old = (folder / "config.json").read_text(), getattr(jax.config, setting)
+    assert old != value
+    jax.config.update(setting, value)
+    try:
+        with pytest.raises(tp.ConfigError, match=rf"Cannot resume in .*{setting} was .* the random numbers would"):
+            write(folder, dtp, toy)
+    finally:
+        jax.config.update(setting, old)
+    assert (folder / "config.json").read_text() == before

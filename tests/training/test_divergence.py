@@ -10,7 +10,7 @@ import pytest
 
 import targetprop as tp
 from targetprop.feedback.reconstruction import FeedbackStep
-from targetprop.training.checkpoint import load_part
+from targetprop.training.checkpoint import CHECKPOINT, read_checkpoint
 from targetprop.training.ensemble import Ensemble
 
 NEVER = 1e6
@@ -64,7 +64,7 @@ def go(recipes, data, folder, seeds=(0, 1, 2), **options):
 
 
 def members(folder, recipes, data, seeds=(0, 1, 2)):
-    return load_part(folder / "checkpoint.npz", Ensemble(recipes, seeds, data).members, 0)
+    return read_checkpoint(folder / CHECKPOINT).part(Ensemble(recipes, seeds, data).members, 0)
 
 
 def arrays(tree, index):

@@ -5,6 +5,7 @@ named as the cause.
 import dataclasses
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import targetprop as tp
 from targetprop.cli import main
 from targetprop.experiments.sources import recipe_names
 from targetprop.rules import RULES
-from targetprop.training.divergence import FACTOR, at_end, cause
+from targetprop.training.divergence import FACTOR, _numbers, at_end, cause
 from targetprop.training.ensemble import Ensemble
 from targetprop.training.result import SeedResult
 from targetprop.training.values import set_values
@@ -140,6 +141,11 @@ def test_all_numbers_out_of_range_are_named(dtp):
     assert cause(recipe.replace(dtype="float64")) == "try a smaller learning rate"
     assert cause(dtp, in_feedback=True) == "try a smaller feedback_optimizer.learning_rate"
     assert cause(dtp.replace(rule=tp.TwoPhase(mu=1e-25))).startswith("rule.mu is 1e-25, whose square is 0 in float32")
+
+
+def test_what_is_no_real_number_is_passed_over():
+    parts = {"key": jax.random.key(0), "n": np.arange(2), "r": (np.array([2.0, 1.0]), 3.0), "f": len, "eps": 1e-30}
+    assert list(_numbers("rule", parts)) == [("rule.r", 1.0), ("rule.r", 2.0), ("rule.r", 3.0)]
 
 
 def test_no_published_recipe_and_no_default_has_a_number_out_of_range():

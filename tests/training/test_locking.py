@@ -42,9 +42,9 @@ def test_a_run_that_ended_meanwhile_is_not_replaced(bp, toy, tmp_path, monkeypat
     """Another process ends a run between the first check of the folder and the lock."""
     recipe = bp.replace(schedule=tp.Schedule(1))
     tp.train(recipe, toy, out=tmp_path, progress=False)
-    before = (tmp_path / "result.json").read_bytes(), (tmp_path / "checkpoint.npz").stat().st_mtime_ns
-    checks = iter([lambda *_: None, tp.training.run.check_output])
-    monkeypatch.setattr("targetprop.training.run.check_output", lambda *args: next(checks)(*args))
+    before = (tmp_path / "result.json").read_bytes(), (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns
+    checks = iter([lambda *_: None, tp.training.run.check_run_folder])
+    monkeypatch.setattr("targetprop.training.run.check_run_folder", lambda *args: next(checks)(*args))
     with pytest.raises(tp.ConfigError, match="There is a run in"):
         tp.train(recipe, toy, out=tmp_path, progress=False)
-    assert ((tmp_path / "result.json").read_bytes(), (tmp_path / "checkpoint.npz").stat().st_mtime_ns) == before
+    assert ((tmp_path / "result.json").read_bytes(), (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns) == before

@@ -1,41 +1,40 @@
-import contextlib
+import errno
 import json
 import math
-import re
+import os
 import struct
-import sys
-import types
 from collections.abc import Sequence
 
 import pytest
-from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.event_pb2 import Event
 
 import targetprop as tp
-from targetprop.training import loggers
 from targetprop.training.callbacks import LiveRun, Resumed
-from targetprop.training.loggers import JsonlLogger, ProgressBar, TensorBoardLogger
+from targetprop.training.loggers import JsonlLogger, TensorBoardLogger
 from targetprop.training.result import SeedResult
 
 
-def live(seeds: Sequence[int] = (0,), **resumed) -> LiveRun:
-    """A run of some seeds, as its loggers see it."""
+def live(seeds: Sequence[int] = (0,), before: Sequence[dict] = ()) -> LiveRun:
+    """A run of some seeds that has some records, as its loggers see it."""
 
     def nothing(*_):
         raise AssertionError("a logger only reads")
 
     recipes, results = [tp.recipe("bp")] * len(seeds), [SeedResult(seed) for seed in seeds]
-    return LiveRun(recipes, results, "digits", "%", 10, None, Resumed(**resumed), nothing, nothing, nothing)
+    resumed = Resumed(records=len(before))
+    return LiveRun(recipes, results, list(before), "digits", "%", 10, None, resumed, nothing, nothing, nothing)
 
 
 def log(logger, run, records) -> None:
     logger.start(run)
     for record in records:
+        run.records.append(record)
         logger.records(run, [record])
     logger.close()
 
 
-def write(path, records, keep=0):
-    log(JsonlLogger(path), live(records=keep), records)
+def write(path, records, before=()):
+    log(JsonlLogger(path), live(before=before), records)
 
 
 def read(path):
@@ -67,22 +66,51 @@ def test_a_record_is_on_disk_before_the_next(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0, 1, 2, 3])
-def test_the_kept_lines_stay_and_the_others_go(metrics, keep):
-    write(metrics, RECORDS[3:], keep)
+def test_the_lines_of_the_checkpoint_stay_and_the_others_go(metrics, keep, caplog):
+    write(metrics, RECORDS[3:], RECORDS[:keep])
     assert read(metrics) == RECORDS[:keep] + RECORDS[3:]
+    assert caplog.messages == []
 
 
-def test_a_half_written_last_line_goes(metrics):
+def test_a_half_written_last_line_goes(metrics, caplog):
     with open(metrics, "a") as file:
         file.write('{"seed": 0, "ep')
-    write(metrics, RECORDS[3:], keep=3)
+    write(metrics, RECORDS[3:], RECORDS[:3])
     assert read(metrics) == RECORDS
+    assert caplog.messages == []
 
 
-def test_a_half_written_line_never_counts_as_kept(metrics):
-    metrics.write_text(metrics.read_text()[:-5])
-    write(metrics, RECORDS[2:], keep=3)
+DAMAGE = {
+    "half a line": lambda content: content[:-5],
+    "lines lost": lambda content: content.split(b"\n", 1)[1],
+    "a number edited": lambda content: content.replace(b"1.333", b"0.333"),
+    "binary": lambda content: bytes(range(256)),
+    "empty": lambda content: b"",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_lost_or_changed_lines_are_told_and_restored(metrics, damage, caplog):
+    metrics.write_bytes(damage(metrics.read_bytes()))
+    write(metrics, RECORDS[3:], RECORDS[:3])
     assert read(metrics) == RECORDS
+    (message,) = caplog.messages
+    assert "metrics.jsonl was changed, or lost lines, since the checkpoint" in message
+
+
+@pytest.mark.parametrize("harm", ["removed", "folder removed", "torn"])
+def test_a_file_that_was_harmed_during_the_run_is_whole_at_the_end(tmp_path, harm):
+    path = tmp_path / "run" / "metrics.jsonl"
+    logger, run = JsonlLogger(path), live()
+    logger.start(run)
+    for i, record in enumerate(RECORDS):
+        if i == 2:
+            path.write_bytes(path.read_bytes()[:-3]) if harm == "torn" else path.unlink()
+        if harm == "folder removed" and i == 2:
+            path.parent.rmdir()
+        run.records.append(record)
+        logger.records(run, [record])
+    assert read(path) == RECORDS
 
 
 def test_numbers_that_are_not_finite_are_null(tmp_path):
@@ -106,11 +134,6 @@ def events(folder) -> list[Event]:
 
 def scalars(folder) -> list[tuple[str, int, float]]:
     return [(value.tag, event.step, value.simple_value) for event in events(folder) for value in event.summary.value]
-
-
-def starts(folder) -> list[int]:
-    """The steps from which on older events are purged."""
-    return [event.step for event in events(folder) if event.session_log.status == SessionLog.START]
 
 
 def test_tensorboard_files(tmp_path):
@@ -142,106 +165,41 @@ def test_a_new_run_removes_all_older_events(tmp_path):
 
 
 def test_a_resumed_run_writes_all_events_anew(tmp_path):
-    """The last event before a crash was in the queue of the writer. One after the checkpoint was not."""
-    history = [{"seed": 0, "epoch": epoch, "test_error": 10.0 - epoch} for epoch in (1, 2, 3, 4)]
-    log(TensorBoardLogger(tmp_path), live(), [*history[:2], {"seed": 0, "epoch": 7, "test_error": 0.0}])
-    resumed = live(epoch=3)
-    resumed.seeds[0].history.extend(history[:3])
-    log(TensorBoardLogger(tmp_path), resumed, history[3:])
-    assert scalars(tmp_path / "seed0") == [("test_error", epoch, 10.0 - epoch) for epoch in (1, 2, 3, 4)]
+    """The last event before a crash may be missing. One after the checkpoint is there. The clock
+    may have gone back."""
+    history = [*pretraining([1, 2]), *({"seed": 0, "epoch": epoch, "test_error": 10.0 - epoch} for epoch in (1, 2, 3))]
+    log(TensorBoardLogger(tmp_path), live(), [*history[:3], {"seed": 0, "epoch": 7, "test_error": 0.0}])
+    for path in tmp_path.rglob("events.*"):
+        path.rename(path.with_name("events.out.tfevents.9999999999.later"))
+    log(TensorBoardLogger(tmp_path), live(before=history[:4]), history[4:])
+    assert scalars(tmp_path / "seed0") == [("test_error", epoch, 10.0 - epoch) for epoch in (1, 2, 3)]
+    assert scalars(tmp_path / "seed0" / "pretraining") == [("feedback_loss/1", 1, 0.5), ("feedback_loss/1", 2, 0.25)]
 
 
-def test_a_resumed_pre_training_purges_its_own_passes_alone(tmp_path):
-    log(TensorBoardLogger(tmp_path), live(), pretraining([1, 2, 3]))
-    records = [*pretraining([3]), {"seed": 0, "epoch": 1, "test_error": 1.0}]
-    log(TensorBoardLogger(tmp_path), live(epoch=0, passes=2), records)
-    assert starts(tmp_path / "seed0" / "pretraining") == [1, 3]
-    assert scalars(tmp_path / "seed0") == [("test_error", 1, 1.0)]
+def test_an_event_is_on_disk_before_the_next(tmp_path):
+    logger, run = TensorBoardLogger(tmp_path), live()
+    logger.start(run)
+    for n, record in enumerate(RECORDS, start=1):
+        logger.records(run, [record])
+        assert len(scalars(tmp_path / "seed0")) == n
+    logger.close()
 
 
-def test_a_bar_that_is_no_terminal_tells_a_line_now_and_then(capsys, monkeypatch):
-    monkeypatch.setattr(loggers, "SECONDS_PER_LINE", 0.0)
-    with ProgressBar("training", total=4) as bar:
-        bar.note("test 3.00 %")
-        bar.advance(1)
-    line = capsys.readouterr().err
-    assert line.startswith("training: 25 %")
-    assert line.endswith("test 3.00 %\n")
-    assert line.count("\n") == 1
+def test_events_that_could_not_be_written_are_written_later(tmp_path, monkeypatch):
+    logger, run = TensorBoardLogger(tmp_path), live()
+    logger.start(run)
+    for i, record in enumerate(RECORDS):
+        run.records.append(record)
+        with monkeypatch.context() as patch:
+            if i in (1, 2):
+                patch.setattr("tensorboardX.record_writer.os.fsync", full)
+                with pytest.raises(OSError, match="No space left"):
+                    logger.records(run, [record])
+            else:
+                logger.records(run, [record])
+    logger.close()
+    assert [step for _, step, _ in scalars(tmp_path / "seed0")] == [0, 1, 2, 3]
 
 
-def test_a_silent_bar_prints_nothing(capsys):
-    with ProgressBar("training", total=4, shown=False) as bar:
-        bar.advance(2)
-        bar.note("half way")
-    captured = capsys.readouterr()
-    assert captured.out + captured.err == ""
-
-
-class Kernel:
-    """As much of IPython in a notebook as a bar uses. It keeps the displays and their contents."""
-
-    def __init__(self):
-        self.shown: list[list[dict]] = []
-
-    def display(self, content, *, raw, display_id):
-        assert raw is display_id is True
-        self.shown.append([content])
-        return types.SimpleNamespace(update=lambda content, *, raw: self.shown[-1].append(content))
-
-
-@pytest.fixture
-def kernel(monkeypatch) -> Kernel:
-    found = Kernel()
-    module = types.ModuleType("IPython.display")
-    module.display = found.display
-    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
-    monkeypatch.setitem(sys.modules, "IPython.display", module)
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
-    monkeypatch.setattr(loggers, "SECONDS_PER_DISPLAY", 0.0)
-    return found
-
-
-def text(content: dict) -> str:
-    return re.sub("<.*?>", "", content["text/html"])
-
-
-def test_a_notebook_has_one_live_bar_that_goes(kernel, capsys):
-    with ProgressBar("training", total=4) as bar:
-        bar.note("compiling")
-        for _ in range(4):
-            bar.advance(1)
-    assert len(kernel.shown) == 1, "one output"
-    first, *contents, last = kernel.shown[0]
-    assert [text(content).split("%")[0].split()[-1] for content in contents] == ["0", "0", "25", "50", "75", "100"]
-    assert "compiling" in text(contents[1])
-    assert contents[2]["text/plain"].startswith("training: 25 %")
-    assert first == last == {"text/plain": "", "text/html": ""}
-    assert capsys.readouterr() == ("", "")
-
-
-def test_a_bar_in_a_notebook_is_not_drawn_more_often_than_one_can_see(kernel, monkeypatch):
-    monkeypatch.setattr(loggers, "SECONDS_PER_DISPLAY", 1e9)
-    with ProgressBar("training", total=1000) as bar:
-        bar.note("compiling")
-        for _ in range(1000):
-            bar.advance(1)
-    assert len(kernel.shown[0]) == 4  # nothing, the bar, what it does, nothing
-
-
-def test_a_bar_in_a_notebook_goes_after_an_error(kernel):
-    with contextlib.suppress(RuntimeError), ProgressBar("training", total=4):
-        raise RuntimeError
-    assert kernel.shown[0][-1]["text/html"] == ""
-
-
-def test_a_silent_bar_shows_nothing_in_a_notebook(kernel):
-    with ProgressBar("training", total=4, shown=False) as bar:
-        bar.advance(2)
-    assert kernel.shown == []
-
-
-def test_the_title_of_a_bar_is_escaped(kernel):
-    with ProgressBar("<b>mine</b>", total=4) as bar:
-        bar.advance(1)
-    assert "&lt;b&gt;mine&lt;/b&gt;" in kernel.shown[0][1]["text/html"]
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

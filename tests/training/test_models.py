@@ -14,9 +14,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import targetprop as tp
+from targetprop import _files as files
 from targetprop.networks.normalization import BatchNormalized
 from targetprop.rules import RULES, Requirement
-from targetprop.training import files
 
 KEY = jax.random.key(0)
 

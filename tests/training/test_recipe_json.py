@@ -189,7 +189,8 @@ def test_the_environment_names_commit_processor_and_flags():
     assert found["jax"]["jax_default_matmul_precision"] is None
     with jax.enable_x64(True):
         assert provenance.environment()["jax"]["jax_enable_x64"]
-    assert set(found["jax"]) == {"jax_enable_x64", "jax_default_matmul_precision", "jax_platforms", "XLA_FLAGS"}
+    random = {"jax_default_prng_impl", "jax_threefry_partitionable", "jax_random_seed_offset"}
+    assert set(found["jax"]) == {"jax_enable_x64", "jax_default_matmul_precision", "jax_platforms", "XLA_FLAGS"} | random
 
 
 def git(folder, *args) -> str:

@@ -1,12 +1,21 @@
 """A run that was stopped and taken up again has the numbers of one that never stopped."""
 
+import contextlib
 import json
+import shutil
 
 import pytest
 
 import targetprop as tp
 from targetprop.training import loop
-from targetprop.training.checkpoint import CheckpointError, load_header, save_checkpoint
+from targetprop.training.checkpoint import (
+    CHECKPOINT,
+    CheckpointError,
+    checkpoint_files,
+    previous,
+    read_checkpoint,
+    save_checkpoint,
+)
 
 SEEDS = [0, 1, 2]
 
@@ -61,13 +70,13 @@ def test_a_crash_between_checkpoints_loses_no_number(unbroken, dtp, toy, tmp_pat
     """An epoch's lines are written but its checkpoint is not."""
 
     def crash(path, tree, header):
-        if header["logged"] == 2:
-            raise OSError("no space left on the device")
+        if header["records"] and header["records"][-1]["epoch"] == 2:
+            raise KeyboardInterrupt
         save_checkpoint(path, tree, header)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "save_checkpoint", crash)
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(KeyboardInterrupt):
             go(dtp, toy, tmp_path)
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"seed": 0, "epo')
@@ -98,7 +107,7 @@ def test_rarer_checkpoints_give_the_same_numbers(unbroken, dtp, toy, tmp_path, m
     saved = []
     monkeypatch.setattr(loop, "save_checkpoint", lambda path, tree, header: saved.append(header["pass"]))
     go(dtp, toy, tmp_path, checkpoint_every=2)
-    assert saved == [1, 4, 4]  # the pre-training, epoch 2, the end
+    assert saved == [0, 1, 4, 4]  # the start, the pretraining, epoch 2, the end
     assert (tmp_path / "metrics.jsonl").read_text() == (unbroken / "metrics.jsonl").read_text()
 
 
@@ -123,12 +132,61 @@ def test_other_settings_are_refused_and_nothing_is_touched(unbroken, dtp, toy):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_damaged_checkpoint_says_what_to_do(dtp, toy, tmp_path):
+def test_a_damaged_checkpoint_costs_an_epoch_and_no_number(unbroken, dtp, toy, tmp_path, assert_same_run):
+    """The one before it is from the end of the last epoch. Without it, there is nothing to go on from."""
     go(dtp, toy, tmp_path)
-    path = tmp_path / "checkpoint.npz"
+    path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match=r"checkpoint\.npz is damaged.*delete it and start again"):
+    assert go(dtp, toy, tmp_path, resume=True).finished
+    assert_same_run(tmp_path, unbroken)
+    for file in (path, previous(path)):
+        file.write_bytes(file.read_bytes()[:-100])
+    before = (tmp_path / "metrics.jsonl").read_text()
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors is damaged.*Begin the run again with `overwrite`"):
         go(dtp, toy, tmp_path, resume=True)
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_results_without_their_checkpoint_are_not_replaced(dtp, toy, tmp_path):
+    go(dtp, toy, tmp_path)
+    for file in checkpoint_files(tmp_path):
+        file.unlink()
+    before = (tmp_path / "metrics.jsonl").read_text()
+    with pytest.raises(CheckpointError, match=r"has results, but no checkpoint.*`overwrite`"):
+        go(dtp, toy, tmp_path, resume=True)
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_the_checkpoint_and_not_the_configuration_says_which_run_it_is(dtp, toy, tmp_path):
+    """A checkpoint of other settings beside the right configuration, and without any."""
+    for name, recipe in (("one", dtp), ("other", dtp.replace(stepsize=0.25))):
+        go(recipe, toy, tmp_path / name)
+    shutil.copy(tmp_path / "other" / CHECKPOINT, tmp_path / "one" / CHECKPOINT)
+    (tmp_path / "other" / "config.json").unlink()
+    for name in ("one", "other"):
+        with pytest.raises(tp.ConfigError, match=r"recipe\.stepsize was 0\.25 and is now 1\.0"):
+            go(dtp, toy, tmp_path / name, resume=True)
+    with pytest.raises(tp.ConfigError, match=r"seeds\[0\] was 0 and is now 5"):
+        tp.train(dtp.replace(stepsize=0.25), toy, seeds=[5, 6, 7], out=tmp_path / "other", resume=True, progress=False)
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["identity", "origins", "pass", "step", "midway", "measured", "seconds", "statuses", "records", "best", "best_epochs"],
+)
+def test_no_field_of_a_checkpoint_ends_in_a_traceback(dtp, toy, tmp_path, field):
+    go(dtp, toy, tmp_path)
+    found = read_checkpoint(tmp_path / CHECKPOINT)
+    for value in (None, "text", [1], {"a": 1}, ...):
+        header = {name: entry for name, entry in found.header.items() if name != field} | (
+            {} if value is ... else {field: value}
+        )
+        save_checkpoint(tmp_path / CHECKPOINT, list(found.arrays), header)
+        with contextlib.suppress(tp.UserError):  # a value may fit by chance
+            go(dtp, toy, tmp_path, resume=True)
+        save_checkpoint(tmp_path / CHECKPOINT, list(found.arrays), header)
+        with contextlib.suppress(tp.UserError):
+            tp.load_run(tmp_path)
 
 
 def test_tensorboard_goes_on_after_the_checkpoint(unbroken, dtp, toy, tmp_path, interrupt_at):
@@ -147,7 +205,7 @@ def test_tensorboard_goes_on_after_the_checkpoint(unbroken, dtp, toy, tmp_path, 
 def test_the_time_of_an_epoch_counts_both_parts(dtp, toy, tmp_path, interrupt_at):
     interrupt_at(11)
     first = go(dtp, toy, tmp_path)
-    spent = load_header(tmp_path / "checkpoint.npz")["seconds"]
+    spent = read_checkpoint(tmp_path / CHECKPOINT).header["seconds"]
     second = go(dtp, toy, tmp_path, resume=True)
     assert first.seconds_per_epoch == pytest.approx(spent / 1 / 3)
     assert second.seconds_per_epoch > spent / 2 / 3

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import targetprop as tp
-from targetprop.training.checkpoint import load_part
+from targetprop.training.checkpoint import CHECKPOINT, read_checkpoint
 from targetprop.training.ensemble import Ensemble
 
 
@@ -21,7 +21,7 @@ def records(folder, seed=None) -> list[dict]:
 
 def trained(folder, recipe, seeds, data):
     """The members at the end of a finished run."""
-    return load_part(folder / "checkpoint.npz", Ensemble([recipe] * len(seeds), seeds, data).members, 0)
+    return read_checkpoint(folder / CHECKPOINT).part(Ensemble([recipe] * len(seeds), seeds, data).members, 0)
 
 
 def output(network, x) -> np.ndarray:
@@ -50,7 +50,8 @@ def test_three_seeds_together_have_the_numbers_of_each_alone(folder, dtp, toy, t
 
 def test_what_the_folder_holds(folder, dtp):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoint.npz", "result.json", "models", "run.lock"}
+    files = {"config.json", "metrics.jsonl", "result.json", "run.lock", CHECKPOINT, "checkpoint.previous.safetensors"}
+    assert names == files | {"models", "tensorboard"}
     config = json.loads((folder / "config.json").read_text())
     assert config["seeds"] == [0, 1, 2]
     assert config["recipe"]["rule"]["name"] == "dtp"
@@ -100,8 +101,8 @@ def test_labels_of_the_test_set_change_nothing_but_the_test_error(folder, dtp, t
     for one, other in zip(records(folder), records(tmp_path), strict=True):
         assert {k: v for k, v in one.items() if "test" not in k} == {k: v for k, v in other.items() if "test" not in k}
     assert [r["test_error"] for r in records(folder)[3:]] != [r["test_error"] for r in records(tmp_path)[3:]]
-    one, other = (np.load(path / "checkpoint.npz") for path in (folder, tmp_path))
-    assert all(np.array_equal(one[name], other[name]) for name in one.files if name.startswith("leaf"))
+    one, other = (read_checkpoint(path / CHECKPOINT).arrays for path in (folder, tmp_path))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_nothing_is_written_without_a_folder(bp, toy, tmp_path, monkeypatch):
@@ -122,7 +123,7 @@ def test_a_run_is_replaced_only_when_that_is_said(folder, dtp, toy, tmp_path):
 
 
 def test_a_folder_is_refused_before_data_and_network(bp, tmp_path, monkeypatch):
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"recipe": {}, "seeds": [0]}')
     monkeypatch.setattr("targetprop.training.run.load", lambda name: pytest.fail("the data set was loaded"))
     with pytest.raises(tp.ConfigError, match="There is a run in"):
         tp.train(bp, out=tmp_path)
@@ -167,8 +168,7 @@ def test_double_precision(bp, toy, tmp_path):
     recipe = bp.replace(dtype="float64", schedule=tp.Schedule(1))
     assert tp.train(recipe, toy, seeds=[0], out=tmp_path, progress=False).finished
     assert not jax.config.jax_enable_x64
-    with np.load(tmp_path / "checkpoint.npz") as file:
-        floats = {file[name].dtype for name in file.files if file[name].dtype.kind == "f"}
+    floats = {array.dtype for array in read_checkpoint(tmp_path / CHECKPOINT).arrays if array.dtype.kind == "f"}
     assert floats == {np.dtype("float64")}
     with jax.enable_x64(True):
         network = jax.tree.map(itemgetter(0), trained(tmp_path, recipe, [0], toy).state.network)

@@ -5,7 +5,6 @@ The library names fields in its errors. `main` turns them into flags.
 
 import contextlib
 import importlib
-import os
 import sys
 
 from ..errors import UnknownRecipeError, UserError
@@ -13,6 +12,7 @@ from ..version import __version__
 from .compile_cache import use_compile_cache
 from .flags import with_flags
 from .parsing import Reader
+from .streams import drop_output, prepare_output
 from .tree import Call, Command, Group
 
 VERBS = {
@@ -46,30 +46,41 @@ def main(argv: list[str] | None = None) -> int:
     **Returns:** the exit status.
 
     - 0: everything was done.
-    - 1: a run did not finish.
+    - 1: a run did not finish, or something could not be written.
     - 2: the arguments or the settings are wrong. One line on standard error says what to change.
     - 130: interrupted.
     - 141: the program that reads the output has stopped.
     """
     args = sys.argv[1:] if argv is None else argv
+    prepare_output()
     try:
-        if args == ["--version"]:
-            print(__version__)
-            return 0
-        if not args:
-            with contextlib.suppress(SystemExit):
-                read(["--help"])
-            return 2
-        return read(args)()
+        status = _run(args)
+        sys.stdout.flush()
+        return status
     except UnknownRecipeError as error:
         return _fail(f"{error} All names: targetprop recipes")
     except UserError as error:
-        return _fail(with_flags(str(error)))
+        return _fail(with_flags(str(error)), error.status)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the program that reads the output, for example `head`, has stopped
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         return 141
+    except OSError as error:
+        drop_output()
+        what = "the output" if error.filename is None else error.filename
+        return _fail(f"{what} cannot be read or written ({error.strerror or error}); what was saved before is safe.", 1)
+
+
+def _run(args: list[str]) -> int:
+    if args == ["--version"]:
+        print(__version__)
+        return 0
+    if not args:
+        with contextlib.suppress(SystemExit):
+            read(["--help"])
+        return 2
+    return read(args)()
 
 
 def read(args: list[str]) -> Call:
@@ -88,5 +99,6 @@ def read(args: list[str]) -> Call:
 
 
 def _fail(message: str, status: int = 2) -> int:
-    sys.stderr.write(f"targetprop: {' '.join(message.split())}\n")
+    with contextlib.suppress(OSError):  # the status says it too
+        sys.stderr.write(f"targetprop: {' '.join(message.split())}\n")
     return status

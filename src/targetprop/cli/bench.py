@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from .._files import write_whole
 from ..experiments.benchmark import VARIANTS, InvertibleMLP, TanhMLP, Timing, measure
-from ..training.files import write_whole
 from ..training.paths import check_file, make_folder
 from ..training.provenance import describe, environment
 from .names import check_rule_name

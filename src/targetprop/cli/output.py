@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..training.result import finite_or_none
+from .streams import shows_unicode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +27,7 @@ def flag_value(args: Sequence[str], flag: str) -> str | None:
 
 def print_json(document: dict | list) -> None:
     """Write one JSON document on standard output. Numbers that are not finite become null."""
-    sys.stdout.write(json.dumps(finite_or_none(document), allow_nan=False, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(finite_or_none(document), allow_nan=False, ensure_ascii=not shows_unicode()) + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

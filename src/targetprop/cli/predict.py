@@ -11,8 +11,8 @@ import numpy as np
 import tyro
 from tyro.conf import Positional
 
+from .._files import whole_file, write_whole
 from ..training.evaluation import Part, Predictions, predict
-from ..training.files import whole_file, write_whole
 from ..training.paths import check_file, make_folder
 from .output import print_json
 from .runs import open_run

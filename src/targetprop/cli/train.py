@@ -17,6 +17,7 @@ from ..training.optimizers import KINDS
 from ..training.recipe import Recipe
 from ..training.result import Result
 from ..training.run import train
+from ..training.saving import UnsavedError
 from ..training.trackers import TRACKERS
 from ..training.values import has_value, set_values
 from .flags import flag
@@ -101,20 +102,21 @@ def run(options: TrainOptions, seeds: Sequence[int] | None = None) -> int:
     diagnostics = named_diagnostics(options.diagnose)
     probe = None if options.diagnose_every is None else Probe(options.diagnose_every, diagnostics)
     trackers = [TRACKERS[name]() for name in options.track]
-    result = train(
-        trained,
-        seeds=seeds,
-        out=options.out,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        checkpoint_every=options.checkpoint_every,
-        probe=probe,
-        callbacks=trackers,
-    )
-    if options.json:
-        print_json(result.to_json())
-    else:
-        _print(result)
+    try:
+        result = train(
+            trained,
+            seeds=seeds,
+            out=options.out,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            checkpoint_every=options.checkpoint_every,
+            probe=probe,
+            callbacks=trackers,
+        )
+    except UnsavedError as error:
+        _print(error.result, options.json)
+        raise
+    _print(result, options.json)
     if result.interrupted:
         saved = (
             f"the same command with --resume continues from {options.out}"
@@ -146,7 +148,10 @@ def _with_learning_rate(recipe: Recipe, rate: float | None) -> Recipe:
     return set_values(recipe, {"optimizer.learning_rate": rate})
 
 
-def _print(result: Result) -> None:
+def _print(result: Result, as_json: bool) -> None:
+    if as_json:
+        print_json(result.to_json())
+        return
     rows = [
         (
             str(seed.seed),

@@ -110,7 +110,7 @@ def _check(content: bytes) -> None:
         if made > CONTAINERS:
             raise pickle.UnpicklingError(f"it has more than {CONTAINERS} containers")
         if name in _PUT:
-            place = len(stored) if name == "MEMOIZE" else int(argument)
+            place = cast(int, len(stored) if name == "MEMOIZE" else argument)
             if place > len(stored) + 1:  # published files count from 1, those of Python 3 from 0
                 raise pickle.UnpicklingError(f"it stores a value at {place}, and has {len(stored)} before")
             stored.add(place)

@@ -24,7 +24,7 @@ from ..networks.invertible import DenseOnFirstUnits, invertible_mlp
 from ..networks.layers import Dense, parameters, split_parameters
 from ..networks.network import Network, mlp
 from ..rules import GENERAL, RULES, Backprop, Rule, TwoPhase
-from ..training.loggers import ProgressBar
+from ..training.bars import ProgressBar
 from ..training.optimizers import Adam
 from ..training.penalties import OrthogonalityPenalty, Penalty
 from ..training.precision import precision

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._files import write_whole
 from .._html import html_table
 from ..data import Dataset, load
 from ..errors import ConfigError
@@ -15,9 +16,8 @@ from ..figures import dataset_name, kinds, training_figure
 from ..figures import save as save_figure
 from ..rules import Rule
 from ..training.arguments import Seeds
-from ..training.files import write_whole
+from ..training.folder import check_run_folder
 from ..training.frame import data_frame, rows
-from ..training.paths import check_output
 from ..training.provenance import environment
 from ..training.recipe import Recipe
 from ..training.result import FINISHED, Result, finite_or_none
@@ -253,7 +253,7 @@ def compare(
     folders = {name: None if out is None else Path(out) / name.replace("/", "-") for name in recipes}
     for folder in folders.values():
         if folder is not None:
-            check_output(folder, resume, overwrite)
+            check_run_folder(folder, resume, overwrite)
     data = data or load(dataset)
     results = []
     for name, entry in recipes.items():

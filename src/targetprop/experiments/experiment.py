@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..training.files import write_whole
-from ..training.loggers import ProgressBar
+from .._files import write_whole
+from ..training.bars import ProgressBar
 from ..training.provenance import describe, environment, same_settings
 from ..training.result import finite_or_none
 from .damage import DamagedFileError, leave_out, read_file, set_aside

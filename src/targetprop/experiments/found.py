@@ -23,7 +23,7 @@ def found_recipe(path: Path | str, dataset: str | None = None) -> Recipe:
     recipe does not have. `UnknownRecipeError` for a rule that is not built in.
     """
     try:
-        document = json.loads(Path(path).read_text())
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
         rule, searched, best = document["rule"], document["dataset"], dict(document["best"])
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}: give the file that a search saved.") from None

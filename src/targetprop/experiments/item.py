@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from .._files import write_whole
 from ..errors import ConfigError
 from ..figures import Format
 from ..figures import save as save_figure
 from ..training.arguments import Seeds, seed_list
 from ..training.checkpoint import CheckpointError
-from ..training.files import write_whole
 from ..training.paths import check_folder
 from ..training.result import Summary
 from .damage import damage_noted

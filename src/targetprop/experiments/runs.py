@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..training.checkpoint import CHECKPOINT, load_header
+from ..training.checkpoint import CHECKPOINT, checkpoint_files, read_checkpoint
 from ..training.provenance import same_settings
 from ..training.result import Result
 from .comparison import SHARED, Comparison, ComparisonError, check_baseline, difference_in
@@ -64,7 +64,7 @@ def _document(folder: Path, file: str) -> dict[str, Any]:
             f"{folder} holds no run that ended: there is no {path}. Use a folder that `train` has written."
         )
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (TypeError, ValueError) as error:
         raise ComparisonError(f"{path} is damaged ({error}): leave out this run.") from error
 
@@ -124,7 +124,7 @@ def _result(name: str, folder: Path) -> Result:
 
 def _seconds_per_epoch(folder: Path, seeds: int) -> float:
     """The time of an epoch of one seed, from the checkpoint. `nan` without one."""
-    if not (folder / CHECKPOINT).exists():
+    if not checkpoint_files(folder):
         return math.nan
-    header = load_header(folder / CHECKPOINT)
+    header = read_checkpoint(folder / CHECKPOINT).header
     return header["seconds"] / header["epochs_timed"] / seeds if header["epochs_timed"] else math.nan

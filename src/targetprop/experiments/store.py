@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..training.checkpoint import checkpoint_files
+from ..training.configuration import CONFIG
+from ..training.folder import EVENTS, METRICS, RESULT
+from ..training.models import MODELS
 from ..training.provenance import describe, same_settings
 from ..training.recipe import Recipe
 from ..training.result import FINISHED, RUNNING
-from ..training.saving import RESULT
 from .damage import DamagedFileError, leave_out, read_file, set_aside
 
 LOGGER = logging.getLogger("targetprop")
-CONFIG, METRICS = "config.json", "metrics.jsonl"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Store:
         """
         found = []
         for folder in self._runs(name, recipe):
-            seeds = tuple(_config(folder).get("seeds", ())) if (folder / "checkpoint.npz").exists() else ()
+            seeds = tuple(_config(folder).get("seeds", ())) if checkpoint_files(folder) else ()
             if folder != self.run_folder(name, recipe, seeds):
                 continue
             if {run.seed for run in _readable_seeds(folder) if run.finished or run.diverged} != set(seeds):
@@ -131,11 +133,15 @@ def keep_damaged(folder: Path) -> None:
         if os.path.lexists(folder / name):
             try:
                 reader(folder)
-                others += [folder / name] if name != CONFIG else []
+                others += [folder / name]
             except DamagedFileError as error:
                 damaged.append(error)
     if damaged:
-        kept = set_aside([error.path for error in damaged], others)
+        bad = [error.path for error in damaged]
+        if checkpoint_files(folder):
+            kept = set_aside(bad, [path for path in others if path.name != CONFIG])
+        else:  # the run begins again, in an empty folder
+            kept = set_aside([*bad, *others, *(path for path in (folder / EVENTS, folder / MODELS) if path.exists())])
         LOGGER.warning(
             "The run in %s is run again, from its last checkpoint if there is one, since %s. What was there is kept as %s",
             folder,
@@ -169,7 +175,7 @@ def _read_once(path: Path, changed: int) -> dict:
 
 def _parsed_config(text: str) -> dict:
     config = json.loads(text)
-    return {**config, "recipe": config["recipe"], "seeds": list(config.get("seeds", ()))}
+    return {"recipe": config["recipe"], "seeds": list(config.get("seeds", ()))}
 
 
 def _readable_seeds(folder: Path) -> list[StoredSeed]:

@@ -17,8 +17,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ..errors import ConfigError
+from ..training.bars import ProgressBar
 from ..training.callbacks import Callback, LiveRun
-from ..training.loggers import ProgressBar
 from ..training.provenance import first_difference
 from ..training.result import finite_or_none
 from .proposals import RETRY, Proposals, finished, proposed_as, suggest
@@ -252,11 +252,15 @@ class SharedStudy:
     def _rescue(self) -> None:
         """Give back the trials of processes that are gone."""
         for trial in self._study.get_trials(deepcopy=False):
-            if trial.state == TrialState.RUNNING:
-                # a trial without a name is new, or its process was killed just then
-                process = trial.user_attrs.get(PROCESS, f"unknown:{os.getpid()}:{trial.number}")
-                if process != self._worker.name and self._worker.is_gone(process):
-                    self._give_back(trial)
+            if trial.state == TrialState.RUNNING and self._is_left(trial):
+                self._give_back(trial)
+
+    def _is_left(self, trial: FrozenTrial) -> bool:
+        """Whether the process that runs a trial is gone."""
+        process = trial.user_attrs.get(PROCESS)
+        if process is None:  # the trial is new, or its process was killed just then
+            return self._worker.is_alone() or self._worker.is_gone(f"unknown:{os.getpid()}:{trial.number}")
+        return process != self._worker.name and self._worker.is_gone(process)
 
     def _give_back(self, trial: FrozenTrial) -> None:
         """Mark a trial as failed, and queue its settings once more. One process only succeeds."""

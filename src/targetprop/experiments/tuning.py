@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._files import write_whole
 from ..data import Dataset, load
 from ..errors import ConfigError
 from ..training.arguments import Seeds, seed_list
+from ..training.bars import ProgressBar
 from ..training.callbacks import Callback
-from ..training.files import write_whole
-from ..training.loggers import ProgressBar
 from ..training.paths import check_file, make_folder
 from ..training.provenance import describe, describe_data, environment
 from ..training.recipe import Recipe

@@ -15,6 +15,7 @@ from optuna.study import Study
 
 BEAT_SECONDS = 30.0
 """How often a process says in the storage that it is there."""
+BEATS = "beats of "
 GRACE_SECONDS = 150.0
 """A process of another machine that has said nothing for so long is gone."""
 
@@ -25,7 +26,7 @@ def machine() -> str:
     """
     parts = []
     with contextlib.suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8"))
         parts.append(os.readlink("/proc/self/ns/pid"))
     return f"{platform.node()}-{zlib.crc32(''.join(parts).encode()):08x}"
 
@@ -33,7 +34,7 @@ def machine() -> str:
 class Worker:
     """This process among those that work on a study.
 
-    As a context, it says regularly in the storage that it is there.
+    As a context, it says at once in the storage that it is there, and again regularly.
 
     **Arguments:**
 
@@ -47,6 +48,7 @@ class Worker:
         self._heard: dict[str, tuple[int | None, float]] = {}
 
     def __enter__(self) -> "Worker":
+        self._study.set_user_attr(_beats(self.name), 0)
         self._thread.start()
         return self
 
@@ -60,6 +62,11 @@ class Worker:
             count += 1
             with contextlib.suppress(optuna.exceptions.StorageInternalError):  # the next beat may arrive
                 self._study.set_user_attr(_beats(self.name), count)
+
+    def is_alone(self) -> bool:
+        """Whether all other processes that ever worked on the study are gone."""
+        others = {key.removeprefix(BEATS) for key in self._study.user_attrs if key.startswith(BEATS)} - {self.name}
+        return all(self.is_gone(name) for name in others)
 
     def is_gone(self, name: str) -> bool:
         """Whether another process is gone.
@@ -80,7 +87,7 @@ class Worker:
 
 def _beats(name: str) -> str:
     """The attribute of the study that counts the beats of a process."""
-    return f"beats of {name}"
+    return f"{BEATS}{name}"
 
 
 def _exists(number: int) -> bool:

@@ -15,6 +15,7 @@ from ..networks.network import Network
 from .frame import flat
 from .recipe import Recipe
 from .result import Result, SeedResult
+from .schedule import Pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +26,10 @@ class Resumed:
 
     - `steps`: the number of steps that are done.
     - `records`: the number of records that were logged.
-    - `epoch`: the last epoch that was logged. 0 is the pretraining, `None` is before it.
-    - `passes`: the number of whole passes that are done.
     """
 
     steps: int = 0
     records: int = 0
-    epoch: int | None = None
-    passes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +40,7 @@ class LiveRun:
 
     - `recipes`: the recipe of each seed.
     - `seeds`: the metrics of each seed so far.
+    - `records`: all records so far, as they were logged.
     - `dataset`, `unit`: the name of the data set, and the unit of the error.
     - `steps`: the number of steps of the whole run.
     - `folder`: the folder of the run, or `None`.
@@ -55,6 +53,7 @@ class LiveRun:
 
     recipes: Sequence[Recipe]
     seeds: Sequence[SeedResult]
+    records: Sequence[dict]
     dataset: str
     unit: str
     steps: int
@@ -103,6 +102,9 @@ class Callback:
           list with one number per layer), and `warnings`, a list of sentences. A record of
           pretraining has the number of its `pass`.
         """
+
+    def end_of_pass(self, run: LiveRun, at: Pass) -> None:
+        """A pass over the training set ended. Its records were logged."""
 
     def epoch(self, run: LiveRun, epoch: int) -> None:
         """An epoch ended, with all its passes. The pretraining is epoch 0.

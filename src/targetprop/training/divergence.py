@@ -93,5 +93,9 @@ def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
     elif isinstance(value, tuple | list):
         for entry in value:
             yield from _numbers(name, entry)
-    elif isinstance(value, float | np.floating | np.ndarray | jnp.ndarray) and not name.endswith(".eps"):
+    elif _is_real(value) and not name.endswith(".eps"):
         yield from ((name, float(entry)) for entry in np.unique(np.asarray(value, float)))
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, float) or jnp.issubdtype(getattr(value, "dtype", bool), np.floating)

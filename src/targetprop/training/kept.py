@@ -1,6 +1,5 @@
 """The weights of the best and of the last epoch of each seed."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,8 +14,6 @@ from .recipe import Recipe
 from .result import SeedResult, Trained
 from .schedule import Pass
 from .state import Member
-
-LOGGER = logging.getLogger("targetprop")
 
 
 class Weights(NamedTuple):
@@ -55,29 +52,14 @@ class BestAndLast:
 
     @classmethod
     def resumed(cls, header: dict, members: Member, best: Weights | None, last: Weights | None) -> "BestAndLast":
-        """Those of a checkpoint, from what `to_save` gave."""
-        now = Weights.of(members)
-        return cls(best or now, last or now, header["best_epochs"])
+        """Those of a checkpoint, from what `to_save` gave.
 
-    @classmethod
-    def of_older(cls, members: Member, results: Sequence[SeedResult], alive: np.ndarray) -> "BestAndLast":
-        """Those of a checkpoint of a version that did not keep the best weights.
-
-        The weights of the last epoch, those of `members`, are the best ones if that epoch is the
-        best one. Otherwise the best weights are lost, unless a later epoch is better. The log says
-        for which seeds.
+        **Raises:** `KeyError`, `TypeError` or `ValueError` if the header is damaged.
         """
-        now, living = Weights.of(members), zip(results, alive, strict=True)
-        epochs = [result.history[-1]["epoch"] if result.history and lives else None for result, lives in living]
-        for result, epoch in zip(results, epochs, strict=True):
-            if result.history and not is_best(result, epoch):
-                LOGGER.warning(
-                    "seed %d: the checkpoint is of an older version, which did not keep the network of the best epoch, %d: "
-                    "there will be none unless a later epoch is better",
-                    result.seed,
-                    result.best_epoch,
-                )
-        return cls(now, now, epochs)
+        now, epochs = Weights.of(members), [None if epoch is None else int(epoch) for epoch in header["best_epochs"]]
+        if len(epochs) != len(members.seed):
+            raise ValueError(f"best_epochs has {len(epochs)} entries for {len(members.seed)} seeds")
+        return cls(best or now, last or now, epochs)
 
     def record(self, ensemble: Ensemble, results: Sequence[SeedResult], at: Pass) -> None:
         """Keep the weights after a pass. The results have its metrics already."""

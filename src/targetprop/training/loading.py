@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -13,12 +13,12 @@ import jax
 from ..data import Dataset, load
 from ..errors import ConfigError
 from .arguments import recipe_list
-from .checkpoint import CHECKPOINT, CheckpointError, load_header, load_part
+from .checkpoint import CHECKPOINT, Checkpoint, CheckpointError, read_checkpoint
 from .ensemble import structure
 from .kept import BestAndLast, Weights
 from .precision import precision
 from .recipe import Recipe
-from .result import Result, SeedResult, Trained
+from .result import Result, Trained, results_of
 
 
 @final
@@ -70,13 +70,17 @@ def read_config(path: Path | str, recipe: Recipe | Sequence[Recipe] | None = Non
     **Raises:** `ConfigError` if it is missing or damaged, or if a class in it is not known.
     """
     try:
-        document = json.loads(Path(path).read_text())
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
         described, seeds = document["recipe"], document["seeds"]
         data = document["data"]["name"] if "data" in document else described["dataset"]  # as older versions wrote it
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}: give the config.json of a run.") from None
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is damaged, or is no config.json of a run ({error!r}).") from error
+    return _config(described, seeds, data, recipe)
+
+
+def _config(described: Any, seeds: Sequence[int], data: str, recipe: Recipe | Sequence[Recipe] | None) -> Config:
     if recipe is not None:
         recipes = tuple(recipe_list(recipe, len(seeds)))
     elif isinstance(described, list):
@@ -143,37 +147,34 @@ def load_run(folder: Path | str, recipe: Recipe | Sequence[Recipe] | None = None
     **Raises:** `CheckpointError` if there is no checkpoint, or if an older version wrote it.
     `ConfigError` if a class is not known.
     """
-    folder = Path(folder)
-    config, path = read_config(folder / "config.json", recipe), folder / CHECKPOINT
-    if not path.exists():
-        raise CheckpointError(
-            f"There is no {path}, so the networks of this run are not there: train it again, "
-            "with `read_config(path).recipe` of targetprop.training.loading."
-        )
-    header = load_header(path)
-    if "best_epochs" not in header:
-        raise CheckpointError(
-            f"{path} is of an older version, which did not keep the best networks: `resume` the run once, even if it is "
-            "finished. Then it can be loaded."
-        )
-    results = [SeedResult(**entry) for entry in header["results"]]
-    first, timed = config.recipes[0], header["epochs_timed"] * len(results)
-    seconds = header["seconds"] / timed if timed else math.nan
-    result = Result(first.rule.name, config.data, header["unit"], results, seconds)
-    with precision(first.dtype):
-        result.best, result.last = _kept(path, header, first, len(results)).trained(config.recipes, results)
+    checkpoint = read_checkpoint(Path(folder) / CHECKPOINT)
+    header = checkpoint.header
+    try:
+        identity, statuses = header["identity"], header["statuses"]
+        config = _config(identity["recipe"], identity["seeds"], identity["data"]["name"], recipe)
+        results = results_of(dict(zip(config.seeds, statuses, strict=True)), header["records"])
+        first, timed = config.recipes[0], header["epochs_timed"] * len(results)
+        seconds = header["seconds"] / timed if timed else math.nan
+        result = Result(first.rule.name, config.data, header["unit"], results, seconds)
+        with precision(first.dtype):
+            result.best, result.last = _kept(checkpoint, first, len(results)).trained(config.recipes, results)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise CheckpointError(f"{checkpoint.path} is damaged ({error!r}): train the run again.") from error
     return Run(config, result)
 
 
-def _kept(path: Path, header: dict, recipe: Recipe, members: int) -> BestAndLast:
+def _kept(checkpoint: Checkpoint, recipe: Recipe, members: int) -> BestAndLast:
     """The weights in a checkpoint: those of the members, which come first, or those at its end."""
+    header = checkpoint.header
     like = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype) if _is_shape(leaf) else leaf,
         Weights.of(structure(recipe, tuple(header["shape"]), header["outputs"])),
     )
     size = len(jax.tree.leaves(eqx.filter(like, _is_shape)))
-    last = load_part(path, like, -size if header["last"] else 0)
-    best = load_part(path, like, -size * (1 + header["last"]) if header["best"] else 0)
+    last = checkpoint.part(like, -size if header["last"] else 0)
+    best = checkpoint.part(like, -size * (1 + header["last"]) if header["best"] else 0)
     return BestAndLast(best, last, header["best_epochs"])
 
 

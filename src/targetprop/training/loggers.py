@@ -1,33 +1,34 @@
-"""Loggers of metrics: a crash-safe JSONL file, TensorBoard event files, and a progress bar."""
+"""Loggers of metrics: a JSONL file that survives a crash, and TensorBoard event files.
 
-import io
+Both can write everything again, since the run has all its records. They do so when a run is
+resumed, and after an error of the file system.
+"""
+
+import contextlib
 import json
-import math
+import logging
 import os
+import socket
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import Any
 
+from .._files import write_whole
 from .callbacks import Callback, LiveRun, scalars
-from .files import write_whole
-from .result import finite_or_none
+from .folder import event_files
+from .result import Result, finite_or_none
 
-if TYPE_CHECKING:
-    from tensorboardX import SummaryWriter
-
+LOGGER = logging.getLogger("targetprop")
 PRETRAINING = "pretraining"
-SECONDS_PER_LINE, SECONDS_PER_DISPLAY = 60.0, 0.2
 
 
 class JsonlLogger(Callback):
     """One JSON object per line. Each line is flushed to disk at once.
 
-    Numbers that are not finite are written as null. A resumed run keeps the lines of the records
-    up to its checkpoint, and removes the rest, an incomplete last line too. So its file is the
-    same as that of an uninterrupted run.
+    Numbers that are not finite are written as null. A resumed run writes the records of its
+    checkpoint again. So its file is the same as that of an uninterrupted run. The log says if
+    lines were lost or changed.
 
     **Arguments:**
 
@@ -36,35 +37,47 @@ class JsonlLogger(Callback):
 
     def __init__(self, path: Path):
         self.path = path
-        self._file: TextIO | None = None
+        self._size = -1
 
     def start(self, run: LiveRun) -> None:
-        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
-        kept = [line for line in lines[: run.resumed.records] if line.endswith("\n")]
-        write_whole(self.path, "".join(kept))
-        self._file = open(self.path, "a")  # noqa: SIM115 (open as long as the run)
+        text = _lines(run.records)
+        if text and not self._begins_with(text.encode()):
+            LOGGER.warning("%s was changed, or lost lines, since the checkpoint: it is written again from that.", self.path)
+        self._write_all(text)
+
+    def _begins_with(self, content: bytes) -> bool:
+        try:
+            return self.path.read_bytes().startswith(content)
+        except OSError:
+            return False
 
     def records(self, run: LiveRun, records: Sequence[dict]) -> None:
-        file = self._file
-        if file is None:
-            raise ValueError("The log is closed: `start` opens it.")
-        for record in records:
-            file.write(json.dumps(finite_or_none(record), allow_nan=False) + "\n")
+        if not self.path.is_file() or self.path.stat().st_size != self._size:
+            self._write_all(_lines(run.records))
+            return
+        with open(self.path, "ab") as file:
+            self._size += file.write(_lines(records).encode())
             file.flush()
             os.fsync(file.fileno())
 
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+    def end(self, run: LiveRun, result: Result) -> None:
+        if not self.path.is_file() or self.path.stat().st_size != self._size:
+            self._write_all(_lines(run.records))
+
+    def _write_all(self, text: str) -> None:
+        write_whole(self.path, text)
+        self._size = len(text.encode())
+
+
+def _lines(records: Sequence[dict]) -> str:
+    return "".join(json.dumps(finite_or_none(record), allow_nan=False) + "\n" for record in records)
 
 
 class TensorBoardLogger(Callback):
     """TensorBoard event files, one folder per seed. Pretraining has a subfolder `pretraining`.
 
-    The files of an older run are removed. For a resumed run the events are written anew from the
-    metrics of the checkpoint, because the last events before a crash may be missing. Those of
-    pretraining are kept up to the last logged pass, and later ones are purged.
+    The files of an older run are removed. For a resumed run all events are written anew, because
+    the last ones before a crash may be missing.
 
     **Arguments:**
 
@@ -73,151 +86,97 @@ class TensorBoardLogger(Callback):
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._passes = 0
-        self._writers: dict[int, SummaryWriter] = {}
-        self._pretraining: dict[int, SummaryWriter] = {}
+        self._files: dict[Path, EventFile] = {}
+        self._whole = False
 
     def start(self, run: LiveRun) -> None:
-        self._passes = run.resumed.passes
-        for older in self.folder.rglob("events.out.tfevents.*"):
-            if run.resumed.epoch is None or older.parent.name != PRETRAINING:
-                older.unlink()
-        self._writers = {seed.seed: _writer(self.folder / f"seed{seed.seed}", 0) for seed in run.seeds}
+        self.close()
+        for older in event_files(self.folder):
+            older.unlink()
+        self._whole = True
         for seed in run.seeds:
-            self.records(run, seed.history)
+            self._file(self.folder / f"seed{seed.seed}")
+        self._write(run.records)
 
     def records(self, run: LiveRun, records: Sequence[dict]) -> None:
-        for record in records:
-            writer, step = self._writer_and_step(record)
-            for name, value in scalars(record).items():
-                writer.add_scalar(name, value, step)
-            for text in record.get("warnings", ()):
-                writer.add_text("warnings", text, step)
-            writer.flush()
+        if self._whole:
+            self._write(records)
+        else:
+            self.start(run)
 
-    def _writer_and_step(self, record: dict) -> tuple["SummaryWriter", int]:
-        seed = record["seed"]
-        if "pass" not in record:
-            return self._writers[seed], record["epoch"]
-        if seed not in self._pretraining:
-            self._pretraining[seed] = _writer(self.folder / f"seed{seed}" / PRETRAINING, self._passes)
-        return self._pretraining[seed], record["pass"]
+    def end(self, run: LiveRun, result: Result) -> None:
+        if not self._whole:
+            self.start(run)
+
+    def _write(self, records: Sequence[dict]) -> None:
+        try:
+            for record in records:
+                folder, step = self.folder / f"seed{record['seed']}", record.get("pass", record["epoch"])
+                file = self._file(folder / PRETRAINING if "pass" in record else folder)
+                for name, value in scalars(record).items():
+                    file.scalar(name, value, step)
+                for text in record.get("warnings", ()):
+                    file.text("warnings", text, step)
+            for file in self._files.values():
+                file.flush()
+        except OSError:
+            self._whole = False
+            raise
+
+    def _file(self, folder: Path) -> "EventFile":
+        if folder not in self._files:
+            self._files[folder] = EventFile(folder)
+        return self._files[folder]
 
     def close(self) -> None:
-        for writer in (*self._writers.values(), *self._pretraining.values()):
-            writer.close()
-        self._writers, self._pretraining = {}, {}
+        for file in self._files.values():
+            with contextlib.suppress(OSError):
+                file.close()
+        self._files = {}
 
 
-def _writer(folder: Path, last: int) -> "SummaryWriter":
-    """A writer of events after step `last`, with its own file.
+class EventFile:
+    """One event file of TensorBoard, written at once.
 
-    The library names files by the second only, so a suffix is added.
-    """
-    from tensorboardX import SummaryWriter
+    The `SummaryWriter` of tensorboardX writes in a thread. What is in its queue is lost in a
+    crash, and an error in the thread stops it for good.
 
-    older = sum(1 for _ in folder.glob("events.*"))
-    return SummaryWriter(str(folder), purge_step=last + 1, filename_suffix=f".{older}")
+    **Arguments:**
 
+    - `folder`: its folder, which is made.
 
-class NotebookDisplay:
-    """One output of a notebook cell, whose content is replaced.
-
-    It uses IPython, which every notebook has, and not ipywidgets. It is written by the thread that
-    trains. So no thread of a bar prints into the output of another cell.
+    **Raises:** `OSError`, as the other methods do, if it cannot be written.
     """
 
-    def __init__(self):
-        from IPython.display import display  # pyright: ignore[reportMissingImports]
+    def __init__(self, folder: Path):
+        from tensorboardX.record_writer import RecordWriter
 
-        self._handle = display({"text/plain": "", "text/html": ""}, raw=True, display_id=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = RecordWriter(str(folder / f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"))
+        self._add(file_version="brain.Event:2")
 
-    def show(self, html: str, text: str) -> None:
-        """Replace the content.
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """Add a number."""
+        from tensorboardX import summary
 
-        **Arguments:**
+        self._add(summary=summary.scalar(name, value), step=step)
 
-        - `html`: the new content.
-        - `text`: the same for a front end without HTML.
-        """
-        self._handle.update({"text/plain": text, "text/html": html}, raw=True)
+    def text(self, name: str, text: str, step: int) -> None:
+        """Add a text."""
+        from tensorboardX import summary
 
-    def clear(self) -> None:
-        """Leave an empty output."""
-        self._handle.update({"text/plain": "", "text/html": ""}, raw=True)
+        self._add(summary=summary.text(name, text), step=step)
 
+    def _add(self, **content: Any) -> None:
+        from tensorboardX.proto import event_pb2
 
-class ProgressBar:
-    """A progress bar on standard error, with the time left.
+        proto: Any = event_pb2  # its classes are made at run time
+        self._file.write(proto.Event(wall_time=time.time(), **content).SerializeToString())
 
-    In a notebook it is one output below the cell, which is empty in the end. If standard error is
-    neither a terminal nor a notebook, a line is printed every minute. If `shown` is false, nothing
-    is printed.
-    """
+    def flush(self) -> None:
+        """Wait until everything is on the disk."""
+        self._file.flush()
 
-    def __init__(self, title: str, total: int, done: int = 0, shown: bool = True):
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        lines = shown and not console.is_terminal and not console.is_jupyter
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            disable=not (shown and console.is_terminal),
-            transient=True,
-        )
-        self._task = self._progress.add_task(title, total=total, completed=done, note="")
-        self._log = console.file if lines else None
-        self._notebook = NotebookDisplay() if shown and console.is_jupyter else None
-        self._last_line, self._last_display = time.monotonic(), -math.inf
-
-    def __enter__(self) -> "ProgressBar":
-        self._progress.start()
-        if self._notebook is not None:
-            self._notebook.show(self._html(), self._line())
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._progress.stop()
-        if self._notebook is not None:
-            self._notebook.clear()
-
-    def advance(self, steps: int) -> None:
-        """Report that some steps are done."""
-        self._progress.advance(self._task, steps)
-        self._display()
-        if self._log is not None and time.monotonic() - self._last_line >= SECONDS_PER_LINE:
-            self._last_line = time.monotonic()
-            self._log.write(self._line() + "\n")
-            self._log.flush()
-
-    def _line(self) -> str:
-        """The state in one line of text."""
-        task = self._progress.tasks[0]
-        left = "" if task.time_remaining is None else f", {timedelta(seconds=round(task.time_remaining))} left"
-        return f"{task.description}: {task.percentage:.0f} %{left} {task.fields['note']}".rstrip()
-
-    def _html(self) -> str:
-        """The bar as rich draws it, in HTML."""
-        from rich.console import Console
-
-        canvas = Console(file=io.StringIO(), record=True, width=110, force_jupyter=False)
-        canvas.print(self._progress.get_renderable())
-        return canvas.export_html(inline_styles=True, code_format='<pre style="margin: 0">{code}</pre>')
-
-    def note(self, text: str) -> None:
-        """Show a short text beside the bar."""
-        self._progress.update(self._task, note=text)
-        self._display()
-
-    def _display(self) -> None:
-        if self._notebook is not None and time.monotonic() - self._last_display >= SECONDS_PER_DISPLAY:
-            self._last_display = time.monotonic()
-            self._notebook.show(self._html(), self._line())
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        self._file.close()

@@ -1,5 +1,6 @@
 """The training loop: runs of steps, metrics, divergence, and the calls of the callbacks."""
 
+import functools
 import logging
 import time
 from collections.abc import Sequence
@@ -15,13 +16,14 @@ from ..networks.layers import parameters
 from ..networks.network import Network
 from . import divergence
 from .callbacks import Callback, LiveRun, Resumed
-from .checkpoint import load_checkpoint, load_header, save_checkpoint
+from .checkpoint import Checkpoint, CheckpointError, save_checkpoint
+from .configuration import Provenance
 from .ensemble import Ensemble, healthy
 from .interruption import Interruption
 from .kept import BestAndLast
 from .provenance import describe_recipes
 from .recipe import Recipe
-from .result import FINISHED, RUNNING, STOPPED, Result, SeedResult, shortest
+from .result import FINISHED, RUNNING, STOPPED, Result, SeedResult, results_of, shortest
 from .schedule import Pass
 from .state import Totals
 
@@ -46,7 +48,9 @@ class Loop:
         self.ensemble = Ensemble(recipes, seeds, dataset)
         self.untrained = [float(loss) for loss in self.ensemble.assess()[1].loss]
         self.passes = self.recipe.schedule.passes(self.ensemble.trained_maps > 0)
-        self.position, self.lines, self.logged = (0, 0), 0, None
+        self.dataset = dataset
+        self.position: tuple[int, int] = (0, 0)
+        self.records: list[dict] = []
         self.seconds, self.epochs_timed = 0.0, 0
         self.cold: dict[bool, tuple[int, float]] = {}
         self.good = self.ensemble.members
@@ -57,53 +61,57 @@ class Loop:
         self.callbacks: Sequence[Callback] = ()
         self.live: LiveRun
 
+    @functools.cached_property
+    def provenance(self) -> Provenance:
+        """What is run, and where."""
+        return Provenance.here(self.recipes, [result.seed for result in self.results], self.dataset)
+
     @property
     def results(self) -> list[SeedResult]:
         """The metrics of each seed so far."""
         return self.result.seeds
 
-    def restore(self, checkpoint: Path) -> None:
-        """Continue from a checkpoint.
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint of this run.
 
         **Raises:** `CheckpointError` if it does not fit.
         """
-        header = load_header(checkpoint)
-        like = self.ensemble.members
-        kept = (self.kept.best if header.get(name) else None for name in ("best", "last"))
-        stored = load_checkpoint(checkpoint, (like, like if header["midway"] else None, *kept))
-        members, good, *weights = stored
-        self.ensemble.members, self.good = members, good or members
-        self.position = (header["pass"], header["step"])
-        self.lines, self.logged = header["lines"], header["logged"]
-        self.seconds, self.epochs_timed = header["seconds"], header["epochs_timed"]
-        self.measured = Averages(**header["measured"])
-        self.result.seeds = [SeedResult(**entry) for entry in header["results"]]
+        header = checkpoint.header
+        try:
+            like = self.ensemble.members
+            kept = (self.kept.best if header[name] else None for name in ("best", "last"))
+            members, good, *weights = checkpoint.tree((like, like if header["midway"] else None, *kept))
+            self.ensemble.members, self.good = members, good or members
+            self.position = (int(header["pass"]), int(header["step"]))
+            self.seconds, self.epochs_timed = float(header["seconds"]), int(header["epochs_timed"])
+            self.measured = Averages(**header["measured"])
+            self.records = list(header["records"])
+            statuses = {seed.seed: status for seed, status in zip(self.results, header["statuses"], strict=True)}
+            self.result.seeds = results_of(statuses, self.records)
+            self.kept = BestAndLast.resumed(header, members, *weights)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{checkpoint.path} does not fit this run ({error!r}): use another `out`.") from error
         for index, result in enumerate(self.results):
             self.ensemble.alive[index] = result.status in (RUNNING, FINISHED)
             result.status = RUNNING if result.status == FINISHED else result.status
-        if "best_epochs" in header:
-            self.kept = BestAndLast.resumed(header, members, *weights)
-        else:
-            within_joint = header["midway"] and self.passes[header["pass"]].joint
-            last = self.good if within_joint else members
-            self.kept = BestAndLast.of_older(last, self.results, self.ensemble.alive)
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint. Raises `OSError` if this fails."""
         kept, weights = self.kept.to_save(self.ensemble.members)
         header = {
+            "identity": self.provenance.identity,
+            "origins": self.provenance.origins,
             "shape": self.ensemble.shape,
             "outputs": self.ensemble.outputs,
             "unit": self.result.unit,
             "pass": self.position[0],
             "step": self.position[1],
-            "lines": self.lines,
-            "logged": self.logged,
             "midway": self.good is not self.ensemble.members,
             "measured": self.measured.to_json(),
             "seconds": self.seconds,
             "epochs_timed": self.epochs_timed,
-            "results": [vars(result) for result in self.results],
+            "statuses": [result.status for result in self.results],
+            "records": self.records,
             **kept,
         }
         good = self.good if header["midway"] else None
@@ -119,10 +127,18 @@ class Loop:
         """
         self.callbacks, first, steps = callbacks, self.position[0], self.ensemble.steps
         done = first * steps + self.position[1]
-        resumed = Resumed(done, self.lines, self.logged, first)
-        task, total = self.result, len(self.passes) * steps
         self.live = LiveRun(
-            self.recipes, self.results, task.dataset, task.unit, total, folder, resumed, self._network, self._stop, self.save
+            self.recipes,
+            self.results,
+            self.records,
+            self.result.dataset,
+            self.result.unit,
+            len(self.passes) * steps,
+            folder,
+            Resumed(done, len(self.records)),
+            self._network,
+            self._stop,
+            self.save,
         )
         interrupted = False
         try:
@@ -196,6 +212,8 @@ class Loop:
         self._record(at)
         if at.ends_epoch:
             self.good = self.ensemble.members
+        self._call("end_of_pass", at)
+        if at.ends_epoch:
             self._call("epoch", at.epoch)
         return interruption.asked and number + 1 < len(self.passes)
 
@@ -268,8 +286,8 @@ class Loop:
                 result.history.append(record)
             records.append(record)
         self.kept.record(self.ensemble, self.results, at)
-        self.lines += len(records)
-        self.logged, self.measured = at.epoch, Averages()
+        self.records.extend(records)
+        self.measured = Averages()
         self.epochs_timed += at.joint
         self._call("records", records)
 

@@ -15,12 +15,12 @@ from ..errors import ConfigError
 from ..networks.network import Network
 from ..rules import Rule
 from .building import build
-from .files import whole_file
 from .paths import make_folder
 from .precision import precision
 from .provenance import describe
 from .result import Result, Trained
 from .structure import UnknownTypeError, decode, encode, fill, named_arrays
+from .tensors import read_tensors, write_tensors
 
 HEADER, VERSION, FEEDBACK, MODELS = "targetprop", 1, "feedback", "models"
 
@@ -118,20 +118,14 @@ def model_files(folder: Path) -> list[Path]:
 
 
 def _write(path: Path, arrays: dict[str, Any], metadata: dict[str, str]) -> None:
-    from safetensors.numpy import save
-
     make_folder(path.parent)
-    with whole_file(path) as file:
-        file.write(save({name: np.asarray(leaf, order="C") for name, leaf in arrays.items()}, metadata))
+    write_tensors(path, arrays, metadata)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        return read_tensors(path)
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}: correct the path.") from None
-    except (OSError, SafetensorError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is damaged ({error}): write it again with `save_model`.") from error

@@ -3,27 +3,7 @@
 import os
 from pathlib import Path
 
-from ..errors import ConfigError, UserError
-
-
-def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Check that a run can be written to `folder`. Nothing is made.
-
-    **Arguments:**
-
-    - `folder`: the folder of the run.
-    - `resume`: whether a run in it is continued.
-    - `overwrite`: whether a run in it is replaced.
-
-    **Raises:** `UserError` if it is not writable. `ConfigError` if it holds a run that is neither
-    continued nor replaced.
-    """
-    check_folder(folder)
-    if os.path.exists(folder / "config.json") and not (resume or overwrite):
-        raise ConfigError(
-            f"There is a run in {folder} already: continue it with `resume`, replace it with `overwrite`, "
-            "or use another `out`."
-        )
+from ..errors import UserError
 
 
 def check_folder(folder: Path, field: str = "out") -> None:

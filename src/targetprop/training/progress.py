@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from .bars import ProgressBar
 from .callbacks import Callback, LiveRun
-from .loggers import ProgressBar
 
 
 class Progress(Callback):

@@ -21,7 +21,11 @@ from ..networks.network import Network
 from ..version import __version__
 
 SOURCE = Path(__file__).parent.parent
-JAX_SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_platforms")
+RANDOM = ("jax_default_prng_impl", "jax_threefry_partitionable", "jax_random_seed_offset")
+"""The settings of JAX on which its random numbers depend."""
+JAX_SETTINGS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_platforms", *RANDOM)
+INSTRUCTIONS = ("avx", "fma", "amx", "asimd", "sve")
+"""The beginnings of the names of instruction sets on which the order of sums depends."""
 PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy")
 
 
@@ -101,6 +105,7 @@ def environment() -> dict:
             "device": jax.devices()[0].device_kind,
             "backend": jax.default_backend(),
             "processor": processor(),
+            "instructions": instructions(),
             "cores": os.cpu_count(),
             "system": platform.system(),
         },
@@ -130,12 +135,24 @@ def commit() -> str | None:
 
 def processor() -> str:
     """The name of the processor, if the system gives it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def instructions() -> str | None:
+    """The instruction sets of the processor for arithmetic on vectors, if the system gives them.
+
+    The compiler uses them, so the last digits of sums depend on them.
+    """
+    found = (_cpuinfo("flags") or _cpuinfo("Features") or "").split()
+    return " ".join(sorted(name for name in found if name.startswith(INSTRUCTIONS))) or None
+
+
+def _cpuinfo(name: str) -> str | None:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        return None
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == name), None)
 
 
 def describe_data(dataset: Dataset) -> dict:
@@ -174,3 +191,17 @@ def first_difference(before: Any, now: Any, where: str, *, longer: bool = False)
         return None if before == now else f"{where} was {before!r} and is now {now!r}"
     differences = (first_difference(before, now, where, longer=longer) for where, before, now in pairs)
     return next((difference for difference in differences if difference), None)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
+    """The differences of two origins: sentences by the name of the field.
+
+    A field that `before` does not have is no difference.
+    """
+    found: dict[str, str] = {}
+    for name, value in before.items():
+        if isinstance(value, Mapping) and isinstance(now.get(name), Mapping):
+            found |= differences(value, now[name])
+        elif name in now and value != now[name]:
+            found[name] = f"{name} was {value!r} and is now {now[name]!r}"
+    return found

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
@@ -148,6 +149,21 @@ class SeedResult:
             "train_loss": self.train_loss,
             "status": self.status,
         }
+
+
+def results_of(statuses: Mapping[int, str], records: Iterable[dict]) -> list[SeedResult]:
+    """The metrics of each seed.
+
+    **Arguments:**
+
+    - `statuses`: the status of each seed.
+    - `records`: the records of all seeds, as they were logged.
+    """
+    found = {seed: SeedResult(seed, [], status) for seed, status in statuses.items()}
+    for record in records:
+        if "pass" not in record:
+            found[record["seed"]].history.append(record)
+    return list(found.values())
 
 
 @dataclass(repr=False)

@@ -9,17 +9,17 @@ from ..errors import ConfigError
 from .arguments import Seeds, check_data, recipe_list, seed_list
 from .callbacks import Callback
 from .checkpoint import CHECKPOINT
-from .configuration import write_config
+from .configuration import Provenance, write_config
+from .folder import EVENTS, METRICS, RESULT, check_run_folder, files_of_run, stored_run
 from .locking import locked
 from .loggers import JsonlLogger, TensorBoardLogger
 from .loop import Loop
-from .models import model_files
-from .paths import check_output, make_folder
+from .paths import make_folder
 from .precision import precision
 from .progress import Progress
 from .recipe import Recipe
 from .result import Result
-from .saving import RESULT, Checkpoints, ResultFiles
+from .saving import Checkpoints, Guarded, ResultFiles, check_written
 
 
 def train(
@@ -64,7 +64,8 @@ def train(
 
     - `CheckpointError` or `ConfigError` if the run in the folder does not fit.
     - `ConfigError` (a `ValueError`) if settings do not fit.
-    - `UserError` if the folder is not writable.
+    - `UserError` if the folder is not writable. `UnsavedError`, which has the result, if files
+      could not be written in the end.
     - `TypeError` if the recipe or the data have the wrong type.
     """
     check_data(data)
@@ -80,7 +81,7 @@ def train(
             "Without a folder there are no checkpoints: give a folder as `out`, or leave out `checkpoint_every`."
         )
     if out is not None:
-        check_output(Path(out), resume, overwrite)
+        check_run_folder(Path(out), resume, overwrite)
     seeds = seed_list(seeds)
     recipes = recipe_list(recipe, len(seeds))
     if not (seeds and recipes):
@@ -94,18 +95,31 @@ def train(
             return loop.run([*shown, *callbacks], None)
         make_folder(folder)
         with locked(folder):
-            check_output(folder, resume, overwrite)  # another process may have ended a run since
-            _clear(folder, resume)
-            write_config(folder, recipes, seeds, dataset, resume)
-            checkpoint = folder / CHECKPOINT
-            if checkpoint.exists():
-                loop.restore(checkpoint)
-            logs = [JsonlLogger(folder / "metrics.jsonl"), TensorBoardLogger(folder / "tensorboard")]
-            files = [Checkpoints(checkpoint, checkpoint_every), ResultFiles(folder)]
-            return loop.run([*logs, *files, *shown, *callbacks], folder)
+            check_run_folder(folder, resume, overwrite)  # another process may have ended a run since
+            _begin(loop, folder, resume)
+            files = _files(loop.provenance, folder, checkpoint_every)
+            result = loop.run([*files, *shown, *callbacks], folder)
+            check_written(files, folder, result)
+            return result
 
 
-def _clear(folder: Path, resume: bool) -> None:
-    """Unless a run is resumed, remove the results of an old one."""
-    for path in () if resume else (folder / RESULT, folder / CHECKPOINT, *model_files(folder)):
-        path.unlink(missing_ok=True)
+def _begin(loop: Loop, folder: Path, resume: bool) -> None:
+    """Take the run in the folder up, or remove what is there, and write `config.json`."""
+    if resume:
+        loop.provenance, checkpoint = stored_run(folder, loop.provenance)
+        if checkpoint is not None:
+            loop.restore(checkpoint)
+    else:
+        for path in files_of_run(folder):
+            path.unlink(missing_ok=True)
+    write_config(folder, loop.provenance)
+
+
+def _files(provenance: Provenance, folder: Path, checkpoint_every: int) -> list[Guarded]:
+    """The callbacks that write the files of a run."""
+    return [
+        Guarded(JsonlLogger(folder / METRICS), METRICS),
+        Guarded(TensorBoardLogger(folder / EVENTS), "the event files of TensorBoard", needed=False),
+        Guarded(Checkpoints(folder / CHECKPOINT, checkpoint_every), "the checkpoint"),
+        Guarded(ResultFiles(folder, provenance), f"{RESULT} and the networks"),
+    ]

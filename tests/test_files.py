@@ -5,7 +5,7 @@ import os
 import pytest
 
 from targetprop import figures
-from targetprop.training.files import whole_file, write_whole
+from targetprop._files import whole_file, write_whole
 
 
 def left(folder) -> set[str]:
