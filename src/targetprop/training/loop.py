@@ -14,6 +14,7 @@ from ..diagnostics.averages import Averages
 from ..diagnostics.warnings import movement, training_warnings
 from ..networks.layers import parameters
 from ..networks.network import Network
+from . import divergence
 from .callbacks import Callback, LiveRun, Resumed
 from .checkpoint import Checkpoint, CheckpointError, save_checkpoint
 from .configuration import Provenance
@@ -45,6 +46,7 @@ class Loop:
         self.recipes, self.recipe = recipes, recipes[0]
         self.probe, self.measured = probe, Averages()
         self.ensemble = Ensemble(recipes, seeds, dataset)
+        self.untrained = [float(loss) for loss in self.ensemble.assess()[1].loss]
         self.passes = self.recipe.schedule.passes(self.ensemble.trained_maps > 0)
         self.dataset = dataset
         self.position: tuple[int, int] = (0, 0)
@@ -256,7 +258,7 @@ class Loop:
             where = "the feedback to layer " + ", ".join(map(str, maps))
         else:
             where = "the loss"
-        hint = "; ".join(advice) or "try a smaller learning rate"
+        hint = "; ".join(advice) or divergence.cause(self.recipes[index], in_feedback=bool(maps and not layers))
         return f"diverged: {where} not finite in epoch {at.epoch}, step {step + 1}; {hint}"
 
     def _record(self, at: Pass) -> None:
@@ -313,8 +315,14 @@ class Loop:
         return {name: nothing if v is None else [shortest(x) for x in v] for name, v in columns.items()}
 
     def _finish(self, interrupted: bool) -> None:
-        for result in self.results:
-            if not interrupted and result.status == RUNNING:
+        for recipe, result, start in zip(self.recipes, self.results, self.untrained, strict=True):
+            if interrupted or result.diverged:
+                continue
+            diverged = divergence.at_end(result, start, recipe)
+            if diverged is not None:
+                result.status = diverged
+                self._call("divergence", result)
+            elif result.status == RUNNING:
                 result.status = FINISHED
         self.result.best, self.result.last = self.kept.trained(self.recipes, self.results)
         if self.epochs_timed:
