@@ -105,7 +105,7 @@ from .training.loading import Run, load_run
 from .training.masks import OneRandomLayer, UpdateMask
 from .training.models import export_weights, load_model, save_model
 from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, OptaxOptimizer, Optimizer, PerLayer, RMSProp
-from .training.penalties import OrthogonalityPenalty, Penalty
+from .training.penalties import ColumnOrthogonalityPenalty, OrthogonalityPenalty, Penalty
 from .training.rates import ConstantRate, CosineDecay, LinearDecay, RateSchedule, StepDecay
 from .training.recipe import Recipe
 from .training.result import Result, SeedResult, Summary, Trained
@@ -147,6 +147,7 @@ __all__ = [
     "BurstChannel",
     "Callback",
     "CheckpointError",
+    "ColumnOrthogonalityPenalty",
     "Comparison",
     "ComparisonError",
     "ConfigError",
