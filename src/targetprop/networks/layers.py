@@ -6,12 +6,14 @@ Everything works on batches: the first axis of every activity is the sample.
 """
 
 import abc
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .activations import Activation
@@ -200,6 +202,21 @@ def parameters(tree: Any) -> Any:
 def split_parameters(tree: Any) -> tuple[Any, Any]:
     """`parameters(tree)` and the rest of `tree`. `eqx.combine` joins them again."""
     return eqx.partition(tree, eqx.is_inexact_array, is_leaf=_is_fixed)
+
+
+def warn_if_narrowed(tree: Any) -> None:
+    """Warn if a tree holds float64 arrays of NumPy, but the 64-bit types of JAX are not enabled.
+
+    JAX then computes with their float32 values, and does not say so. The warning has one place, so
+    Python shows it once.
+    """
+    leaves = (leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, np.ndarray))
+    if any(leaf.dtype != jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in leaves if leaf.dtype.kind == "f"):
+        warnings.warn(
+            "There are float64 arrays of NumPy among the weights, which are computed in float32: write "
+            'with tp.precision("float64"): .. to compute in float64, or give float32 arrays.',
+            stacklevel=1,
+        )
 
 
 def parameter_dtype(tree: Any) -> jnp.dtype:
