@@ -6,6 +6,7 @@ Everything works on batches: the first axis of every activity is the sample.
 """
 
 import abc
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -205,18 +206,22 @@ def split_parameters(tree: Any) -> tuple[Any, Any]:
 
 
 def warn_if_narrowed(tree: Any) -> None:
-    """Warn if a tree holds float64 arrays of NumPy, but the 64-bit types of JAX are not enabled.
+    """Warn, once in a process, if a tree holds float64 arrays of NumPy that become float32.
 
-    JAX then computes with their float32 values, and does not say so. The warning has one place, so
-    Python shows it once.
+    JAX converts them without a word where its 64-bit types are not enabled.
     """
-    leaves = (leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, np.ndarray))
-    if any(leaf.dtype != jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in leaves if leaf.dtype.kind == "f"):
-        warnings.warn(
-            "There are float64 arrays of NumPy among the weights, which are computed in float32: write "
-            'with tp.precision("float64"): .. to compute in float64, or give float32 arrays.',
-            stacklevel=1,
-        )
+    leaves = (leaf.dtype for leaf in jax.tree.leaves(tree) if isinstance(leaf, np.ndarray))
+    if any(dtype.kind == "f" and dtype != jax.dtypes.canonicalize_dtype(dtype) for dtype in leaves):
+        _say_narrowed()
+
+
+@functools.cache
+def _say_narrowed() -> None:
+    warnings.warn(
+        "There are float64 arrays of NumPy among the weights, which are computed in float32: write "
+        'with tp.precision("float64"): .. to compute in float64, or give float32 arrays.',
+        stacklevel=3,
+    )
 
 
 def parameter_dtype(tree: Any) -> jnp.dtype:

@@ -101,10 +101,9 @@ def with_feedback(
     start = rule.init(network, key=jax.random.key(0))
     nodes, structure = jax.tree.flatten(start, is_leaf=_is_linear)
     places = [i for i, node in enumerate(nodes) if not isinstance(node, Fixed)]
-    if not isinstance(maps, Sequence) or len(maps) != len(places):
-        given = f"{len(maps)}" if isinstance(maps, Sequence) else f"a {type(maps).__name__}"
+    if len(maps) != len(places):
         raise ConfigError(
-            f"`maps` holds {given}, but {rule.name} has {len(places)} mappings here: give one (Q, c) for each."
+            f"`maps` has {len(maps)} entries, but {rule.name} has {len(places)} mappings here: give one (Q, c) for each."
         )
     for number, (i, numbers) in enumerate(zip(places, maps, strict=True), start=1):
         nodes[i] = _filled(nodes[i], numbers, f"mapping {number} of {rule.name}")
