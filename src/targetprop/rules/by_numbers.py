@@ -11,7 +11,7 @@ from jax.core import Tracer
 from ..errors import ConfigError, UserError
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
-from ..networks.layers import Dense, Fixed, warn_if_narrowed
+from ..networks.layers import Dense, Fixed, Layer, warn_if_narrowed
 from ..networks.network import Network
 from .contract import Credit, Example, Rule, Updates, assign
 from .updates import local_gradients
@@ -149,12 +149,16 @@ def _as(old: Any, values: Any, what: str) -> Any:
 def check_feedback(rule: Rule, network: Network, feedback: Any) -> None:
     """Check that feedback has the structure of `rule.init(network, key=..)`.
 
+    A tuple of as many layers of other kinds is accepted, as mappings of one's own.
+
     **Raises:** `ConfigError` if it is missing, or if arrays or their shapes are others.
     """
     expected = eqx.filter_eval_shape(rule.init, network, key=jax.random.key(0))
     wanted, given = (_arrays(tree) for tree in (expected, feedback))
     if wanted and feedback is None:
         raise ConfigError(f"{rule.name} needs feedback parameters: start from rule.init(network, key=...).")
+    if _are_other_maps(feedback, expected):
+        return
     if wanted.keys() != given.keys() or (wanted and type(feedback) is not type(expected)):
         raise ConfigError(
             f"The feedback is a {type(feedback).__name__} of another structure than that of {rule.name}: "
@@ -162,6 +166,13 @@ def check_feedback(rule: Rule, network: Network, feedback: Any) -> None:
         )
     for path, shape in wanted.items():
         _check_shape(given[path], shape, f"`feedback{path}` of {rule.name}")
+
+
+def _are_other_maps(feedback: Any, expected: Any) -> bool:
+    if not (isinstance(feedback, tuple) and isinstance(expected, tuple) and len(feedback) == len(expected)):
+        return False
+    pairs = zip(feedback, expected, strict=True)
+    return all(isinstance(one, Layer) for one in feedback) and any(type(one) is not type(other) for one, other in pairs)
 
 
 def _arrays(tree: Any) -> dict[str, tuple[int, ...]]:
