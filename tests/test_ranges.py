@@ -12,7 +12,7 @@ import targetprop as tp
 from targetprop.dynamics.gradient_flow import HuberCost
 from targetprop.feedback.inverses import RobustShermanMorrison, Woodbury
 from targetprop.networks.architectures import CNN, ShrinkingMLP, SquareMLP
-from targetprop.training.penalties import OrthogonalityPenalty
+from targetprop.training.penalties import ColumnOrthogonalityPenalty, OrthogonalityPenalty
 from targetprop.training.run import train
 
 RECIPE = tp.Recipe(tp.Backprop())
@@ -36,6 +36,7 @@ RECIPE = tp.Recipe(tp.Backprop())
         (HuberCost, "delta", (0.0,)),
         (tp.WeightDecay, "strength", (-1e-3,)),
         (OrthogonalityPenalty, "strength", (-1, math.nan)),
+        (ColumnOrthogonalityPenalty, "strength", (-1, math.nan)),
         (RobustShermanMorrison, "threshold", (1.0, -0.5)),
         (RECIPE.replace, "stepsize", (0, -1, math.nan)),
         (RECIPE.replace, "batch_size", (0, -4)),

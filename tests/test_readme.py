@@ -56,11 +56,12 @@ def test_examples_of_ones_own_loop_give_models_of_equinox_back(capsys, monkeypat
     monkeypatch.setattr(tp, "recipe", lambda *args: recipe(*args).replace(schedule=tp.Schedule(3)))
     for example in (fit.replace("epochs=10", "epochs=3"), *examples):
         exec(example, space)
-    *errors, info, stopped = capsys.readouterr().out.splitlines()
+    *errors, given, info, stopped = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in errors] == [
         [model, rule] for rule in ("bp", "dtp", "ddtp-linear") for model in ("MLP", "Sequential")
     ]
     assert all(float(line.split()[2]) < 50 for line in errors)
+    assert given.startswith("float64 (3, 4)")
     assert info.startswith("loss")
     assert stopped.startswith("stopped: ['")
 

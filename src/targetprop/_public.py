@@ -47,6 +47,7 @@ from .feedback.mappings import (
 )
 from .feedback.metrics import Euclidean, LossCurvature
 from .feedback.noise import Gaussian, Noise, NoiseDraw, Rademacher
+from .feedback.reconstruction import FeedbackStep
 from .feedback.regularizers import OutputNoise, WeightDecay
 from .losses import Loss, LossFunction, Score, SoftmaxCrossEntropy, SquaredError
 from .networks.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
@@ -73,6 +74,7 @@ from .rules import (
     GradientTargets,
     InverseSlopes,
     Minibatch,
+    MinibatchStep,
     Plain,
     Rule,
     SinglePhase,
@@ -83,6 +85,7 @@ from .rules import (
     local_gradients,
     minibatch_step,
     output_update,
+    with_feedback,
 )
 from .rules.presets import (
     ddtp_control,
@@ -105,7 +108,8 @@ from .training.loading import Run, load_run
 from .training.masks import OneRandomLayer, UpdateMask
 from .training.models import export_weights, load_model, save_model
 from .training.optimizers import SGD, Adam, AdamWithoutBiasCorrection, OptaxOptimizer, Optimizer, PerLayer, RMSProp
-from .training.penalties import OrthogonalityPenalty, Penalty
+from .training.penalties import ColumnOrthogonalityPenalty, OrthogonalityPenalty, Penalty
+from .training.precision import precision
 from .training.rates import ConstantRate, CosineDecay, LinearDecay, RateSchedule, StepDecay
 from .training.recipe import Recipe
 from .training.result import Result, SeedResult, Summary, Trained
@@ -147,6 +151,7 @@ __all__ = [
     "BurstChannel",
     "Callback",
     "CheckpointError",
+    "ColumnOrthogonalityPenalty",
     "Comparison",
     "ComparisonError",
     "ConfigError",
@@ -167,6 +172,7 @@ __all__ = [
     "Example",
     "ExplicitInverse",
     "FeedbackAlignment",
+    "FeedbackStep",
     "Fixed",
     "GAITProp",
     "GaussNewtonTargets",
@@ -195,6 +201,7 @@ __all__ = [
     "MLflowLogger",
     "Mappings",
     "Minibatch",
+    "MinibatchStep",
     "Moments",
     "Network",
     "NeuronUncertaintyMLP",
@@ -295,6 +302,7 @@ __all__ = [
     "neuron_uncertainty",
     "output_update",
     "parameters",
+    "precision",
     "predict",
     "published_neuron_uncertainty",
     "recipe",
@@ -308,4 +316,5 @@ __all__ = [
     "train",
     "trained_parameters",
     "value_and_grad",
+    "with_feedback",
 ]

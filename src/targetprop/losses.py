@@ -7,11 +7,13 @@ shape `(batch, n_L)`.
 
 import abc
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from .errors import ConfigError
@@ -21,7 +23,17 @@ Target = Int[Array, " batch"] | Float[Array, "batch n_L"]
 
 
 class Loss(eqx.Module):
-    """A loss of the output: value, output error, Hessian-vector product and prediction."""
+    """A loss of the output: value, output error, Hessian-vector product and prediction.
+
+    A loss declares which targets `check_target` accepts:
+
+    - `takes_labels`: whole numbers are labels, from 0 to the number of outputs - 1. Otherwise they
+      are not checked.
+    - `takes_vectors`: real numbers are accepted.
+    """
+
+    takes_labels: ClassVar[bool] = False
+    takes_vectors: ClassVar[bool] = True
 
     @abc.abstractmethod
     def value(self, h: Output, target: Target) -> Float[Array, " batch"]:
@@ -47,6 +59,7 @@ class SquaredError(Loss):
     """
 
     word: ClassVar[str] = "squared-error"
+    takes_labels: ClassVar[bool] = True
 
     def _target(self, h: Output, target: Target) -> Output:
         if jnp.issubdtype(target.dtype, jnp.integer):
@@ -76,6 +89,8 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     word: ClassVar[str] = "cross-entropy"
+    takes_labels: ClassVar[bool] = True
+    takes_vectors: ClassVar[bool] = False
 
     def value(self, h: Output, target: Target) -> Float[Array, " batch"]:
         true = jnp.take_along_axis(h, target[:, None], axis=-1)
@@ -206,6 +221,49 @@ class ScoreOnFirstUnits(Score):
 
     def __call__(self, h: Output, target: Target) -> Float[Array, " batch"]:
         return self.score(h[:, : self.outputs], target)
+
+
+def check_target(loss: Loss, h: Output, target: Any) -> None:
+    """Check that a loss can use the targets of some outputs.
+
+    Shapes and types are always checked. The values of labels are checked where they are known, not
+    inside a compiled program.
+
+    **Arguments:**
+
+    - `loss`: the loss.
+    - `h`: the outputs.
+    - `target`: their targets.
+
+    **Raises:** `ConfigError` if the targets are no labels, but the loss needs labels, or if a label
+    is not the number of an output.
+    """
+    outputs = h.shape[-1]
+    while isinstance(loss, LossOnFirstUnits):
+        loss, outputs = loss.loss, loss.outputs
+    kind = f"{jnp.result_type(target)} {jnp.shape(target)}"
+    if not jnp.issubdtype(jnp.result_type(target), jnp.integer):
+        if not loss.takes_vectors:
+            raise ConfigError(
+                f"{type(loss).__name__} needs labels, one whole number for each sample, but the targets are {kind}: "
+                "if they are one-hot, give jnp.argmax(y, axis=-1); for real targets use SquaredError."
+            )
+        return
+    if not loss.takes_labels:
+        return
+    if jnp.ndim(target) != 1:
+        raise ConfigError(
+            f"Whole numbers are labels, one for each sample, but the targets are {kind}: "
+            "if they are one-hot, give jnp.argmax(y, axis=-1)."
+        )
+    if isinstance(target, Tracer) or not len(target):
+        return
+    low, high = np.min(labels := np.asarray(target)), np.max(labels)
+    if not 0 <= low <= high < outputs:
+        raise ConfigError(
+            f"The labels run from {low} to {high}, but the network has {outputs} outputs: "
+            f"use labels from 0 to {outputs - 1}, or a wider output layer."
+        )
 
 
 def _widened(values: Float[Array, "batch outputs"], h: Output) -> Output:

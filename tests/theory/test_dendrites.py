@@ -16,35 +16,17 @@ from targetprop.feedback.learners import NoLearning
 from targetprop.feedback.mappings import ExactInverses, Layerwise
 from targetprop.feedback.reconstruction import activity_reconstruction
 from targetprop.losses import SoftmaxCrossEntropy, SquaredError
-from targetprop.networks.activations import Activation, Identity, Tanh
+from targetprop.networks.activations import Identity, Tanh
 from targetprop.networks.layers import Dense, evaluate, parameters
 from targetprop.networks.network import Network, mlp
 from targetprop.rules import ITP, SinglePhase, TwoPhase
 from targetprop.rules.contract import Minibatch
+from theory.smooth import Arsinh
 
 KEY = jax.random.key(5)
 SQUARE, ANY = (4, 3, 3, 3, 3), (5, 4, 6, 4, 3)
 L = 4
 EXACT = Sweeps(1e-10, 200)
-
-
-class ArcSinh(Activation):
-    """Smooth, and onto the real line."""
-
-    def __call__(self, a):
-        return jnp.arcsinh(a)
-
-    def slope(self, a):
-        return 1 / jnp.sqrt(1 + a**2)
-
-    def difference(self, a, d):
-        return self(a + d) - self(a)
-
-    def inverse(self, h):
-        return jnp.sinh(h)
-
-    def inverse_difference(self, h, d):
-        return self.inverse(h + d) - self.inverse(h)
 
 
 class Case(NamedTuple):
@@ -58,7 +40,7 @@ def square(activation=None):
     """A network of square layers, its exact inverses as plain functions of the activity, and a
     batch.
     """
-    network = mlp(SQUARE, (activation or ArcSinh(), activation or ArcSinh()), key=KEY)
+    network = mlp(SQUARE, (activation or Arsinh(), activation or Arsinh()), key=KEY)
     maps = tuple(_inverse(layer) for layer in network.layers[1:])
     return Case(network, maps, *_batch(SQUARE))
 

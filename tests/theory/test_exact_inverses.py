@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from targetprop.errors import ConfigError
 from targetprop.feedback.inverses import LUSolve
 from targetprop.losses import LossOnFirstUnits, SoftmaxCrossEntropy, SquaredError
-from targetprop.networks.activations import Activation, Identity, LeakyReLU, Softplus, Tanh
+from targetprop.networks.activations import Identity, LeakyReLU, Softplus, Tanh
 from targetprop.networks.initializers import orthogonal
 from targetprop.networks.invertible import invertible_mlp
 from targetprop.networks.network import mlp
 from targetprop.rules import ITP, Backprop, GAITProp, TargetPropExact
 from targetprop.rules.contract import Minibatch, output_update
 from targetprop.rules.updates import local_gradients
+from theory.smooth import Arsinh
 
 WIDTH, BATCH = 6, 4
 
@@ -121,25 +122,6 @@ def test_equations_14_15_and_19_20_connect_with_bp(rule, orthonormal):
         np.testing.assert_allclose(local, np.einsum("bij,bj->bi", a, theirs), rtol=1e-8, atol=1e-11)
     identity = max(np.abs(matrix - np.eye(WIDTH)).max() for matrix in matrices[:-1])
     assert (identity < 1e-12) == (orthonormal and isinstance(rule, GAITProp))
-
-
-class Arsinh(Activation):
-    """`s(a) = arsinh(a)`: smooth, not linear, and onto the real line."""
-
-    def __call__(self, a):
-        return jnp.arcsinh(a)
-
-    def slope(self, a):
-        return 1 / jnp.sqrt(1 + a**2)
-
-    def difference(self, a, d):
-        return jnp.arcsinh(a + d) - jnp.arcsinh(a)
-
-    def inverse(self, h):
-        return jnp.sinh(h)
-
-    def inverse_difference(self, h, d):
-        return 2 * jnp.cosh(h + d / 2) * jnp.sinh(d / 2)
 
 
 @pytest.mark.parametrize("depth", [2, 5, 8])

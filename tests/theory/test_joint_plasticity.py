@@ -220,6 +220,27 @@ def test_slow_weights_learn_what_they_do_at_the_equilibrium(kind):
             np.testing.assert_allclose(one / other, 2, rtol=0.02)
 
 
+def test_two_phases_take_what_the_free_phase_leaves_for_a_signal():
+    """Without a target the learning phase only ends what the free one has left. Fast backward
+    weights leave a lag behind the moving rest, of first order in their rate. Without learning, a
+    free phase of length T leaves what falls as the slowest mode of the circuit does.
+    """
+    with jax.enable_x64(True):
+        made = case()
+        made = made._replace(dh=jnp.zeros_like(made.dh))
+
+        def left(backward, end):
+            times = jnp.array([end / 2, end])
+            return size(at(double(made, rates_of(0.0, backward), times).course[1], -1).d)
+
+        lags = [left(rate, 60.0) for rate in (2e-4, 1e-4, 0.0)]
+        np.testing.assert_allclose(lags[0] / lags[1], 2, rtol=0.05)
+        assert lags[2] < 1e-3 * lags[1]
+        short = [left(0.0, end) for end in (8.0, 12.0, 16.0)]
+        np.testing.assert_allclose(np.log(short[0] / short[1]), np.log(short[1] / short[2]), rtol=0.1)
+        assert 0.2 < np.log(short[1] / short[2]) / 4 < 1
+
+
 def test_exact_inverses_without_a_target_leave_the_weights_alone():
     with jax.enable_x64(True):
         exact = case(backward=INVERSES)

@@ -126,6 +126,24 @@ def test_theorem_4_7_vanishing_weight_decay_gives_the_pseudo_inverse(below, abov
     assert errors[1] / errors[2] == pytest.approx(10, rel=0.1)
 
 
+@pytest.mark.parametrize("silent", [False, True], ids=["any", "silent"])
+@WIDTHS
+def test_theorem_4_7_needs_white_noise_where_the_columns_are_independent(below, above, silent):
+    """The minimum for `Gamma = s^2 I + E` is that for white noise if and only if `(E K - K E +
+    (strength / s^2) E) W^T = 0`, `K = W^T W`: in equal and expanding layers for `E = 0` only, in
+    contracting ones for every `E` with `E W^T = 0`. Then the noise is not white.
+    """
+    w, strength = gaussian(0, above, below), 0.3
+    beside = jnp.eye(below) - jnp.linalg.pinv(w) @ w if silent else jnp.eye(below)
+    e, k = beside @ covariance(2, below) @ beside, w.T @ w
+    condition = (e @ k - k @ e + strength / SIGMA**2 * e) @ w.T
+    x = batch_with_second_moment(SIGMA**2 * jnp.eye(below) + e)
+    gradient, _ = learned(InverseLoss(strength=strength), regularized_inverse(w, strength / SIGMA**2), w, x)
+    same = np.linalg.norm(gradient) < 1e-8
+    assert same == (np.linalg.norm(condition) < 1e-8) == silent
+    assert (np.linalg.norm(e) > 0.1) == (not silent or below > above)
+
+
 def test_theorem_4_7_in_expanding_layers_the_limit_needs_no_white_noise():
     """With independent columns the limit is the pseudo-inverse for any second moment of full
     rank.

@@ -1,8 +1,8 @@
-"""The two-weight example of Meulemans 2019, section 5.1.1: the analytic steps (5.7) to (5.22) for
+"""The two-weight example of Meulemans 2019, section 5.1.1: the analytic steps (5.7) to (5.20) for
 given inputs.
 
-Two printed equations lack a minus sign: a Gauss-Newton step towards `W*` is `-(1/h_0) D^{-1} (s(W
-h_0) - s(W* h_0))`, (5.20), and close to the teacher `-D^{-1} D* (W - W*)`, (5.22).
+(5.20) is printed without its minus sign: a Gauss-Newton step towards `W*` is `-(1/h_0) D^{-1} (s(W
+h_0) - s(W* h_0))`. Steps close to the teacher are in `test_near_the_teacher.py`.
 """
 
 import jax.numpy as jnp

@@ -6,12 +6,15 @@ Everything works on batches: the first axis of every activity is the sample.
 """
 
 import abc
+import functools
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .activations import Activation
@@ -200,6 +203,25 @@ def parameters(tree: Any) -> Any:
 def split_parameters(tree: Any) -> tuple[Any, Any]:
     """`parameters(tree)` and the rest of `tree`. `eqx.combine` joins them again."""
     return eqx.partition(tree, eqx.is_inexact_array, is_leaf=_is_fixed)
+
+
+def warn_if_narrowed(tree: Any) -> None:
+    """Warn, once in a process, if a tree holds float64 arrays of NumPy that become float32.
+
+    JAX converts them without a word where its 64-bit types are not enabled.
+    """
+    leaves = (leaf.dtype for leaf in jax.tree.leaves(tree) if isinstance(leaf, np.ndarray))
+    if any(dtype.kind == "f" and dtype != jax.dtypes.canonicalize_dtype(dtype) for dtype in leaves):
+        _say_narrowed()
+
+
+@functools.cache
+def _say_narrowed() -> None:
+    warnings.warn(
+        "There are float64 arrays of NumPy among the weights, which are computed in float32: write "
+        'with tp.precision("float64"): .. to compute in float64, or give float32 arrays.',
+        stacklevel=3,
+    )
 
 
 def parameter_dtype(tree: Any) -> jnp.dtype:

@@ -25,6 +25,7 @@ from .layers import (
     parameter_dtype,
     parameters,
     split_parameters,
+    warn_if_narrowed,
 )
 
 
@@ -96,6 +97,7 @@ class Network(eqx.Module):
 
     def __call__(self, x: Activity) -> Activity:
         """The output `h_L` for a batch of inputs."""
+        warn_if_narrowed(self)
         for layer in self.layers:
             x = evaluate(layer, x).h
         return x
@@ -110,6 +112,7 @@ class Network(eqx.Module):
                 f"The network takes inputs of shape {self.input_shape} but the batch holds {x.shape[1:]}: "
                 f"pass an array of shape (batch, {', '.join(map(str, self.input_shape))})."
             )
+        warn_if_narrowed(self)
         points, pullbacks = [], []
         for layer in self.layers:
             point, pullback = _linearize(layer, x)

@@ -2,7 +2,7 @@
 
 from ..networks.requirements import Requirement
 from .backprop import Backprop
-from .by_numbers import MinibatchStep, minibatch_step
+from .by_numbers import MinibatchStep, minibatch_step, with_feedback
 from .contract import Credit, Example, Minibatch, Rule, Updates, assign, output_update, prepare
 from .dendrites import Dendrites, SinglePhase, TwoPhase
 from .exact import ITP, ExactRule, GAITProp, TargetPropExact
@@ -53,4 +53,5 @@ __all__ = [
     "prepare",
     "preset",
     "trainable_parameters",
+    "with_feedback",
 ]

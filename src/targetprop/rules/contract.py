@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..errors import ConfigError
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
-from ..losses import Loss, Target
+from ..losses import Loss, Target, check_target
 from ..networks.layers import Activity, Layer
 from ..networks.network import Network, Trace
 from ..networks.requirements import NOTHING, Requirements
@@ -246,11 +247,25 @@ def prepare(rule: Rule, network: Network, feedback: Any, example: Example) -> Mi
     The trace is the forward pass, or the equilibrium of the network without a target. The output
     update is `dh_L = -stepsize * e_L` per sample (Meulemans et al. 2020, equation 2). It is not
     divided by the batch size.
+
+    **Raises:** `ConfigError` if there are no samples, or if their targets do not fit the loss.
     """
+    if not len(example.x):
+        raise ConfigError(f"The batch is empty, with inputs of shape {example.x.shape}: give at least one sample.")
     trace = rule.equilibrium(network, feedback, network.trace(example.x))
     loss, target = example.loss, example.target
+    check_target(loss, trace.output, target)
     dh = output_update(loss, trace.output, target, example.stepsize)
     return Minibatch(trace, dh, loss, target, example.key, example.noise)
+
+
+def check_hidden_layers(rule: Rule, network: Network) -> None:
+    """Raises `ConfigError` if the feedback of a rule learns, but the network has no hidden layer."""
+    if rule.learns_feedback and network.depth < 2:
+        raise ConfigError(
+            f"{rule.name} learns feedback to hidden layers, but the network has none: "
+            "give it a hidden layer, or use a rule without learned feedback, such as bp."
+        )
 
 
 def assign(rule: Rule, network: Network, feedback: Any, example: Example) -> Credit:

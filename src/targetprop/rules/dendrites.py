@@ -25,7 +25,7 @@ from ..feedback.mappings import ExactInverses, Layerwise, Mappings
 from ..feedback.reconstruction import FeedbackStep
 from ..networks.layers import Activity
 from ..networks.network import Network, Trace
-from .contract import Credit, FirstOrder, Minibatch, Rule
+from .contract import Credit, FirstOrder, Minibatch, Rule, check_hidden_layers
 from .layerwise import expand_layerwise
 
 
@@ -77,6 +77,7 @@ class Dendrites(Rule):
         return self.mappings.requires
 
     def init(self, network, *, key):
+        check_hidden_layers(self, network)
         return self.mappings.init(network, key=key)
 
     def equilibrium(self, network, feedback, trace):

@@ -10,7 +10,7 @@ from ..feedback.mappings import Layerwise, Mappings
 from ..feedback.metrics import Euclidean, OutputMetric
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
-from .contract import Minibatch, Rule
+from .contract import Minibatch, Rule, check_hidden_layers
 from .layerwise import expand_layerwise
 from .propagation import Difference, Propagation
 
@@ -86,6 +86,7 @@ class TargetPropagation(Rule):
         return self.mappings.requires
 
     def init(self, network, *, key):
+        check_hidden_layers(self, network)
         return self.mappings.init(network, key=key)
 
     def target_updates(self, network, feedback, batch):

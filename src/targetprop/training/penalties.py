@@ -32,6 +32,7 @@ class OrthogonalityPenalty(Penalty):
     Their norms do not matter (Ahmad, van Gerven and Ambrogioni 2020, equation 23). The paper
     prints `||W W^T (J - I)||^2`. This product is element-wise. (A matrix product would be zero
     only for `W = 0`, since `J - I` is invertible.) The gradient is `4 strength offdiag(W W^T) W`.
+    The published code penalizes the columns: `ColumnOrthogonalityPenalty`.
     """
 
     word: ClassVar[str] = "orthogonality"
@@ -46,6 +47,27 @@ class OrthogonalityPenalty(Penalty):
 
     def gradient(self, weight: Weight) -> Weight:
         return 4 * self.strength * (_off_diagonal(weight) @ weight)
+
+
+class ColumnOrthogonalityPenalty(Penalty):
+    """`strength * sum_{i != j} (W^T W)_ij^2`, which is zero if the columns of `W` are orthogonal.
+
+    This is what the published code of Ahmad et al. 2020 computes. Their text and equation (23) have
+    the rows, as in `OrthogonalityPenalty`. The gradient is `4 strength W offdiag(W^T W)`.
+    """
+
+    word: ClassVar[str] = "column-orthogonality"
+
+    strength: float = 0.1
+
+    def __check_init__(self):
+        check_not_negative(self, "strength")
+
+    def value(self, weight: Weight) -> Float[Array, ""]:
+        return OrthogonalityPenalty(self.strength).value(weight.T)
+
+    def gradient(self, weight: Weight) -> Weight:
+        return OrthogonalityPenalty(self.strength).gradient(weight.T).T
 
 
 def _off_diagonal(weight: Weight) -> Float[Array, "outputs outputs"]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ..data import Dataset, load
 from ..diagnostics import Probe
 from ..errors import ConfigError
+from ..networks.layers import warn_if_narrowed
 from .arguments import Seeds, check_data, recipe_list, seed_list
 from .callbacks import Callback
 from .checkpoint import CHECKPOINT
@@ -88,6 +89,8 @@ def train(
     if len(set(seeds)) < len(seeds) and (out is not None or isinstance(recipe, Recipe)):
         raise ConfigError(f"The seeds {seeds} are not all different: use each seed once.")
     with precision(recipes[0].dtype):
+        for each in recipes:
+            warn_if_narrowed(each.architecture)
         dataset, folder = data or load(recipes[0].dataset), None if out is None else Path(out)
         loop, shown = Loop(recipes, dataset, seeds, probe), [Progress()] if progress else []
         if folder is None:

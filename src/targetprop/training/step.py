@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ..errors import ConfigError
-from ..losses import Loss, LossFunction, SoftmaxCrossEntropy
-from ..networks.layers import parameters
+from ..losses import Loss, LossFunction, SoftmaxCrossEntropy, check_target
+from ..networks.layers import parameters, warn_if_narrowed
 from ..networks.network import Network
+from ..rules.by_numbers import check_feedback
 from ..rules.contract import Credit, Example, Rule, Updates, assign, prepare
 from ..rules.updates import Layers, local_gradients, trainable_parameters
 from .masks import UPDATE_MASK, UpdateMask
@@ -99,7 +100,9 @@ def value_and_grad(
 
     - `TypeError` if `network` is not a `Network`.
     - `ConfigError` if there is no `key` and the feedback learns, or if `trainable` names a layer
-      that does not exist.
+      that does not exist. Also if the feedback is not that of the rule, the batch is empty, or the
+      targets do not fit the loss. Inside a compiled program the values of labels are not known, and
+      not checked.
     """
     loss = as_loss(loss)
 
@@ -108,6 +111,7 @@ def value_and_grad(
         check_trainable(trainable, network)
         if key is None and rule.learns_feedback:
             raise ConfigError(f"The feedback of {rule.name} learns, which needs random numbers: give a `key`.")
+        check_feedback(rule, network, feedback)
         credit = assign(rule, network, feedback, Example(loss, x, y, stepsize, key))
         value = jnp.mean(loss.value(credit.batch.output, y))
         learned = credit.feedback
@@ -209,6 +213,7 @@ def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
     **Raises:** `TypeError` if `network` is not a `Network`. `ConfigError` if settings do not fit.
     """
     check_network(network)
+    warn_if_narrowed(network)
     check_trainable(recipe.trainable, network)
     hyperparameters = numbers_of(recipe, network.dtype)
     objective = Objective(recipe.loss or SoftmaxCrossEntropy(), recipe.trainable, recipe.update_mask)
@@ -250,7 +255,6 @@ def take_step(state: State, batch: tuple[Array, Array], joint: bool = True) -> t
     return after, Info(loss, minibatch.output, updates, None if learned is None else learned.losses)
 
 
-@eqx.filter_jit
 def step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[State, Info]:
     """Train on one minibatch. `train` runs the same step.
 
@@ -263,8 +267,15 @@ def step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[
     - `joint`: whether the network learns. Otherwise the feedback learns alone, as in pretraining.
 
     **Returns:** the state after the step, and what it reports.
+
+    **Raises:** `ConfigError` if the batch is empty, or if the targets do not fit the loss.
     """
-    return take_step(state, batch, joint)
+    after, info = _compiled_step(state, batch, joint)
+    check_target(state.objective.loss, info.output, batch[1])
+    return after, info
+
+
+_compiled_step = eqx.filter_jit(take_step)
 
 
 def as_loss(loss: LossLike) -> Loss:
