@@ -117,11 +117,12 @@ class RegressionFigure(Item[EpochOptions]):
                 ends = (_shown(first), _shown(last), median)
                 rows.append((_label(method), name, *ends, str(len(kept)), str(len(seeds) - len(kept))))
         epochs = options.epochs or published_settings()["tasks"][self.task]["epochs"]
+        drawn = "draws curves and gives no numbers" if self.name.startswith("fig-") else "does not have this experiment"
         text = (
             f"After {epochs} epochs; mean ± SD over the seeds that did not diverge, each with a teacher of its own. Losses "
             "are means of `||h_L - t||^2`; norms and cosines are means over a batch of test samples, for the first hidden "
             "layer. `R-`: one random layer learns at a time. The picture has medians and quartiles over seeds; a mean may "
-            "be that of one bad seed. The thesis draws curves and gives no numbers."
+            f"be that of one bad seed. The thesis {drawn}."
         )
         titles = ("method", "metric", "start", "end", "end (median)", "seeds", "diverged")
         complete = all(found.values())
@@ -206,7 +207,7 @@ FIGURES = (
     ),
     RegressionFigure(
         "modified-tp",
-        "Algorithms A.1 and A.3: modified target propagation with batch normalization",
+        "Modified target propagation with batch normalization: Algorithms A.1 and A.3",
         "equal",
         ("mtp", f"{RANDOMIZED}mtp", "mtp-ai", f"{RANDOMIZED}mtp-ai", "bp-normalized", "bp-fixed-normalized"),
         ("test_loss", "to_gauss_newton"),
