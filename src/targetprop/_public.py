@@ -52,12 +52,13 @@ from .feedback.regularizers import OutputNoise, WeightDecay
 from .losses import Loss, LossFunction, Score, SoftmaxCrossEntropy, SquaredError
 from .networks.activations import Activation, Identity, LeakyReLU, NotInvertibleError, ReLU, Sigmoid, Softplus, Tanh
 from .networks.adapters import from_equinox, to_equinox
-from .networks.architectures import CNN, MLP, Architecture, NeuronUncertaintyMLP, ShrinkingMLP, SquareMLP
+from .networks.architectures import CNN, MLP, Architecture, NeuronUncertaintyMLP, Normalized, ShrinkingMLP, SquareMLP
 from .networks.convolution import ConvPool
 from .networks.initializers import Moments, Uncertainty, neuron_uncertainty, published_neuron_uncertainty
 from .networks.invertible import invertible_mlp
 from .networks.layers import Dense, Fixed, Layer, Point, parameters
 from .networks.network import Network, Trace, mlp
+from .networks.normalization import BatchNormalized, batch_normalized
 from .networks.per_sample import PerSample
 from .rules import (
     ITP,
@@ -67,6 +68,7 @@ from .rules import (
     Credit,
     Difference,
     Example,
+    FeedbackAfterStep,
     FeedbackAlignment,
     GAITProp,
     GaussNewtonTargets,
@@ -82,6 +84,7 @@ from .rules import (
     TargetPropExact,
     TwoPhase,
     assign,
+    feedback_step_after,
     local_gradients,
     minibatch_step,
     output_update,
@@ -147,6 +150,7 @@ __all__ = [
     "Automatic",
     "Aux",
     "Backprop",
+    "BatchNormalized",
     "BenIsraelCohen",
     "BurstChannel",
     "Callback",
@@ -171,6 +175,7 @@ __all__ = [
     "ExactInverses",
     "Example",
     "ExplicitInverse",
+    "FeedbackAfterStep",
     "FeedbackAlignment",
     "FeedbackStep",
     "Fixed",
@@ -209,6 +214,7 @@ __all__ = [
     "NoLearning",
     "Noise",
     "NoiseDraw",
+    "Normalized",
     "NotInvertibleError",
     "OneRandomLayer",
     "OptaxOptimizer",
@@ -273,6 +279,7 @@ __all__ = [
     "Woodbury",
     "__version__",
     "assign",
+    "batch_normalized",
     "compare",
     "compare_runs",
     "ddtp_control",
@@ -287,6 +294,7 @@ __all__ = [
     "evaluate",
     "evaluate_together",
     "export_weights",
+    "feedback_step_after",
     "from_equinox",
     "gauss_newton_update",
     "init_state",

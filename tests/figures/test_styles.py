@@ -10,7 +10,7 @@ import targetprop as tp
 from targetprop.figures import RuleCurves, rule_style, styles, training_figure
 from targetprop.figures.styles import OWN, RULES
 from targetprop.papers.meulemans2020.alignment import METHODS
-from targetprop.papers.thesis2019.regression import LABELS
+from targetprop.papers.thesis2019.regression_figures import LABELS
 
 # What is left of linear RGB without one kind of cones (Machado, Oliveira and Fernandes 2009, severity 1)
 VISION = {

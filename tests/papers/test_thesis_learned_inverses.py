@@ -3,6 +3,7 @@ committed results.
 """
 
 import dataclasses
+import json
 from pathlib import Path
 
 import jax
@@ -25,7 +26,7 @@ from targetprop.rules.contract import Minibatch
 
 RESULTS = Path(__file__).parents[2] / "results"
 ITERATED = ("ben-israel-cohen", "ben-israel-cohen-equal", "ben-israel-cohen-contracting")
-MINE = (*ITERATED, *(f"fig-5.{n}" for n in range(9, 20)))
+MINE = (*ITERATED, "modified-tp", *(f"fig-5.{n}" for n in range(9, 20)))
 
 
 def nothing(steps: int) -> None:
@@ -100,6 +101,17 @@ def test_hidden_layers_can_be_kept(short):
     (found,) = fixed.run([0], nothing)
     assert set(found) == {"train_loss", "test_loss"}
     assert found["train_loss"][-1] < found["train_loss"][0]
+
+
+@pytest.mark.parametrize("method", ["randomized/original-tp", "randomized/tp-ai"])
+def test_the_first_epoch_of_committed_results_comes_again(method):
+    """Also where one random layer learns at a time, and where `Q` learns after the step."""
+    recipe = thesis2019.RECIPES.build(f"equal/{method}")
+    recipe = recipe.replace(schedule=dataclasses.replace(recipe.schedule, epochs=1))
+    (found,) = Regression(recipe, thesis2019.regression_task("equal")).run([0], nothing)
+    committed = json.loads((RESULTS / "thesis2019/regression/equal" / method / "seeds-0-14.json").read_text())
+    for name, values in committed["seeds"][0]["metrics"].items():
+        np.testing.assert_allclose(found[name], values[:2], rtol=5e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", MINE)

@@ -253,7 +253,8 @@ def inverse_displacement(
 ) -> Float[Array, "batch ..."]:
     """The displacement of a layer's input that moves its pre-activation by `da`.
 
-    Auxiliary units do not move.
+    Auxiliary units do not move. Where the layer normalizes its input, the statistics are those of
+    the minibatch of `point`.
 
     **Arguments:**
 
@@ -264,10 +265,7 @@ def inverse_displacement(
 
     **Returns:** an array with the shape of the input.
     """
-    dense = _dense(layer)
-    dx = method.apply(state, dense.weight, da)
-    auxiliary = point.x.reshape(point.x.shape[0], -1).shape[1] - dx.shape[1]
-    return jnp.pad(dx, ((0, 0), (0, auxiliary))).reshape(point.x.shape)
+    return as_layer(layer).input_displacement(point.x, method.apply(state, _dense(layer).weight, da))
 
 
 def update_inverses(
@@ -286,7 +284,7 @@ def update_inverses(
     """
     moved = []
     for old, new, state, point in zip(before.layers[1:], after.layers[1:], states, trace.points[1:], strict=True):
-        x = point.x.reshape(point.x.shape[0], -1)[:, : _dense(old).weight.shape[1]]
+        x = as_layer(old).inverted_input(point.x)
         moved.append(method.update(state, _dense(old).weight, _dense(new).weight, x))
     weights, states = zip(*moved, strict=True) if moved else ((), ())
     network = eqx.tree_at(lambda net: [_dense(layer).weight for layer in net.layers[1:]], after, list(weights))

@@ -14,7 +14,7 @@ from ..networks.layers import Activity, LayerLike, evaluate
 from ..networks.network import Network, Trace
 from .gauss_newton import Root
 from .mappings import LearnedInverses, Mappings
-from .maps import InverseFeedback, Path
+from .maps import InverseFeedback, Path, without_normalization
 from .noise import Gaussian, LayerNoise, Noise, NoiseDraw, NoiseLoop, average_over_draws, carry_noise
 from .reconstruction import (
     FeedbackStep,
@@ -140,7 +140,8 @@ class Reconstruction(NoisyLearner):
 class InverseLearner(NoisyLearner):
     """A learner whose mappings learn to invert the next layer.
 
-    They learn from white noise in place of the activities.
+    They learn from white noise in place of the activities, or in place of the normalized activities
+    where the next layer normalizes them.
     """
 
     def check(self, mappings):
@@ -159,7 +160,7 @@ class InverseLearner(NoisyLearner):
         """
 
     def noisy_step(self, network, paths, trace, noise, root):
-        return self.invert(network, _maps(paths), noise.layers)
+        return self.invert(*without_normalization(network, _maps(paths)), noise.layers)
 
 
 class InverseLoss(InverseLearner):

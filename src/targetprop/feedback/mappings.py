@@ -16,7 +16,17 @@ from ..networks.layers import Activity, Dense, Fixed, Layer, LayerLike, Point, p
 from ..networks.network import Network, Trace
 from ..networks.requirements import NOTHING, Requirement, Requirements
 from .inverses import Automatic, Inverse, init_inverses, inverse_displacement, update_inverses
-from .maps import FeedbackMaps, Path, direct_maps, direct_paths, feedback_maps, inverse_maps, layerwise_maps, layerwise_paths
+from .maps import (
+    FeedbackMaps,
+    Path,
+    direct_maps,
+    direct_paths,
+    feedback_maps,
+    for_minibatch,
+    inverse_maps,
+    layerwise_maps,
+    layerwise_paths,
+)
 from .readings import ActivityReading, HiddenReading, Reading, RecurrentReading, flat
 
 
@@ -239,6 +249,9 @@ class LearnedInverses(Mappings):
     Meulemans 2019, section 4.3 and equations 6.23 to 6.26 with `t_i = s_{i+1}^{-1}`. `Q_i` starts
     at the pseudo-inverse of `W_{i+1}`. There is a `c_i` if layer `i + 1` has a bias. `init` raises
     `ConfigError` if a layer above the first is not dense, or if its activation is not invertible.
+
+    Where layer `i + 1` normalizes its input, `Q_i s_{i+1}^{-1}(h) + c_i` is the normalized activity,
+    and `g_i` scales and shifts it back by the statistics of the minibatch (Algorithm A.1).
     """
 
     word: ClassVar[str] = "learned-inverses"
@@ -251,7 +264,7 @@ class LearnedInverses(Mappings):
         return inverse_maps(network)
 
     def paths(self, network, feedback, trace):
-        return layerwise_paths(feedback, trace)
+        return layerwise_paths(for_minibatch(network, feedback, trace), trace)
 
 
 class InvertedLayer(Layer):

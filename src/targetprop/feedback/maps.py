@@ -1,5 +1,6 @@
 """The layers that feedback mappings `g_i` consist of, and the paths of targets through them."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ from .._linear_algebra import pseudo_inverse
 from ..errors import ConfigError
 from ..networks.activations import Activation, Identity
 from ..networks.invertible import check_invertible
-from ..networks.layers import Activity, Dense, Layer, LayerLike, Point, as_layer
+from ..networks.layers import Activity, Dense, Fixed, Layer, LayerLike, Point, Statistics, as_layer
 from ..networks.network import Network, Trace
 from .readings import ActivityReading, Reading
 
@@ -50,19 +51,30 @@ class InverseFeedback(Layer):
     - `linear`: `a -> Q a + c`.
     - `activation`: `s`.
     - `outputs`: the shape of the activity that is predicted.
+    - `statistics`: the `Statistics` of that activity, if the layer that is read normalizes it. Then
+      `Q s^{-1}(h) + c` is the normalized activity (Meulemans 2019, Algorithm A.1).
     """
 
     linear: Dense
     activation: Activation
     outputs: tuple[int, ...] = eqx.field(static=True)
+    statistics: Fixed | None = None
 
     def at(self, x: Activity) -> Point:
-        a = self.linear.at(self.activation.inverse(x)).h
-        return Point(x, a, a.reshape(x.shape[0], *self.outputs))
+        a = h = self.linear.at(self.activation.inverse(x)).h
+        if self.statistics is not None:
+            h = h * self.statistics.value.deviation + self.statistics.value.mean
+        return Point(x, a, h.reshape(x.shape[0], *self.outputs))
 
     def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
         moved = self.activation.inverse_difference(point.x, dx) @ self.linear.weight.T
+        if self.statistics is not None:
+            moved = moved * self.statistics.value.deviation
         return moved.reshape(*moved.shape[:-1], *self.outputs)
+
+    def with_statistics(self, statistics: Statistics | None) -> "InverseFeedback":
+        """The mapping for a minibatch with these statistics. `None`: without normalization."""
+        return dataclasses.replace(self, statistics=None if statistics is None else Fixed(statistics))
 
 
 FeedbackMap = DenseFeedback | InverseFeedback
@@ -117,7 +129,7 @@ def inverse_maps(network: Network) -> InverseMaps:
 
 def _inverse_map(layer: LayerLike, shape: tuple[int, ...], i: int) -> InverseFeedback:
     dense = as_layer(layer).inverted_part()
-    if dense is None or dense is not layer:
+    if dense is None or dense.weight.shape[1] != math.prod(shape):
         raise ConfigError(
             "Feedback of the form Q s^{-1}(h) needs dense layers with a known nonlinearity s, "
             f"but layer {i} is not dense. Use a rule whose feedback is t(Q h), such as dtp."
@@ -126,6 +138,25 @@ def _inverse_map(layer: LayerLike, shape: tuple[int, ...], i: int) -> InverseFee
     weight = pseudo_inverse(dense.weight)
     bias = None if dense.bias is None else -weight @ dense.bias
     return InverseFeedback(Dense(weight, bias, Identity()), dense.activation, shape)
+
+
+def for_minibatch(network: Network, maps: InverseMaps, trace: Trace) -> InverseMaps:
+    """The mappings with the statistics of a minibatch, where the layer above normalizes its input."""
+    layers = zip(network.layers[1:], maps, trace.points[1:], strict=True)
+    return tuple(g.with_statistics(as_layer(layer).statistics(point.x)) for layer, g, point in layers)
+
+
+def without_normalization(network: Network, maps: Sequence[Layer]) -> tuple[Network, tuple[Layer, ...]]:
+    """Layers and mappings between normalized activities.
+
+    Where a mapping of the form of an inverse has statistics, these are left out, and the layer is
+    replaced by its dense part.
+    """
+    layers, inner = list(network.layers), list(maps)
+    for i, g in enumerate(maps):
+        if isinstance(g, InverseFeedback) and g.statistics is not None:
+            layers[i + 1], inner[i] = as_layer(layers[i + 1]).inverted_part(), g.with_statistics(None)
+    return eqx.tree_at(lambda tree: tree.layers, network, tuple(layers)), tuple(inner)
 
 
 def layerwise_maps(network: Network, activation: Activation, *, key: PRNGKeyArray) -> FeedbackMaps:

@@ -1,4 +1,4 @@
-"""Architectures build a network for a data set: dense, square, shrinking or convolutional."""
+"""Architectures build a network for a data set: dense, square, shrinking, normalized or convolutional."""
 
 import abc
 import dataclasses
@@ -27,6 +27,7 @@ from .initializers import (
 from .invertible import invertible_mlp
 from .layers import Dense
 from .network import Network, mlp
+from .normalization import batch_normalized
 
 INITIALIZERS = {
     "xavier-normal": xavier_normal,
@@ -207,6 +208,21 @@ class CNN(Architecture):
         for n_in, n_out, activation in zip(widths, widths[1:], activations, strict=False):
             layers.append(Dense.create((n_in, n_out), activation, key=next(keys), dtype=dtype))
         return Network(layers, input_shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalized(Architecture):
+    """A dense network each of whose layers normalizes its input over the minibatch.
+
+    There is no learned scale or shift (Meulemans 2019, Algorithms A.1 and A.3, "batch
+    normalization"). `build` raises `ConfigError` if a layer is not dense.
+    """
+
+    architecture: Architecture = MLP()
+    """The network without normalization."""
+
+    def build(self, input_shape, outputs, *, key, dtype):
+        return batch_normalized(self.architecture.build(input_shape, outputs, key=key, dtype=dtype))
 
 
 UNCERTAINTY = {"published": published_neuron_uncertainty, "corrected": neuron_uncertainty}

@@ -7,6 +7,7 @@ Gerven and Ambrogioni 2020, equation 22). The first layer is never inverted and 
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,13 @@ class DenseOnFirstUnits(Layer):
 
     def inverted_part(self) -> Dense:
         return self.dense
+
+    def inverted_input(self, x: Activity) -> Float[Array, "batch n"]:
+        return x.reshape(x.shape[0], -1)[:, : self._inputs]
+
+    def input_displacement(self, x: Activity, dz: Float[Array, "batch n"]) -> Activity:
+        auxiliary = math.prod(x.shape[1:]) - self._inputs
+        return jnp.pad(dz, ((0, 0), (0, auxiliary))).reshape(x.shape)
 
     def has_bias(self) -> bool:
         return self.dense.has_bias()

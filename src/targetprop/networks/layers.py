@@ -34,6 +34,13 @@ class Point(NamedTuple):
     h: Activity
 
 
+class Statistics(NamedTuple):
+    """The mean and the standard deviation of each unit over a minibatch, each of shape `(units,)`."""
+
+    mean: Float[Array, " units"]
+    deviation: Float[Array, " units"]
+
+
 class Layer(eqx.Module):
     """A layer of a network: its pre-activation, and its differences without cancellation.
 
@@ -69,6 +76,18 @@ class Layer(eqx.Module):
 
     def inverted_part(self) -> "Dense | None":
         """The dense layer that exact inverses invert in this layer, or `None` if there is none."""
+        return None
+
+    def inverted_input(self, x: Activity) -> Float[Array, "batch n"]:
+        """The input of `inverted_part`, if `x` is the input of this layer. Default: `x`, flattened."""
+        return x.reshape(x.shape[0], -1)
+
+    def input_displacement(self, x: Activity, dz: Float[Array, "batch n"]) -> Activity:
+        """The displacement of the input `x` that displaces the input of `inverted_part` by `dz`."""
+        return dz.reshape(x.shape)
+
+    def statistics(self, x: Activity) -> Statistics | None:
+        """The statistics by which the layer normalizes its input `x`. `None` if it does not."""
         return None
 
     def has_bias(self) -> bool:

@@ -3,13 +3,14 @@
 from ..networks.requirements import Requirement
 from .backprop import Backprop
 from .by_numbers import MinibatchStep, minibatch_step, with_feedback
-from .contract import Credit, Example, Minibatch, Rule, Updates, assign, output_update, prepare
+from .contract import Credit, Example, Minibatch, Rule, Updates, assign, feedback_step_after, output_update, prepare
 from .dendrites import Dendrites, SinglePhase, TwoPhase
 from .exact import ITP, ExactRule, GAITProp, TargetPropExact
 from .feedback_alignment import FeedbackAlignment
 from .gauss_newton import GaussNewtonTargets, GeneralizedGaussNewtonTargets
 from .gradient_targets import GradientTargets
 from .modified import InverseSlopes
+from .order import FeedbackAfterStep
 from .preset import Preset, preset
 from .propagation import BurstChannel, Difference, Plain, Propagation
 from .registry import GENERAL, RULES, NamedRule
@@ -27,6 +28,7 @@ __all__ = [
     "Difference",
     "ExactRule",
     "Example",
+    "FeedbackAfterStep",
     "FeedbackAlignment",
     "GAITProp",
     "GaussNewtonTargets",
@@ -47,6 +49,7 @@ __all__ = [
     "TwoPhase",
     "Updates",
     "assign",
+    "feedback_step_after",
     "local_gradients",
     "minibatch_step",
     "output_update",

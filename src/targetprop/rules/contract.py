@@ -99,7 +99,8 @@ class Credit(NamedTuple):
     **Arguments:**
 
     - `batch`: the minibatch.
-    - `trace`: the activities at which the local updates are computed.
+    - `trace`: the activities at which the local updates are computed. Its pullbacks make them from
+      the target updates.
     - `updates`: the target updates `dh_1 .. dh_L` at these activities.
     - `feedback`: what the feedback learns, or `None`.
     """
@@ -144,6 +145,14 @@ class Rule(eqx.Module):
     @property
     def learns_feedback(self) -> bool:
         """Whether the feedback learns. If so, `feedback_step` returns its gradients."""
+        return False
+
+    @property
+    def feedback_after_step(self) -> bool:
+        """Whether the feedback learns after the step of the network, through its new weights.
+
+        Default: network and feedback learn at the same weights.
+        """
         return False
 
     @property
@@ -284,6 +293,24 @@ def assign(rule: Rule, network: Network, feedback: Any, example: Example) -> Cre
     learns.
     """
     return rule.credit(network, feedback, prepare(rule, network, feedback, example))
+
+
+def feedback_step_after(rule: Rule, network: Network, feedback: Any, batch: Minibatch) -> FeedbackStep | None:
+    """What the feedback learns from a minibatch after the step of the network.
+
+    The minibatch passes through the network again. Its noise and its key stay the same.
+
+    **Arguments:**
+
+    - `rule`: the rule.
+    - `network`: the network after the step.
+    - `feedback`: the feedback, after `rule.post_update`.
+    - `batch`: the minibatch, with the trace from before the step.
+
+    **Returns:** the gradients and losses, or `None` if the feedback does not learn.
+    """
+    trace = rule.equilibrium(network, feedback, network.trace(batch.h[0]))
+    return rule.feedback_step(network, feedback, dataclasses.replace(batch, trace=trace))
 
 
 def output_update(loss: Loss, h: Float[Array, "batch n_L"], target: Target, stepsize: Any) -> Float[Array, "batch n_L"]:

@@ -91,19 +91,19 @@ class Dendrites(Rule):
         return (*scaled_up(signals, self.mu)[:-1], batch.output_update)
 
     def feedback_step(self, network, feedback, batch):
-        return self.reconstruction(feedback, batch.h[2:], batch.h[1:-1])
+        return self.reconstruction(self.layerwise_maps(network, feedback, batch.trace), batch.h[2:], batch.h[1:-1])
 
-    def reconstruction(self, feedback: Any, sources: Sequence[Activity], goals: Sequence[Activity]) -> FeedbackStep | None:
+    def reconstruction(self, maps: Any, sources: Sequence[Activity], goals: Sequence[Activity]) -> FeedbackStep | None:
         """What the mappings learn at an equilibrium, or `None` if they do not learn.
 
         **Arguments:**
 
-        - `feedback`: the mappings.
+        - `maps`: the mappings.
         - `sources`: `sources[i - 1]`, an activity of layer `i + 1`, is the input of `g_i`.
         - `goals`: `goals[i - 1]`, an activity of layer `i`, is the output that `g_i` learns.
         """
         learner = self.learner
-        return learner.reconstruct(feedback, sources, goals) if isinstance(learner, ActivityReconstruction) else None
+        return learner.reconstruct(maps, sources, goals) if isinstance(learner, ActivityReconstruction) else None
 
     def post_update(self, before, after, feedback, credit):
         return self.mappings.post_update(before, after, feedback, credit.trace)
@@ -232,7 +232,8 @@ class SinglePhase(Dendrites):
 
     def credit(self, network, feedback, batch):
         trace, h, updates = self.local_updates(network, self.with_target(network, feedback, batch))
-        return Credit(batch, trace, updates, self.reconstruction(feedback, h[1:], h[:-1]))
+        maps = self.layerwise_maps(network, feedback, batch.trace)
+        return Credit(batch, trace, updates, self.reconstruction(maps, h[1:], h[:-1]))
 
     def signals(self, at):
         return at.motion.local_error(at.d, at.motion.feedforward_change(at.d))

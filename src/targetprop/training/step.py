@@ -18,7 +18,7 @@ from ..losses import Loss, LossFunction, SoftmaxCrossEntropy, check_target
 from ..networks.layers import parameters, warn_if_narrowed
 from ..networks.network import Network
 from ..rules.by_numbers import check_feedback
-from ..rules.contract import Credit, Example, Rule, Updates, assign, prepare
+from ..rules.contract import Credit, Example, Rule, Updates, assign, feedback_step_after, prepare
 from ..rules.updates import Layers, local_gradients, trainable_parameters
 from .masks import UPDATE_MASK, UpdateMask
 from .penalties import Penalty, penalized
@@ -64,7 +64,8 @@ class Aux(NamedTuple):
     - `output`: `h_L`, shape `(batch, n_L)`.
     - `updates`: the target updates `dh_1 .. dh_L`.
     - `feedback_losses`: the loss of each mapping, shape `(mappings,)`, or `None`.
-    - `credit`: for a rule with `has_post_update`, what its `post_update` gets. Otherwise `None`.
+    - `credit`: for a rule with `has_post_update` or `feedback_after_step`, what its `post_update`
+      and `feedback_step_after` get. Otherwise `None`.
     """
 
     output: Float[Array, "batch ..."]
@@ -91,6 +92,10 @@ def value_and_grad(
     - `stepsize`: the stepsize of the output update.
     - `trainable`: the numbers of the layers that learn. 1 is the first. Default: all.
     - `penalty`: a penalty on the weights. Its gradients are included, its value is not.
+
+    The gradients of the feedback are those at the given weights. For a rule with
+    `feedback_after_step`, call `feedback_step_after(rule, network, feedback, aux.credit.batch)` after
+    the step of the network, and use its gradients instead.
 
     **Returns:** a function of `network`, `feedback`, inputs `x`, targets `y` and a random `key`. It
     returns `(value, aux), grads`: the mean loss, an `Aux`, and `Parameters` in the structure of
@@ -122,7 +127,7 @@ def value_and_grad(
             credit.batch.output,
             credit.updates,
             None if learned is None else learned.losses,
-            credit if rule.has_post_update else None,
+            credit if rule.has_post_update or rule.feedback_after_step else None,
         )
         return (value, aux), grads
 
@@ -182,6 +187,8 @@ class State(eqx.Module):
 
 class Info(NamedTuple):
     """What a step reports of its minibatch, before the update.
+
+    Only the losses of feedback that learns after the step of the network are from after that step.
 
     **Arguments:**
 
@@ -246,6 +253,8 @@ def take_step(state: State, batch: tuple[Array, Array], joint: bool = True) -> t
         moved = eqx.apply_updates(network, mask_updates(objective.update_mask, moves, key))
         network, feedback = rule.post_update(network, moved, feedback, credit)
         after = dataclasses.replace(after, network=network, feedback=feedback, optimizer=optimizer)
+        if rule.feedback_after_step:
+            learned = feedback_step_after(rule, network, feedback, minibatch)
     if learned is not None:
         transform, trained = numbers.feedback_optimizer.transform(), parameters(feedback)
         moves, optimizer = transform.update(learned.gradients, state.feedback_optimizer, trained)
@@ -259,6 +268,7 @@ def step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[
     """Train on one minibatch. `train` runs the same step.
 
     Gradients of network and feedback are computed at the same parameters. Then both are updated.
+    Only the feedback of a rule with `feedback_after_step` learns after the network has moved.
 
     **Arguments:**
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ...experiments.item import Item
-from . import dendrites, inverses, regression
+from . import dendrites, inverses, regression_figures
 from .block_diagonal import BlockDiagonalFigure
 from .factorization import FactorizationFigure
 from .sherman_morrison import SingularityFigure
@@ -18,7 +18,7 @@ ITEMS: tuple[Item[Any], ...] = (
     BlockDiagonalFigure(),
     *inverses.FIGURES,
     FactorizationFigure(),
-    *regression.FIGURES,
+    *regression_figures.FIGURES,
     *dendrites.ITEMS,
     StabilityFigure(),
 )

@@ -7,6 +7,11 @@ The values are in `recipes.json` as published. They are converted as follows:
   for BP.
 - Algorithms A.8 and A.9 do not have the factor 2 of the gradient of the inverse loss, ours have
   it. So the learning rate is halved.
+- In Algorithms A.10 to A.13, and in the code of the author, `Q` learns after the step of the
+  network, through the new weights: `FeedbackAfterStep`. In A.14 to A.17 it learns from the
+  activities of the forward pass, which are those from before the step.
+- `mtp` is Algorithm A.1 with exact inverses, `mtp-ai` with learned ones. `randomized/mtp` and
+  `randomized/mtp-ai` are Algorithm A.3.
 - The original TP and DTP are `tp` and `dtp` without noise, with the nonlinearity of the forward
   layer.
 
@@ -25,8 +30,8 @@ from ..._packaged import beside, read_json
 from ...experiments.sources import RecipeSource
 from ...feedback.inverses import RobustShermanMorrison
 from ...networks.activations import LeakyReLU
-from ...networks.architectures import MLP
-from ...rules import Backprop, InverseSlopes, Rule, TargetPropExact
+from ...networks.architectures import MLP, Normalized
+from ...rules import Backprop, FeedbackAfterStep, InverseSlopes, Rule, TargetPropExact
 from ...rules.presets import dtp, dtp_ai, tp, tp_ai
 from ...training.masks import OneRandomLayer
 from ...training.optimizers import SGD
@@ -96,18 +101,19 @@ def _regression_recipe(place: str, method: str) -> Recipe:
     row = rows.get(f"{place}/{method}") or rows[f"{place}/{base}"]
     schedule, sizes = schedule[place], regression_task(place).sizes
     rule = _rule(base, shared)
+    dense = MLP(sizes[1:-1], LeakyReLU(shared["negative_slope"]), bias=False)
     steps, decay = schedule["epochs"] * schedule["batches"], LinearDecay(shared["last_rate"])
     return Recipe(
         rule,
         dataset="student-teacher" if sizes == (6, 6, 6) else f"student-teacher-{place}",
-        architecture=MLP(sizes[1:-1], LeakyReLU(shared["negative_slope"]), bias=False),
+        architecture=Normalized(dataclasses.replace(dense, bias=True)) if row.get("normalized") else dense,
         stepsize=2.0 if isinstance(rule, Backprop) else 2 * shared["stepsize"],
         optimizer=SGD(row["lr"], schedule=decay, steps=steps),
         feedback_optimizer=SGD(row.get("lr_fb", 0.0) / 2, schedule=decay, steps=steps),
         schedule=Schedule(schedule["epochs"]),
         batch_size=schedule.get("batch_size", shared["batch_size"]),
         validation=0,
-        trainable=(len(sizes) - 1,) if base == "bp-fixed" else None,
+        trainable=(len(sizes) - 1,) if base.startswith("bp-fixed") else None,
         update_mask=OneRandomLayer() if base != method else None,
     )
 
@@ -116,11 +122,13 @@ def _rule(method: str, shared: Mapping[str, Any]) -> Rule:
     slope, noise = LeakyReLU(shared["negative_slope"]), {"sigma": shared["sigma"], "strength": shared["lambda"]}
     exact = TargetPropExact(RobustShermanMorrison(shared["threshold"]))
     rules = {
-        "tp-ai": tp_ai(**noise),
-        "dtp-ai": dtp_ai(**noise),
+        "tp-ai": FeedbackAfterStep(tp_ai(**noise)),
+        "dtp-ai": FeedbackAfterStep(dtp_ai(**noise)),
         "original-tp": tp(sigma=0.0, feedback_activation=slope),
         "original-dtp": dtp(sigma=0.0, feedback_activation=slope),
         "tp-ei": exact,
         "mtp-ei": InverseSlopes(exact),
+        "mtp": InverseSlopes(TargetPropExact()),
+        "mtp-ai": FeedbackAfterStep(InverseSlopes(tp_ai(**noise))),
     }
     return rules.get(method, Backprop())
