@@ -14,12 +14,14 @@ from .preset import Preset, preset
 from .propagation import BurstChannel, Difference, Plain, Propagation
 from .registry import GENERAL, RULES, NamedRule
 from .target_propagation import TargetPropagation
+from .tops import AuxiliaryOutputs, GradientTop, OutputLayer, Top
 from .updates import local_gradients, trainable_parameters
 
 __all__ = [
     "GENERAL",
     "ITP",
     "RULES",
+    "AuxiliaryOutputs",
     "Backprop",
     "BurstChannel",
     "Credit",
@@ -32,10 +34,12 @@ __all__ = [
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
     "GradientTargets",
+    "GradientTop",
     "InverseSlopes",
     "Minibatch",
     "MinibatchStep",
     "NamedRule",
+    "OutputLayer",
     "Plain",
     "Preset",
     "Propagation",
@@ -44,6 +48,7 @@ __all__ = [
     "SinglePhase",
     "TargetPropExact",
     "TargetPropagation",
+    "Top",
     "TwoPhase",
     "Updates",
     "assign",

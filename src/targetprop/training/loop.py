@@ -21,7 +21,7 @@ from .kept import BestAndLast
 from .provenance import describe_recipes
 from .recipe import Recipe
 from .result import FINISHED, RUNNING, STOPPED, Result, SeedResult, shortest
-from .schedule import Pass
+from .schedule import Learning, Pass
 from .state import Totals
 
 LOGGER = logging.getLogger("targetprop")
@@ -46,7 +46,7 @@ class Loop:
         self.passes = self.recipe.schedule.passes(self.ensemble.trained_maps > 0)
         self.position, self.lines, self.logged = (0, 0), 0, None
         self.seconds, self.epochs_timed = 0.0, 0
-        self.cold: dict[bool, tuple[int, float]] = {}
+        self.cold: dict[Learning, tuple[int, float]] = {}
         self.good = self.ensemble.members
         self.kept = BestAndLast.at_start(self.good)
         unit = self.ensemble.task.score.unit
@@ -127,8 +127,8 @@ class Loop:
             with Interruption() as interruption:
                 self._call("start")
                 self._call("activity", "compiling")
-                for joint in {at.joint for at in self.passes[first:]}:
-                    self.ensemble.compile(joint)
+                for learning in {at.learning for at in self.passes[first:]}:
+                    self.ensemble.compile(learning)
                 if done == 0:
                     self._warn()
                 for number in range(first, len(self.passes)):
@@ -176,7 +176,7 @@ class Loop:
             before, began = self.ensemble.members, time.perf_counter()
             health = self.ensemble.advance(at, step, stop)
             elapsed = time.perf_counter() - began
-            self._count(elapsed, stop - step, at.joint)
+            self._count(elapsed, stop - step, at.learning)
             for index, result in enumerate(self.results):
                 if self.ensemble.alive[index] and not healthy(health, index):
                     result.status = self._diagnose(before, at, step, stop, index)
@@ -204,18 +204,18 @@ class Loop:
         where = "pretraining" if at.epoch == 0 else f"epoch {at.epoch}"
         return f"{where}, feedback pass {at.index}"
 
-    def _count(self, elapsed: float, steps: int, joint: bool) -> None:
+    def _count(self, elapsed: float, steps: int, learning: Learning) -> None:
         """Add to the time.
 
         The first steps of a program are slow. They are counted as if they were as fast as the next
         ones.
         """
-        if joint not in self.cold:
-            self.cold[joint] = (steps, elapsed)
+        if learning not in self.cold:
+            self.cold[learning] = (steps, elapsed)
             return
-        before, _ = self.cold[joint]
+        before, _ = self.cold[learning]
         self.seconds += elapsed * (1 + before / steps)
-        self.cold[joint] = (0, 0.0)
+        self.cold[learning] = (0, 0.0)
 
     def _measure(self, probe: Probe, at: Pass, step: int) -> int:
         """Use the probe if it is due at this step.

@@ -185,7 +185,7 @@ class Info(NamedTuple):
     - `output`: `h_L`, shape `(batch, n_L)`.
     - `updates`: the target updates `dh_1 .. dh_L`. `None` if the feedback learns alone.
     - `feedback_losses`: the loss of each mapping, shape `(mappings,)`. `None` if the feedback does
-      not learn.
+      not learn in this step.
     """
 
     loss: Float[Array, ""]
@@ -222,8 +222,12 @@ def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
     )
 
 
-def take_step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[State, Info]:
+def take_step(
+    state: State, batch: tuple[Array, Array], joint: bool = True, feedback_learns: bool = True
+) -> tuple[State, Info]:
     """`step` without compilation, for use inside another program."""
+    if not (joint or feedback_learns):
+        raise ConfigError("Nothing learns in this step: set `joint` or `feedback_learns`.")
     (x, y), numbers, objective = batch, state.hyperparameters, state.objective
     rule, network, feedback = numbers.rule, state.network, state.feedback
     key = jax.random.fold_in(state.key, state.count)
@@ -241,6 +245,8 @@ def take_step(state: State, batch: tuple[Array, Array], joint: bool = True) -> t
         moved = eqx.apply_updates(network, mask_updates(objective.update_mask, moves, key))
         network, feedback = rule.post_update(network, moved, feedback, credit)
         after = dataclasses.replace(after, network=network, feedback=feedback, optimizer=optimizer)
+    if not feedback_learns:
+        learned = None
     if learned is not None:
         transform, trained = numbers.feedback_optimizer.transform(), parameters(feedback)
         moves, optimizer = transform.update(learned.gradients, state.feedback_optimizer, trained)
@@ -251,7 +257,7 @@ def take_step(state: State, batch: tuple[Array, Array], joint: bool = True) -> t
 
 
 @eqx.filter_jit
-def step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[State, Info]:
+def step(state: State, batch: tuple[Array, Array], joint: bool = True, feedback_learns: bool = True) -> tuple[State, Info]:
     """Train on one minibatch. `train` runs the same step.
 
     Gradients of network and feedback are computed at the same parameters. Then both are updated.
@@ -261,10 +267,14 @@ def step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[
     - `state`: the state before the step.
     - `batch`: inputs `(batch, ...)` in the input shape of the network, and targets.
     - `joint`: whether the network learns. Otherwise the feedback learns alone, as in pretraining.
+    - `feedback_learns`: whether the feedback learns, if the rule trains it. Otherwise the network
+      learns alone.
 
     **Returns:** the state after the step, and what it reports.
+
+    **Raises:** `ConfigError` if nothing learns.
     """
-    return take_step(state, batch, joint)
+    return take_step(state, batch, joint, feedback_learns)
 
 
 def as_loss(loss: LossLike) -> Loss:
