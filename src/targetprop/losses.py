@@ -223,11 +223,16 @@ class ScoreOnFirstUnits(Score):
         return self.score(h[:, : self.outputs], target)
 
 
+def _is_far(target: Any) -> bool:
+    """Whether reading the values of an array would make the host wait for an accelerator."""
+    return isinstance(target, jax.Array) and any(device.platform != "cpu" for device in target.devices())
+
+
 def check_target(loss: Loss, h: Output, target: Any) -> None:
     """Check that a loss can use the targets of some outputs.
 
     Shapes and types are always checked. The values of labels are checked where they are known, not
-    inside a compiled program.
+    inside a compiled program, and not on an accelerator, which would have to wait.
 
     **Arguments:**
 
@@ -256,7 +261,7 @@ def check_target(loss: Loss, h: Output, target: Any) -> None:
             f"Whole numbers are labels, one for each sample, but the targets are {kind}: "
             "if they are one-hot, give jnp.argmax(y, axis=-1)."
         )
-    if isinstance(target, Tracer) or not len(target):
+    if isinstance(target, Tracer) or not len(target) or _is_far(target):
         return
     low, high = np.min(labels := np.asarray(target)), np.max(labels)
     if not 0 <= low <= high < outputs:

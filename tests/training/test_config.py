@@ -99,6 +99,7 @@ def test_a_description_names_types_and_fields():
             "regularizer": regularizer,
         },
         "metric": {"type": "Euclidean"},
+        "top": {"type": "OutputLayer"},
         "name": "dtpdrl",
     }
     assert describe(tp.MLP((3, 4), tp.LeakyReLU(0.125)))["activation"] == {"type": "LeakyReLU", "negative_slope": 0.125}

@@ -19,7 +19,7 @@ from targetprop.networks.layers import parameters
 from targetprop.rules import GENERAL
 from targetprop.training import program
 from targetprop.training.ensemble import Ensemble
-from targetprop.training.schedule import Pass
+from targetprop.training.schedule import Learning, Pass
 from targetprop.training.state import Task
 
 JOINT, FEEDBACK = Pass(1, 0, joint=True, ends_epoch=True), Pass(1, 1, joint=False, ends_epoch=True)
@@ -141,7 +141,7 @@ def test_a_feedback_pass_leaves_the_network_alone(fresh, begun):
 
 
 def test_compiling_runs_no_step(fresh, begun):
-    fresh.compile(joint=True)
+    fresh.compile(Learning())
     assert same(fresh.members, begun)
 
 

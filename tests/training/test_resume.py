@@ -177,7 +177,7 @@ def test_the_checkpoint_and_not_the_configuration_says_which_run_it_is(dtp, toy,
 def test_no_field_of_a_checkpoint_ends_in_a_traceback(dtp, toy, tmp_path, field):
     go(dtp, toy, tmp_path)
     found = read_checkpoint(tmp_path / CHECKPOINT)
-    for value in (None, "text", [1], {"a": 1}, ...):
+    for value in (None, "text", [1], {"a": 1}, -1, 10**9, ...):
         header = {name: entry for name, entry in found.header.items() if name != field} | (
             {} if value is ... else {field: value}
         )

@@ -7,6 +7,9 @@
 - `single-phase` and `two-phase` compute the targets of `dtp` in continuous time, and have its
   values.
 
+Network and feedback learn in turn for `dtp-lee`, as published. For the other rules with feedback
+that learns, they learn together, with passes of the feedback alone between.
+
 On a data set with published recipes, a rule without one has its tuned values, and the network, the
 batch size and the number of epochs of the published backpropagation.
 """
@@ -22,6 +25,8 @@ from ..training.schedule import Schedule
 from ..training.values import has_value, set_values
 from .sources import published_default
 
+TOGETHER = Schedule(epochs=40, pretraining=5, between=1)
+SCHEDULES = {"dtp-lee": Schedule(epochs=40, pretraining=1, between=1, alternating=True)}
 TUNED_AS = {"single-phase": "dtp", "two-phase": "dtp"}
 
 
@@ -42,7 +47,7 @@ def default_recipe(rule: str, dataset: str) -> Recipe:
         RULES[rule](),
         dataset=dataset,
         architecture=_architecture(rule),
-        schedule=Schedule(epochs=40, pretraining=5, between=1),
+        schedule=SCHEDULES.get(rule, TOGETHER),
         batch_size=32,
     )
     reference = published_default("bp", dataset)

@@ -47,7 +47,8 @@ class TrainingPart(Part):
 
     def run(self, seeds: Sequence[int], progress: bool) -> bool:
         begun = [run for run in self.store.unfinished(self.name, self.recipe) if set(run) <= set(seeds)]
-        others = [seed for seed in seeds if not any(seed in run for run in begun)]
+        ended = {seed for seed, run in self.stored().items() if run.diverged}  # it would diverge again
+        others = [seed for seed in seeds if seed not in ended and not any(seed in run for run in begun)]
         return all(self._run(together, progress) for together in [*begun, others] if together)
 
     def _run(self, seeds: Sequence[int], progress: bool) -> bool:
@@ -92,14 +93,15 @@ def _seconds(entry: Recipe, probe: Probe | None) -> float:
     ensemble = Ensemble([entry], [0], load(entry.dataset))
     passes = entry.schedule.passes(ensemble.trained_maps > 0)
     total = 0.0
-    for joint in {at.joint for at in passes}:
-        at, count = next(at for at in passes if at.joint == joint), sum(at.joint == joint for at in passes)
-        ensemble.compile(joint)
+    for learning in {at.learning for at in passes}:
+        alike = [at for at in passes if at.learning == learning]
+        at, count = alike[0], len(alike)
+        ensemble.compile(learning)
         began = time.perf_counter()
         steps = min(30, ensemble.steps)
         ensemble.advance(at, 0, steps)
         total += (time.perf_counter() - began) / steps * ensemble.steps * count
-        if joint and probe is not None:
+        if at.joint and probe is not None:
             ensemble.diagnose(probe, at, 0)
             began = time.perf_counter()
             ensemble.diagnose(probe, at, 0)

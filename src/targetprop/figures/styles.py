@@ -45,6 +45,8 @@ RULES: dict[str, tuple[str, Style]] = {
     # difference target propagation
     "dtp": ("DTP", Style(BLUE)),
     "dtp-ai": ("DTP-AI", Style(BLUE, DASHED)),
+    "dtp-lee": ("DTP, gradient on top", Style(BLUE, DASH_DOTTED)),
+    "ao-sdtp": ("AO-SDTP", Style(BLUE, DOTTED)),
     "dtpdrl": ("DTPDRL", Style(GREEN)),
     # direct difference target propagation
     "ddtp-linear": ("DDTP-linear", Style(ORANGE)),

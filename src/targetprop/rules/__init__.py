@@ -15,12 +15,14 @@ from .preset import Preset, preset
 from .propagation import BurstChannel, Difference, Plain, Propagation
 from .registry import GENERAL, RULES, NamedRule
 from .target_propagation import TargetPropagation
+from .tops import AuxiliaryOutputs, GradientTop, OutputLayer, Top
 from .updates import local_gradients, trainable_parameters
 
 __all__ = [
     "GENERAL",
     "ITP",
     "RULES",
+    "AuxiliaryOutputs",
     "Backprop",
     "BurstChannel",
     "Credit",
@@ -34,10 +36,12 @@ __all__ = [
     "GaussNewtonTargets",
     "GeneralizedGaussNewtonTargets",
     "GradientTargets",
+    "GradientTop",
     "InverseSlopes",
     "Minibatch",
     "MinibatchStep",
     "NamedRule",
+    "OutputLayer",
     "Plain",
     "Preset",
     "Propagation",
@@ -46,6 +50,7 @@ __all__ = [
     "SinglePhase",
     "TargetPropExact",
     "TargetPropagation",
+    "Top",
     "TwoPhase",
     "Updates",
     "assign",

@@ -15,6 +15,7 @@ from ..networks.activations import Activation, Tanh
 from .preset import preset
 from .propagation import BurstChannel, Difference, Plain
 from .target_propagation import TargetPropagation
+from .tops import AuxiliaryOutputs, GradientTop
 
 TANH, WEIGHT_DECAY = Tanh(), WeightDecay()
 
@@ -69,6 +70,66 @@ def dtp(
     return TargetPropagation(
         Layerwise(feedback_activation), Difference(), Reconstruction(Gaussian(sigma, samples), regularizer)
     )
+
+
+@preset(
+    "dtp-lee",
+    equation="dh_{L-1} = J_L^T dh_L, dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1})",
+    source="Lee et al. 2015, Algorithm 1; Meulemans 2019, section 3.1.2",
+)
+def dtp_lee(
+    sigma: float = 0.1, regularizer: Decay = NO_DECAY, samples: int = 1, feedback_activation: Activation = TANH
+) -> TargetPropagation:
+    """Difference target propagation as published: the last hidden layer learns from the gradient.
+
+    Its target is `h_{L-1} - stepsize dl/dh_{L-1}`, computed by backpropagation through the output
+    layer. Below it, targets are those of `dtp`. There is no mapping from the output (Lee et al.
+    2015, Algorithm 1; Meulemans 2019, section 3.1.2). `dtp` replaces the gradient by a mapping, the
+    "simplified" DTP of Bartunov et al. 2018.
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the noise that the feedback learns from.
+    - `regularizer`: Penalty on the feedback mappings.
+    - `samples`: Number of noise draws per step.
+    - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
+    """
+    learner = Reconstruction(Gaussian(sigma, samples), regularizer)
+    return TargetPropagation(Layerwise(feedback_activation), Difference(), learner, top=GradientTop())
+
+
+@preset(
+    "ao-sdtp",
+    equation="dh_i = g_i(h_{i+1} + dh_{i+1}) - g_i(h_{i+1}), h_L with [h_L z], z = s(V h_{L-1}), V fixed",
+    source="Bartunov et al. 2018; Meulemans 2019, eq. 3.16",
+)
+def ao_sdtp(
+    sigma: float = 0.1,
+    regularizer: Decay = NO_DECAY,
+    samples: int = 1,
+    feedback_activation: Activation = TANH,
+    auxiliary_units: int = 0,
+    auxiliary_activation: Activation = TANH,
+) -> TargetPropagation:
+    """DTP with auxiliary outputs `z = s(V h_{L-1})`, which have no targets but carry feedback.
+
+    The mapping to the last hidden layer reads the output and `z`. So two samples with the same
+    output may have different targets. `V` is random and fixed, and the loss does not depend on `z`
+    (auxiliary output simplified DTP, Bartunov et al. 2018; Meulemans 2019, equation 3.16).
+
+    **Arguments:**
+
+    - `sigma`: Standard deviation of the noise that the feedback learns from.
+    - `regularizer`: Penalty on the feedback mappings.
+    - `samples`: Number of noise draws per step.
+    - `feedback_activation`: Nonlinearity `t` of the feedback mappings.
+    - `auxiliary_units`: Number of auxiliary outputs. 0: as many as make output and `z` together as
+      wide as the last hidden layer.
+    - `auxiliary_activation`: Nonlinearity `s` of the auxiliary outputs.
+    """
+    learner = Reconstruction(Gaussian(sigma, samples), regularizer)
+    top = AuxiliaryOutputs(auxiliary_units, auxiliary_activation)
+    return TargetPropagation(Layerwise(feedback_activation), Difference(), learner, top=top)
 
 
 @preset(

@@ -1,4 +1,4 @@
-"""Target propagation, composed of parts: mappings, propagation, learner and metric."""
+"""Target propagation, composed of parts: mappings, propagation, learner, metric and top."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,10 @@ from ..feedback.mappings import Layerwise, Mappings
 from ..feedback.metrics import Euclidean, OutputMetric
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
-from .contract import Minibatch, Rule, check_hidden_layers
+from .contract import Rule, check_hidden_layers
 from .layerwise import expand_layerwise
 from .propagation import Difference, Propagation
+from .tops import OutputLayer, Top, View
 
 
 class About(NamedTuple):
@@ -39,6 +40,7 @@ class TargetPropagation(Rule):
     - `propagation`: how targets travel through them.
     - `learner`: what the mappings learn.
     - `metric`: how displacements of the output are measured.
+    - `top`: where the targets of the mappings set out from.
     - `name`: the name in tables.
     """
 
@@ -46,11 +48,13 @@ class TargetPropagation(Rule):
     propagation: Propagation = Difference()
     learner: Learner = NoLearning()
     metric: OutputMetric = Euclidean()
+    top: Top = OutputLayer()
     name: str = eqx.field(static=True, default="target-propagation")  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __check_init__(self):
         self.propagation.check(self.mappings)
         self.learner.check(self.mappings)
+        self.top.check(self.mappings, self.metric)
 
     @property
     def equation(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -59,7 +63,7 @@ class TargetPropagation(Rule):
             return ABOUT[self.name].equation
         above = "L" if self.mappings.direct else "{i+1}"
         travels = self.propagation.equation.replace("_k", f"_{above}")
-        return f"{travels}, {self.mappings.equation}"
+        return ", ".join(filter(None, (self.top.equation, travels, self.mappings.equation)))
 
     @property
     def family(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -87,32 +91,38 @@ class TargetPropagation(Rule):
 
     def init(self, network, *, key):
         check_hidden_layers(self, network)
-        return self.mappings.init(network, key=key)
+        return self.top.init(self.mappings, network, key=key)
 
     def target_updates(self, network, feedback, batch):
-        start = self._root(batch).solve(batch.output_update)
-        paths = self._paths(network, feedback, batch)
-        return (*self.propagation.target_updates(paths, batch.trace, start), batch.output_update)
+        view = self.top.view(network, feedback, batch)
+        start = self._root(view).solve(view.batch.output_update)
+        updates = self.propagation.target_updates(self._paths(view), view.batch.trace, start)
+        hidden = (*updates, view.batch.output_update)[: network.depth - 1]
+        return (*hidden, batch.output_update)
 
     def draw(self, trace, key):
-        return self.learner.draw(trace, key)
+        return self.learner.draw(self.top.trace(trace), key)
 
     def feedback_step(self, network, feedback, batch):
+        view = self.top.view(network, feedback, batch)
+
         def step(noise: NoiseDraw | None) -> FeedbackStep | None:
-            paths = self._paths(network, feedback, batch)
-            return self.learner.step(network, paths, batch.trace, noise, self._root(batch))
+            return self.learner.step(view.network, self._paths(view), view.batch.trace, noise, self._root(view))
 
         if batch.noise is not None or batch.key is None:
             learned = step(batch.noise)
         else:
-            learned = self.learner.averaged(step, batch.trace, batch.key)
-        return None if learned is None else learned._replace(gradients=self.mappings.gradients(feedback, learned.gradients))
+            learned = self.learner.averaged(step, view.batch.trace, batch.key)
+        if learned is None:
+            return None
+        gradients = self.mappings.gradients(view.feedback, learned.gradients)
+        return learned._replace(gradients=self.top.gradients(feedback, gradients))
 
     def post_update(self, before, after, feedback, credit):
         return self.mappings.post_update(before, after, feedback, credit.trace)
 
     def layerwise_maps(self, network, feedback, trace):
-        return None if self.mappings.direct else self.mappings.maps(network, feedback, trace)
+        return None if self.mappings.direct or self.top.changes else self.mappings.maps(network, feedback, trace)
 
     def first_order(self, network, feedback, batch):
         maps = self.layerwise_maps(network, feedback, batch.trace)
@@ -120,9 +130,9 @@ class TargetPropagation(Rule):
             return super().first_order(network, feedback, batch)
         return expand_layerwise(maps, batch)
 
-    def _paths(self, network, feedback, batch: Minibatch):
-        paths = self.mappings.paths(network, feedback, batch.trace)
-        return self.propagation.paths(paths, batch.trace)
+    def _paths(self, view: View):
+        paths = self.mappings.paths(view.network, view.feedback, view.batch.trace)
+        return self.propagation.paths(paths, view.batch.trace)
 
-    def _root(self, batch: Minibatch) -> Root:
-        return self.metric.root(batch.curvature, batch.output)
+    def _root(self, view: View) -> Root:
+        return self.metric.root(view.batch.curvature, view.batch.output)

@@ -20,6 +20,7 @@ from ..rules.contract import Example, Rule, assign
 from ..rules.updates import local_gradients
 from ..training import program
 from ..training.optimizers import Adam
+from ..training.schedule import Learning
 from ..training.state import NETWORK, Data, Hyperparameters, Member, Split, Task, TrainingState, initial_state, stream
 
 SIZES = (7, 6, 4, 3)
@@ -140,7 +141,7 @@ class Training:
     def _run(self, one: Member, data: Data) -> TrainingState:
         self.traces += 1
         first, start, stop = (jnp.asarray(n) for n in (1, 0, STEPS))
-        return program.run_steps(TASK, one, data, program.Span(first, jnp.asarray(0), start, stop), True)[0]
+        return program.run_steps(TASK, one, data, program.Span(first, jnp.asarray(0), start, stop), Learning())[0]
 
 
 def samples() -> Data:

@@ -18,7 +18,7 @@ from ..rules.updates import Layers
 from . import program
 from .criteria import loss_and_score, output_loss, test_arrays, training_arrays
 from .recipe import Recipe
-from .schedule import Pass
+from .schedule import Learning, Pass
 from .state import (
     NETWORK,
     SPLIT,
@@ -84,9 +84,9 @@ class Ensemble:
         """One member, without the ensemble axis."""
         return one_of(self.members, index)
 
-    def compile(self, joint: bool) -> None:
+    def compile(self, learning: Learning) -> None:
         """Compile the program of a kind of pass. No step is run."""
-        self._advance(self.members, Pass(0, 0, joint, False), 0, 0)
+        self._advance(self.members, Pass(0, 0, learning.network, False, learning.feedback), 0, 0)
 
     def advance(self, at: Pass, start: int, stop: int) -> program.Checkup:
         """Run the steps `start .. stop - 1` of a pass.
@@ -150,7 +150,7 @@ class Ensemble:
 
     def _advance(self, members: Member, at: Pass, start: int, stop: int):
         span, alive = _span(at, start, stop), jnp.asarray(self.alive)
-        done = program.advance(self.task, members, alive, self.data, span, at.joint)
+        done = program.advance(self.task, members, alive, self.data, span, at.learning)
         return jax.block_until_ready(done)
 
 
@@ -171,7 +171,7 @@ def _over_run(recipe: Recipe, steps: int) -> Recipe:
     joint = sum(each.joint for each in passes)
     return recipe.replace(
         optimizer=recipe.optimizer.over(joint * steps),
-        feedback_optimizer=recipe.feedback_optimizer.over(len(passes) * steps),
+        feedback_optimizer=recipe.feedback_optimizer.over(sum(each.feedback for each in passes) * steps),
     )
 
 

@@ -24,7 +24,7 @@ from .kept import BestAndLast
 from .provenance import describe_recipes
 from .recipe import Recipe
 from .result import FINISHED, RUNNING, STOPPED, Result, SeedResult, results_of, shortest
-from .schedule import Pass
+from .schedule import Learning, Pass
 from .state import Totals
 
 LOGGER = logging.getLogger("targetprop")
@@ -52,7 +52,7 @@ class Loop:
         self.position: tuple[int, int] = (0, 0)
         self.records: list[dict] = []
         self.seconds, self.epochs_timed = 0.0, 0
-        self.cold: dict[bool, tuple[int, float]] = {}
+        self.cold: dict[Learning, tuple[int, float]] = {}
         self.good = self.ensemble.members
         self.kept = BestAndLast.at_start(self.good)
         unit = self.ensemble.task.score.unit
@@ -82,7 +82,7 @@ class Loop:
             kept = (self.kept.best if header[name] else None for name in ("best", "last"))
             members, good, *weights = checkpoint.tree((like, like if header["midway"] else None, *kept))
             self.ensemble.members, self.good = members, good or members
-            self.position = (int(header["pass"]), int(header["step"]))
+            self.position = self._position(int(header["pass"]), int(header["step"]))
             self.seconds, self.epochs_timed = float(header["seconds"]), int(header["epochs_timed"])
             self.measured = Averages(**header["measured"])
             self.records = list(header["records"])
@@ -94,6 +94,11 @@ class Loop:
         for index, result in enumerate(self.results):
             self.ensemble.alive[index] = result.status in (RUNNING, FINISHED)
             result.status = RUNNING if result.status == FINISHED else result.status
+
+    def _position(self, number: int, step: int) -> tuple[int, int]:
+        if not (0 <= number <= len(self.passes) and 0 <= step < self.ensemble.steps):
+            raise ValueError(f"it is at step {step} of pass {number}, which this run does not have")
+        return number, step
 
     def save(self, path: Path) -> None:
         """Write a checkpoint. Raises `OSError` if this fails."""
@@ -145,8 +150,8 @@ class Loop:
             with Interruption() as interruption:
                 self._call("start")
                 self._call("activity", "compiling")
-                for joint in {at.joint for at in self.passes[first:]}:
-                    self.ensemble.compile(joint)
+                for learning in {at.learning for at in self.passes[first:]}:
+                    self.ensemble.compile(learning)
                 if done == 0:
                     self._warn()
                 for number in range(first, len(self.passes)):
@@ -194,7 +199,7 @@ class Loop:
             before, began = self.ensemble.members, time.perf_counter()
             health = self.ensemble.advance(at, step, stop)
             elapsed = time.perf_counter() - began
-            self._count(elapsed, stop - step, at.joint)
+            self._count(elapsed, stop - step, at.learning)
             for index, result in enumerate(self.results):
                 if self.ensemble.alive[index] and not healthy(health, index):
                     result.status = self._diagnose(before, at, step, stop, index)
@@ -224,18 +229,18 @@ class Loop:
         where = "pretraining" if at.epoch == 0 else f"epoch {at.epoch}"
         return f"{where}, feedback pass {at.index}"
 
-    def _count(self, elapsed: float, steps: int, joint: bool) -> None:
+    def _count(self, elapsed: float, steps: int, learning: Learning) -> None:
         """Add to the time.
 
         The first steps of a program are slow. They are counted as if they were as fast as the next
         ones.
         """
-        if joint not in self.cold:
-            self.cold[joint] = (steps, elapsed)
+        if learning not in self.cold:
+            self.cold[learning] = (steps, elapsed)
             return
-        before, _ = self.cold[joint]
+        before, _ = self.cold[learning]
         self.seconds += elapsed * (1 + before / steps)
-        self.cold[joint] = (0, 0.0)
+        self.cold[learning] = (0, 0.0)
 
     def _measure(self, probe: Probe, at: Pass, step: int) -> int:
         """Use the probe if it is due at this step.

@@ -18,6 +18,7 @@ from ..diagnostics.probe import Probe, Sample
 from ..networks.layers import parameters
 from ..networks.network import Network
 from ..rules.contract import Example, prepare
+from .schedule import Learning
 from .state import NOISE, ORDER, Data, Member, Task, Totals, TrainingState, stream
 from .step import Info, State, take_step
 
@@ -46,15 +47,18 @@ class Checkup(NamedTuple):
     loss: Bool[Array, ""]
 
 
-def run_steps(task: Task, member: Member, data: Data, span: Span, joint: bool) -> tuple[TrainingState, Checkup]:
+def run_steps(task: Task, member: Member, data: Data, span: Span, learning: Learning) -> tuple[TrainingState, Checkup]:
     """The steps of a span, for one member.
 
     Each pass has a new random order of the samples. The samples of the last, incomplete minibatch
-    are left out of the pass.
+    are left out of the pass. In a pass of the network alone, the feedback losses of the pass before
+    are kept.
     """
     state, hyperparameters = member.state, member.hyperparameters
     noise_key, order = _pass_key(member, NOISE, span), _order(member, span)
     totals = jax.tree.map(lambda total: jnp.where(span.start == 0, jnp.zeros_like(total), total), state.totals)
+    if not learning.feedback:
+        totals = totals._replace(feedback_loss=state.totals.feedback_loss)
     state = eqx.tree_at(lambda s: s.totals, state, totals)
     dynamic, static = eqx.partition(state, eqx.is_array)
 
@@ -63,17 +67,17 @@ def run_steps(task: Task, member: Member, data: Data, span: Span, joint: bool) -
         batch = _minibatch(task, state.network, data, order, i)
         parts, objective = state.parts._asdict(), task.objective
         before = State(**parts, count=i, key=noise_key, hyperparameters=hyperparameters, objective=objective)
-        after, info = take_step(before, batch, joint)
-        totals = _added(task, state.totals, info, batch[1], joint)
+        after, info = take_step(before, batch, learning.network, learning.feedback)
+        totals = _added(task, state.totals, info, batch[1], learning)
         return eqx.filter(TrainingState(*after.parts, totals), eqx.is_array)
 
     state = eqx.combine(lax.fori_loop(span.start, span.stop, body, dynamic), static)
     return state, checkup(state)
 
 
-def _added(task: Task, totals: Totals, info: Info, y: Array, joint: bool) -> Totals:
+def _added(task: Task, totals: Totals, info: Info, y: Array, learning: Learning) -> Totals:
     """The sums of a pass, with those of one more step."""
-    if joint:
+    if learning.network:
         totals = totals._replace(loss=totals.loss + info.loss, score=totals.score + jnp.mean(task.score(info.output, y)))
     if info.feedback_losses is not None:
         totals = totals._replace(feedback_loss=totals.feedback_loss + info.feedback_losses)
@@ -156,7 +160,9 @@ def outputs(network: Network, x: Array) -> Array:
 
 
 @eqx.filter_jit
-def advance(task: Task, members: Member, alive: Array, data: Data, span: Span, joint: bool) -> tuple[TrainingState, Checkup]:
+def advance(
+    task: Task, members: Member, alive: Array, data: Data, span: Span, learning: Learning
+) -> tuple[TrainingState, Checkup]:
     """`run_steps` for every living member of an ensemble, as one program.
 
     The other members do not change.
@@ -165,7 +171,7 @@ def advance(task: Task, members: Member, alive: Array, data: Data, span: Span, j
 
     def one(member, living):
         def trained():
-            state, health = run_steps(task, member, data, span, joint)
+            state, health = run_steps(task, member, data, span, learning)
             return eqx.filter(state, eqx.is_array), health
 
         def unchanged():

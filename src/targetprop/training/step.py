@@ -196,7 +196,7 @@ class Info(NamedTuple):
     - `output`: `h_L`, shape `(batch, n_L)`.
     - `updates`: the target updates `dh_1 .. dh_L`. `None` if the feedback learns alone.
     - `feedback_losses`: the loss of each mapping, shape `(mappings,)`. `None` if the feedback does
-      not learn.
+      not learn in this step.
     """
 
     loss: Float[Array, ""]
@@ -234,8 +234,12 @@ def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
     )
 
 
-def take_step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[State, Info]:
+def take_step(
+    state: State, batch: tuple[Array, Array], joint: bool = True, feedback_learns: bool = True
+) -> tuple[State, Info]:
     """`step` without compilation, for use inside another program."""
+    if not (joint or feedback_learns):
+        raise ConfigError("Nothing learns in this step: set `joint` or `feedback_learns`.")
     (x, y), numbers, objective = batch, state.hyperparameters, state.objective
     rule, network, feedback = numbers.rule, state.network, state.feedback
     key = jax.random.fold_in(state.key, state.count)
@@ -253,8 +257,10 @@ def take_step(state: State, batch: tuple[Array, Array], joint: bool = True) -> t
         moved = eqx.apply_updates(network, mask_updates(objective.update_mask, moves, key))
         network, feedback = rule.post_update(network, moved, feedback, credit)
         after = dataclasses.replace(after, network=network, feedback=feedback, optimizer=optimizer)
-        if rule.feedback_after_step:
+        if rule.feedback_after_step and feedback_learns:
             learned = feedback_step_after(rule, network, feedback, minibatch)
+    if not feedback_learns:
+        learned = None
     if learned is not None:
         transform, trained = numbers.feedback_optimizer.transform(), parameters(feedback)
         moves, optimizer = transform.update(learned.gradients, state.feedback_optimizer, trained)
@@ -264,7 +270,7 @@ def take_step(state: State, batch: tuple[Array, Array], joint: bool = True) -> t
     return after, Info(loss, minibatch.output, updates, None if learned is None else learned.losses)
 
 
-def step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[State, Info]:
+def step(state: State, batch: tuple[Array, Array], joint: bool = True, feedback_learns: bool = True) -> tuple[State, Info]:
     """Train on one minibatch. `train` runs the same step.
 
     Gradients of network and feedback are computed at the same parameters. Then both are updated.
@@ -275,12 +281,15 @@ def step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[
     - `state`: the state before the step.
     - `batch`: inputs `(batch, ...)` in the input shape of the network, and targets.
     - `joint`: whether the network learns. Otherwise the feedback learns alone, as in pretraining.
+    - `feedback_learns`: whether the feedback learns, if the rule trains it. Otherwise the network
+      learns alone.
 
     **Returns:** the state after the step, and what it reports.
 
-    **Raises:** `ConfigError` if the batch is empty, or if the targets do not fit the loss.
+    **Raises:** `ConfigError` if the batch is empty, if the targets do not fit the loss, or if
+    nothing learns.
     """
-    after, info = _compiled_step(state, batch, joint)
+    after, info = _compiled_step(state, batch, joint, feedback_learns)
     check_target(state.objective.loss, info.output, batch[1])
     return after, info
 

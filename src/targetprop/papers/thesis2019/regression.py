@@ -26,6 +26,7 @@ from ...rules import Backprop, Minibatch
 from ...rules.contract import output_update
 from ...training.program import Span, over_members, run_steps
 from ...training.recipe import Recipe
+from ...training.schedule import Learning
 from ...training.state import Data, Hyperparameters, Member, Split, Task, initial_state
 from .recipes import RegressionTask
 
@@ -97,7 +98,7 @@ class Regression(Experiment):
 
         def epoch(member: Member, data: Data, number: Array) -> Member:
             zero, stop = jnp.asarray(0), jnp.asarray(self.task.batches)
-            return member._replace(state=run_steps(task, member, data, Span(number, zero, zero, stop), True)[0])
+            return member._replace(state=run_steps(task, member, data, Span(number, zero, zero, stop), Learning())[0])
 
         axes = (eqx.if_array(0), eqx.if_array(0), None)
         mapped = eqx.filter_vmap(epoch, in_axes=axes, out_axes=eqx.if_array(0))
