@@ -63,7 +63,7 @@ def start(args: Sequence[str], folder: Path, env: Mapping[str, str], fault: Faul
     if fault is None:
         command = [sys.executable, "-m", "targetprop", *args]
     else:
-        command = [sys.executable, str(PROGRAM), json.dumps(dataclasses.asdict(fault)), *args]
+        command = [sys.executable, "-P", str(PROGRAM), json.dumps(dataclasses.asdict(fault)), *args]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
     return subprocess.Popen(command, cwd=folder, env=dict(env), text=True, errors="replace", **pipes)
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from faults.command_lines import Line, command_lines
-from faults.processes import WARNING, Finding, environment
-from faults.worker import Worker, ended
+from faults.processes import Finding, environment
+from faults.worker import Worker, ended, findings
 
 QUICK, WHOLE = 60, 360
 LIMIT, QUICK_LIMIT = 60.0, 20.0
@@ -36,26 +36,6 @@ class Accepted(BaseException):
 
 def refuse(*args: Any, **kwargs: Any) -> None:
     raise Accepted
-
-
-def findings(answer: dict[str, Any]) -> list[Finding]:
-    """What is wrong with the end of a command line."""
-    status, said = answer["status"], [line for line in answer["err"].splitlines() if line.strip()]
-    if status is None:
-        return [("hang", "no end in time")]
-    if "error" in answer:
-        return [("traceback", answer["error"])]
-    if status < 0:
-        return [("crash", f"signal {-status}")]
-    warned = [line.strip() for line in said if WARNING.search(line)]
-    found: list[Finding] = [("warning", warned[0])] if warned else []
-    if status not in (0, 1, 2):
-        found.append(("status", f"it ended with status {status}"))
-    if status == 2 and (len(said) != 1 or not said[0].startswith("targetprop: ")):
-        found.append(("message", f"{len(said)} lines on standard error: {said[-1] if said else ''}"))
-    if status == 1 and not (said or answer["out"].strip()):
-        found.append(("message", "status 1, and nothing is said"))
-    return found
 
 
 def run_all(number: int, ask: Callable[[list[str]], dict[str, Any]], begin: Callable, shorten: bool) -> int:

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
+from faults.cases import Case
 from faults.compare_runs import differences
-from faults.conftest import Case
 from faults.damage import GENERAL, Damage, cut, edited, flipped, header_damages, removed, without_line, zeroed
 from faults.injection import Fault
 from faults.processes import Finding, environment, run
 from faults.scenarios import SCENARIOS
-from faults.test_command_lines import findings
-from faults.worker import Worker
+from faults.worker import Worker, findings
 
 pytestmark = pytest.mark.faults
 LIMIT = 240.0

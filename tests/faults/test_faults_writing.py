@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from faults.cases import Case
 from faults.compare_runs import differences
-from faults.conftest import Case
 from faults.injection import Fault
 from faults.processes import Done, Finding, check_message, check_success, disturbances, environment, run
 from faults.scenarios import SCENARIOS, Scenario, Unbroken, prepare, unbroken

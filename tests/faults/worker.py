@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from faults.processes import WARNING, Finding
+
 MEMORY = 10 << 30
 """Bytes that a process may ask for. Without a limit a hostile size would take all of the machine."""
 CASES = 40
@@ -71,6 +73,26 @@ def serve(answers: int) -> None:
         os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
+def findings(answer: dict[str, Any]) -> list[Finding]:
+    """What is wrong with the end of a command line."""
+    status, said = answer["status"], [line for line in answer["err"].splitlines() if line.strip()]
+    if status is None:
+        return [("hang", "no end in time")]
+    if "error" in answer:
+        return [("traceback", answer["error"])]
+    if status < 0:
+        return [("crash", f"signal {-status}")]
+    warned = [line.strip() for line in said if WARNING.search(line)]
+    found: list[Finding] = [("warning", warned[0])] if warned else []
+    if status not in (0, 1, 2):
+        found.append(("status", f"it ended with status {status}"))
+    if status == 2 and (len(said) != 1 or not said[0].startswith("targetprop: ")):
+        found.append(("message", f"{len(said)} lines on standard error: {said[-1] if said else ''}"))
+    if status == 1 and not (said or answer["out"].strip()):
+        found.append(("message", "status 1, and nothing is said"))
+    return found
+
+
 class Worker:
     """The other side: gives command lines to a process, and replaces it when it hangs or crashes.
 
@@ -118,7 +140,7 @@ class Worker:
             self.close()
             self.answers, theirs = os.pipe()
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self.env,
+                [sys.executable, "-P", __file__, str(theirs)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self.env,
                 text=True, pass_fds=(theirs,),
             )  # fmt: skip
             os.close(theirs)
