@@ -18,8 +18,8 @@ test: setup  ## run the tests, but not the slow ones
 test-all: setup  ## run all tests, the slow ones included
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
-test-faults: setup  ## kill, fill the disk, damage files, and try command lines (half an hour; ARGS="-n 4" in parallel)
-	@$(BIN)/python -m pytest -q -m faults tests/faults --faults-report docs/faults.json $(ARGS); status=$$?; \
+test-faults: setup  ## kill, fill the disk, damage files, and try command lines (an hour on 2 cores)
+	@$(BIN)/python -m pytest -q -m faults tests/faults --faults-report benchmarks/faults.json $(ARGS); status=$$?; \
 	$(BIN)/python tools/faults.py; exit $$status
 
 lint: setup  ## check style, formatting and types

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-REPORT, PAGE = ROOT / "docs" / "faults.json", ROOT / "docs" / "trust.md"
+REPORT, PAGE = ROOT / "benchmarks" / "faults.json", ROOT / "docs" / "trust.md"
 
 
 def table(found: dict[str, Any]) -> str:

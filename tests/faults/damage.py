@@ -107,7 +107,7 @@ def header_damages(path: Path) -> Iterator[tuple[str, Damage]]:
         header = json.loads(file["header"].tobytes())
     for field in header:
         yield f"without {field}", lambda path, field=field: with_header(path, lambda found: found.pop(field))
-        for value in (None, -1, 10**9, "x", [], {}, 1.5, True):
+        for value in (None, -1, 10**9, "x", []):
             if value != header[field]:
                 yield f"{field} = {value!r}", _setting(field, value)
 

@@ -21,6 +21,7 @@ Finding = tuple[str, str]
 """The kind of a failure, and what was seen."""
 
 TRACEBACK = ("Traceback (most recent call last)", "Exception ignored in", "Fatal Python error", "Error in sys.excepthook")
+RAISED = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*", re.MULTILINE)
 WARNING = re.compile(r"\b[A-Z]\w*Warning:")
 
 
@@ -101,7 +102,7 @@ def disturbances(done: Done) -> list[Finding]:
     if done.status is None:
         found.append(("hang", f"it did not end within {LIMIT:.0f} s"))
     if any(mark in done.err for mark in TRACEBACK):
-        found.append(("traceback", done.last_line))
+        found.append(("traceback", "; ".join(dict.fromkeys(RAISED.findall(done.err))) or done.last_line))
     elif done.killed and done.status not in (-2, -9, -13, -15):
         found.append(("crash", f"signal {-(done.status or 0)}: {done.last_line}"))
     warned = WARNING.search(done.err)

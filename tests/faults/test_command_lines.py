@@ -16,7 +16,7 @@ from faults.command_lines import Line, command_lines
 from faults.processes import Finding, environment
 from faults.worker import Worker, ended, findings
 
-QUICK, WHOLE = 60, 360
+QUICK, WHOLE = 50, 360
 LIMIT, QUICK_LIMIT = 60.0, 20.0
 """Seconds for a command line."""
 EVERYTHING = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]

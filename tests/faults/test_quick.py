@@ -1,5 +1,7 @@
 """The quick part of the harness: some faults and kills of one small run, most of them in this process."""
 
+import json
+import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from faults.processes import WARNING, Finding, check_success, disturbances, envi
 from faults.worker import ended, findings
 
 ARGS = ["train", "bp", "--hidden", "4", "--epochs", "2", "--out", "run", "--resume"]
+ROOT = Path(__file__).parent.parent.parent
 Ask = Callable[[], dict[str, Any]]
 
 WRITING = {
@@ -107,3 +110,9 @@ def test_a_run_that_is_killed_within_a_write_ends_as_an_unbroken_one(case, tmp_p
     this.add(differences(*folders))
     assert killed
     assert not WARNING.search(done.err)
+
+
+def test_the_table_of_the_page_is_made_from_the_figures():
+    page, figures = ROOT / "docs" / "trust.md", ROOT / "benchmarks" / "faults.json"
+    fill = runpy.run_path(str(ROOT / "tools" / "faults.py"))["fill"]
+    assert fill(page.read_text(), json.loads(figures.read_text())) == page.read_text()

@@ -139,10 +139,9 @@ class Worker:
         if self.process is None or self.cases >= CASES:
             self.close()
             self.answers, theirs = os.pipe()
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", __file__, str(theirs)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=self.env,
-                text=True, pass_fds=(theirs,),
-            )  # fmt: skip
+            command = [sys.executable, "-P", __file__, str(theirs)]
+            pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.DEVNULL, "pass_fds": (theirs,)}
+            self.process = subprocess.Popen(command, env=self.env, text=True, **pipes)
             os.close(theirs)
         return self.process
 
