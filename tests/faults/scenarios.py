@@ -94,10 +94,5 @@ def unbroken(scenario: Scenario, folder: Path, cache: Path) -> Unbroken:
     """Run a scenario without a fault, and note its operations on files."""
     prepare(scenario, folder, cache)
     trace = folder.with_name(folder.name + "-trace.json")
-    run(scenario.args, folder.with_name(folder.name), environment(cache, FAULTS_TRACE=str(trace)), Fault())
-    return Unbroken(folder, done_again(scenario, folder, cache), [tuple(entry) for entry in json.loads(trace.read_text())])
-
-
-def done_again(scenario: Scenario, folder: Path, cache: Path) -> Done:
-    """Run a scenario on the files of an earlier run."""
-    return run(scenario.command, folder, environment(cache))
+    done = run(scenario.args, folder, environment(cache, FAULTS_TRACE=str(trace)), Fault())
+    return Unbroken(folder, done, [tuple(entry) for entry in json.loads(trace.read_text())] if trace.exists() else [])
