@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 FITS := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: demo test test-all lint bench readme reports lock setup clean help
+.PHONY: demo test test-all test-faults lint bench readme reports lock setup clean help
 
 demo: setup  ## compare seven rules on the digits: a table and a figure in results-demo
 	$(BIN)/targetprop compare --dataset digits --rules bp fa dfa tp dtp dtpdrl ddtp-linear --seeds 3 --out results-demo --overwrite
@@ -17,6 +17,10 @@ test: setup  ## run the tests, but not the slow ones
 
 test-all: setup  ## run all tests, the slow ones included
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
+
+test-faults: setup  ## kill, fill the disk, damage files, and try command lines (an hour on 2 cores)
+	@$(BIN)/python -m pytest -q -m faults tests/faults --faults-report benchmarks/faults.json $(ARGS); status=$$?; \
+	$(BIN)/python tools/faults.py; exit $$status
 
 lint: setup  ## check style, formatting and types
 	$(BIN)/ruff check
