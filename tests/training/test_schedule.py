@@ -6,7 +6,7 @@ from targetprop.training.schedule import Pass, Schedule
 
 
 def test_passes_in_order():
-    passes = Schedule(epochs=2, pretraining=2, between=1).passes(trains_feedback=True)
+    passes = list(Schedule(epochs=2, pretraining=2, between=1).passes(trains_feedback=True))
     assert passes == [
         Pass(0, 1, joint=False, ends_epoch=False),
         Pass(0, 2, joint=False, ends_epoch=True),
@@ -17,7 +17,7 @@ def test_passes_in_order():
 
 
 def test_fixed_feedback_has_joint_passes_alone():
-    passes = Schedule(epochs=3, pretraining=4, between=2).passes(trains_feedback=False)
+    passes = list(Schedule(epochs=3, pretraining=4, between=2).passes(trains_feedback=False))
     assert passes == [Pass(epoch, 0, joint=True, ends_epoch=True) for epoch in (1, 2, 3)]
 
 

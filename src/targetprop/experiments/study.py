@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from .._checks import check_is
 from ..errors import ConfigError
 from ..training.callbacks import Callback, LiveRun
 from ..training.loggers import ProgressBar
@@ -43,6 +44,7 @@ def open_storage(storage: str | BaseStorage | None, journal: Path | None) -> Bas
 
     **Raises:** `ConfigError` if the database cannot be opened.
     """
+    check_is("storage", storage, (str, BaseStorage, type(None)), "give a URL such as sqlite:///search.db")
     if isinstance(storage, BaseStorage):
         return storage
     if storage is not None:

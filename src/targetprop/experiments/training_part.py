@@ -91,14 +91,14 @@ def _seconds(entry: Recipe, probe: Probe | None) -> float:
     ensemble = Ensemble([entry], [0], load(entry.dataset))
     passes = entry.schedule.passes(ensemble.trained_maps > 0)
     total = 0.0
-    for joint in {at.joint for at in passes}:
-        at, count = next(at for at in passes if at.joint == joint), sum(at.joint == joint for at in passes)
-        ensemble.compile(joint)
+    for at in passes.kinds():
+        count = passes.joint if at.joint else len(passes) - passes.joint
+        ensemble.compile(at.joint)
         began = time.perf_counter()
         steps = min(30, ensemble.steps)
         ensemble.advance(at, 0, steps)
         total += (time.perf_counter() - began) / steps * ensemble.steps * count
-        if joint and probe is not None:
+        if at.joint and probe is not None:
             ensemble.diagnose(probe, at, 0)
             began = time.perf_counter()
             ensemble.diagnose(probe, at, 0)

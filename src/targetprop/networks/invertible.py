@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._checks import check_fields, check_is, check_key, check_sizes
 from ..errors import ConfigError
 from .activations import Activation, NotInvertibleError
 from .initializers import Initializer
@@ -32,6 +33,9 @@ class DenseOnFirstUnits(Layer):
     """
 
     dense: Dense
+
+    def __check_init__(self):
+        check_fields(self)
 
     def at(self, x: Activity) -> Point:
         _, a, h = self.dense.at(x[..., : self._inputs])
@@ -83,6 +87,9 @@ def invertible_mlp(
     **Raises:** `ConfigError` if a layer `i > 1` is wider than the layer below.
     """
     layers: list[LayerLike] = []
+    sizes = check_sizes("sizes", sizes, least=2)
+    check_is("activation", activation, Activation)
+    check_key(key)
     for i, (below, width) in enumerate(itertools.pairwise(sizes), start=1):
         if i > 1 and width > below:
             raise ConfigError(

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from .._checks import check_is
 from ..errors import ConfigError, UserError
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
@@ -59,8 +60,11 @@ def minibatch_step(rule: Rule, network: Network, feedback: Any, example: Example
       missing.
     - `UserError` if the target updates are not finite.
     """
+    check_is("rule", rule, Rule, "give an object such as tp.dtp()")
+    check_is("network", network, Network)
+    check_is("example", example, Example)
     if feedback is None and jax.tree.leaves(eqx.filter_eval_shape(rule.init, network, key=jax.random.key(0))):
-        raise ConfigError(f"{rule.name} needs feedback parameters: start from rule.init(network, key=...).")
+        raise ConfigError(f"{rule.name} needs `feedback` parameters: start from rule.init(network, key=...).")
     if example.key is None:
         example = example._replace(key=jax.random.key(0))
     if example.noise is not None:

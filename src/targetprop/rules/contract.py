@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._checks import CheckedModule, check_array, check_is, check_number
+from ..errors import ConfigError
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
 from ..losses import Loss, Target
@@ -122,7 +124,7 @@ class FirstOrder(NamedTuple):
     reconstruction: Updates
 
 
-class Rule(eqx.Module):
+class Rule(CheckedModule):
     """A credit-assignment rule: functions of the network, the feedback and a minibatch.
 
     The functions are pure. A new rule implements `target_updates`. A rule with feedback parameters
@@ -247,6 +249,9 @@ def prepare(rule: Rule, network: Network, feedback: Any, example: Example) -> Mi
     update is `dh_L = -stepsize * e_L` per sample (Meulemans et al. 2020, equation 2). It is not
     divided by the batch size.
     """
+    check_is("rule", rule, Rule, "give an object such as tp.dtp()")
+    check_is("network", network, Network)
+    check_is("example", example, Example)
     trace = rule.equilibrium(network, feedback, network.trace(example.x))
     loss, target = example.loss, example.target
     dh = output_update(loss, trace.output, target, example.stepsize)
@@ -268,12 +273,23 @@ def assign(rule: Rule, network: Network, feedback: Any, example: Example) -> Cre
     **Returns:** the target updates, the activities to which they belong, and what the feedback
     learns.
     """
-    return rule.credit(network, feedback, prepare(rule, network, feedback, example))
+    batch = prepare(rule, network, feedback, example)
+    return rule.credit(network, feedback, batch)
 
 
 def output_update(loss: Loss, h: Float[Array, "batch n_L"], target: Target, stepsize: Any) -> Float[Array, "batch n_L"]:
     """`dh_L = -stepsize * e_L` per sample, not divided by the batch size.
 
     Meulemans et al. 2020, equation 2.
+
+    **Raises:** `TypeError` if an argument is of another kind. `ConfigError` if the targets do not
+    fit the outputs, or if the stepsize is not a number of 0 or above.
     """
+    check_is("loss", loss, Loss, "give an object such as tp.SquaredError()")
+    check_array("target", target)
+    check_number("stepsize", stepsize)
+    if target.shape[:1] != h.shape[:1]:
+        raise ConfigError(
+            f"The `target` has the shape {target.shape}, but there are {len(h)} samples: give one row for each."
+        )
     return -stepsize * loss.error(h, target)

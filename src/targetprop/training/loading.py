@@ -16,6 +16,7 @@ from .arguments import recipe_list
 from .checkpoint import CHECKPOINT, CheckpointError, load_header, load_part
 from .ensemble import structure
 from .kept import BestAndLast, Weights
+from .paths import as_path
 from .precision import precision
 from .recipe import Recipe
 from .result import Result, SeedResult, Trained
@@ -143,7 +144,7 @@ def load_run(folder: Path | str, recipe: Recipe | Sequence[Recipe] | None = None
     **Raises:** `CheckpointError` if there is no checkpoint, or if an older version wrote it.
     `ConfigError` if a class is not known.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "folder")
     config, path = read_config(folder / "config.json", recipe), folder / CHECKPOINT
     if not path.exists():
         raise CheckpointError(

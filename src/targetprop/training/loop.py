@@ -127,8 +127,8 @@ class Loop:
             with Interruption() as interruption:
                 self._call("start")
                 self._call("activity", "compiling")
-                for joint in {at.joint for at in self.passes[first:]}:
-                    self.ensemble.compile(joint)
+                for at in self.passes.kinds(first):
+                    self.ensemble.compile(at.joint)
                 if done == 0:
                     self._warn()
                 for number in range(first, len(self.passes)):

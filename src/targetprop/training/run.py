@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._checks import check_is
 from ..data import Dataset, load
 from ..diagnostics import Probe
 from ..errors import ConfigError
-from .arguments import Seeds, check_data, recipe_list, seed_list
+from .arguments import Seeds, check_arguments, check_data, recipe_list, seed_list
 from .callbacks import Callback
 from .checkpoint import CHECKPOINT
 from .configuration import write_config
@@ -14,7 +15,7 @@ from .locking import locked
 from .loggers import JsonlLogger, TensorBoardLogger
 from .loop import Loop
 from .models import model_files
-from .paths import check_output, make_folder
+from .paths import as_path, check_output, make_folder
 from .precision import precision
 from .progress import Progress
 from .recipe import Recipe
@@ -68,8 +69,10 @@ def train(
     - `TypeError` if the recipe or the data have the wrong type.
     """
     check_data(data)
-    if checkpoint_every < 1:
-        raise ConfigError(f"`checkpoint_every` is {checkpoint_every} epochs: use 1 or more.")
+    check_arguments(checkpoint_every, probe, callbacks)
+    for name, flag in (("resume", resume), ("overwrite", overwrite), ("progress", progress)):
+        check_is(name, flag, bool)
+    out = None if out is None else as_path(out)
     if resume and overwrite:
         raise ConfigError("A run is either continued or replaced: give `resume` or `overwrite`, not both.")
     if out is None and (resume or overwrite):
@@ -80,7 +83,7 @@ def train(
             "Without a folder there are no checkpoints: give a folder as `out`, or leave out `checkpoint_every`."
         )
     if out is not None:
-        check_output(Path(out), resume, overwrite)
+        check_output(out, resume, overwrite)
     seeds = seed_list(seeds)
     recipes = recipe_list(recipe, len(seeds))
     if not (seeds and recipes):
@@ -88,7 +91,7 @@ def train(
     if len(set(seeds)) < len(seeds) and (out is not None or isinstance(recipe, Recipe)):
         raise ConfigError(f"The seeds {seeds} are not all different: use each seed once.")
     with precision(recipes[0].dtype):
-        dataset, folder = data or load(recipes[0].dataset), None if out is None else Path(out)
+        dataset, folder = data or load(recipes[0].dataset), out
         loop, shown = Loop(recipes, dataset, seeds, probe), [Progress()] if progress else []
         if folder is None:
             return loop.run([*shown, *callbacks], None)

@@ -13,12 +13,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from .._checks import check_is, check_key, check_number, shown
 from ..errors import ConfigError
 from ..losses import Loss, LossFunction, SoftmaxCrossEntropy
 from ..networks.layers import parameters
 from ..networks.network import Network
 from ..rules.contract import Credit, Example, Rule, Updates, assign, prepare
-from ..rules.updates import Layers, local_gradients, trainable_parameters
+from ..rules.updates import Layers, check_layers, local_gradients, trainable_parameters
+from .arguments import check_seed
 from .masks import UPDATE_MASK, UpdateMask
 from .penalties import Penalty, penalized
 from .recipe import Recipe
@@ -51,6 +53,9 @@ def trained_parameters(rule: Rule, network: Network, feedback: Any, trainable: L
     - `network`, `feedback`: the network and its feedback.
     - `trainable`: the numbers of the layers that learn. 1 is the first. Default: all.
     """
+    check_is("rule", rule, Rule)
+    check_network(network)
+    check_trainable(trainable, network)
     learned = parameters(feedback) if rule.learns_feedback else None
     return Parameters(trainable_parameters(network, trainable), learned)
 
@@ -97,15 +102,21 @@ def value_and_grad(
 
     **Raises:**
 
-    - `TypeError` if `network` is not a `Network`.
-    - `ConfigError` if there is no `key` and the feedback learns, or if `trainable` names a layer
+    - `TypeError` if an argument is of another kind.
+    - `ConfigError` if `stepsize` is negative, if there is no `key` and the feedback learns, or if `trainable` names a layer
       that does not exist.
     """
+    check_is("rule", rule, Rule)
     loss = as_loss(loss)
+    check_number("stepsize", stepsize)
+    check_layers(trainable)
+    check_is("penalty", penalty, (Penalty, type(None)))
 
     def gradients(network: Network, feedback: Any, x: Array, y: Array, *, key: PRNGKeyArray | None = None):
         check_network(network)
         check_trainable(trainable, network)
+        if key is not None:
+            check_key(key)
         if key is None and rule.learns_feedback:
             raise ConfigError(f"The feedback of {rule.name} learns, which needs random numbers: give a `key`.")
         credit = assign(rule, network, feedback, Example(loss, x, y, stepsize, key))
@@ -142,6 +153,7 @@ def mask_updates(mask: UpdateMask | None, updates: Any, key: PRNGKeyArray) -> An
     """
     if mask is None:
         return updates
+    check_is("mask", mask, UpdateMask)
     moves = mask(len(updates.layers), jax.random.fold_in(key, UPDATE_MASK))
     layers = zip(updates.layers, moves, strict=True)
     chosen = tuple(jax.tree.map(lambda u, moves=moves: moves * u, layer) for layer, moves in layers)
@@ -206,9 +218,12 @@ def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
 
     **Returns:** the state.
 
-    **Raises:** `TypeError` if `network` is not a `Network`. `ConfigError` if settings do not fit.
+    **Raises:** `TypeError` if an argument is of another kind. `ConfigError` if settings do not fit.
     """
+    check_is("recipe", recipe, Recipe)
     check_network(network)
+    if not isinstance(seed, jax.core.Tracer):
+        check_seed(seed)
     check_trainable(recipe.trainable, network)
     hyperparameters = numbers_of(recipe, network.dtype)
     objective = Objective(recipe.loss or SoftmaxCrossEntropy(), recipe.trainable, recipe.update_mask)
@@ -224,6 +239,9 @@ def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
 
 def take_step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[State, Info]:
     """`step` without compilation, for use inside another program."""
+    check_is("state", state, State)
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise TypeError(f"`batch` is {shown(batch)}: give a pair of inputs and targets.")
     (x, y), numbers, objective = batch, state.hyperparameters, state.objective
     rule, network, feedback = numbers.rule, state.network, state.feedback
     key = jax.random.fold_in(state.key, state.count)
@@ -272,19 +290,20 @@ def as_loss(loss: LossLike) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, type) or not callable(loss):
-        raise TypeError(f"{loss!r} is not a loss: give a Loss, such as SoftmaxCrossEntropy(), or a function.")
+        raise TypeError(f"`loss` is {shown(loss)}: give a Loss, such as SoftmaxCrossEntropy(), or a function.")
     return LossFunction(loss)
 
 
 def check_network(network: Any) -> None:
     """Raises `TypeError` if `network` is not a `Network`."""
     if not isinstance(network, Network):
-        raise TypeError(f"A {type(network).__name__} is not a Network: write tp.from_equinox(model) for a model of Equinox.")
+        raise TypeError(
+            f"`network` is {shown(network)}, not a Network: write tp.from_equinox(model) for a model of Equinox."
+        )
 
 
 def check_trainable(trainable: Layers, network: Network) -> None:
     """Raises `ConfigError` if `trainable` names no layer, one twice, or one that does not exist."""
-    if trainable is not None and len(set(trainable)) < len(trainable):
-        raise ConfigError(f"`trainable` is {trainable}: name each layer once.")
-    if trainable is not None and not (trainable and set(trainable) <= set(range(1, network.depth + 1))):
+    check_layers(trainable)
+    if trainable is not None and max(trainable) > network.depth:
         raise ConfigError(f"`trainable` is {trainable}: give one or more of the layers 1 to {network.depth}.")
