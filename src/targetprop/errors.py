@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-
 MOST_COUNTED = 2**31 - 1
 """The largest count or width: programs count with 32 bits."""
 

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from .._checks import CheckedModule, check_array, check_given, check_is
 from .._linear_algebra import counted, decomposed, eigh, solve_positive
+from .._promotion import usual_promotion
 from ..errors import ConfigError, check_positive
 from ..networks.layers import Activity, Dense, Point, parameters, split_parameters
 from ..networks.network import Network, Trace
@@ -128,6 +129,7 @@ def _apply_transpose(jacobian: Jacobian, v: Float[Array, "batch m"]) -> Float[Ar
     return jnp.einsum("bmn,bm->bn", jacobian, v)
 
 
+@usual_promotion()
 def gauss_newton_update(network: Network, x: Array, output_error: Float[Array, "batch n_L"], solver: Solver) -> Network:
     """The Gauss-Newton update of the parameters on a minibatch, block-diagonal over the layers.
 

@@ -4,8 +4,6 @@ import abc
 from collections.abc import Callable
 from typing import ClassVar
 
-import equinox as eqx
-
 from .._checks import CheckedModule
 from ..errors import check_not_negative
 from ..networks.layers import Activity

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._checks import CheckedModule
-from ..errors import check_count, check_not_negative
+from ..errors import ConfigError, check_count, check_not_negative
 from ..networks.layers import Activity, difference
 from ..networks.network import Network, Trace
 
@@ -55,6 +55,10 @@ class Noise(CheckedModule):
         draw, and fewer random numbers are needed.
         """
         hidden = trace.h[1:-1]
+        if not hidden:
+            raise ConfigError(
+                "There is no hidden layer, so the feedback has nothing to learn: give the network one, or use bp."
+            )
         widths = [math.prod(h.shape[1:]) for h in hidden]
         draw = self.draw(key, (hidden[0].shape[0], max(widths)), hidden[0].dtype)
         return [draw[:, :width].reshape(h.shape) for width, h in zip(widths, hidden, strict=True)]

@@ -4,7 +4,6 @@ import abc
 import math
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._checks import check_fields, check_is, check_key, check_sizes
+from .._promotion import usual_promotion
 from ..errors import ConfigError
 from .activations import Activation, NotInvertibleError
 from .initializers import Initializer
@@ -59,6 +60,7 @@ class DenseOnFirstUnits(Layer):
         return self.dense.weight.shape[1]
 
 
+@usual_promotion()
 def invertible_mlp(
     sizes: Sequence[int],
     activation: Activation,

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from .._html import html_table
 from .._checks import check_array, check_is, check_key, check_sizes, shown, whole
+from .._html import html_table
+from .._promotion import usual_promotion
 from ..errors import ConfigError
 from .activations import Activation, Identity, Tanh
 from .initializers import Initializer
@@ -83,7 +84,7 @@ class Network(eqx.Module):
             raise ConfigError("A network needs `layers`: give at least one.")
         shape = self.input_shape
         for i, layer in enumerate(self.layers, start=1):
-            if isinstance(layer, type) or not callable(layer) and not isinstance(layer, Layer):
+            if isinstance(layer, type) or (not callable(layer) and not isinstance(layer, Layer)):
                 raise TypeError(f"Layer {i} in `layers` is {shown(layer)}: give a Layer, or a callable for a batch.")
             if isinstance(layer, Dense) and layer.weight.shape[1] != math.prod(shape):
                 raise ConfigError(
@@ -99,6 +100,7 @@ class Network(eqx.Module):
                     f"Layer {i}, a {kind}, does not take the activities of shape {shape} that layer {i - 1} gives: {error}"
                 ) from error
 
+    @usual_promotion()
     def __call__(self, x: Activity) -> Activity:
         """The output `h_L` for a batch of inputs.
 
@@ -109,6 +111,7 @@ class Network(eqx.Module):
             x = evaluate(layer, x).h
         return x
 
+    @usual_promotion()
     def trace(self, x: Activity) -> Trace:
         """A forward pass of a batch, with all that the rules need.
 
@@ -132,6 +135,7 @@ class Network(eqx.Module):
                 f"pass an array of shape (batch, {', '.join(map(str, self.input_shape))})."
             )
 
+    @usual_promotion()
     def trace_at(self, activities: Sequence[Activity]) -> Trace:
         """The trace of layers that are each evaluated at a given input.
 
@@ -236,6 +240,7 @@ def _linearize(layer: LayerLike, x: Activity) -> tuple[Point, Callable[[Array], 
     return point, pullback
 
 
+@usual_promotion()
 def mlp(
     sizes: Sequence[int],
     activation: Activation | tuple[Activation, Activation] | None = None,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from .._checks import check_is
+from .._promotion import usual_promotion
 from ..errors import ConfigError, UserError
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
@@ -32,6 +33,7 @@ class MinibatchStep(NamedTuple):
     feedback: FeedbackStep | None
 
 
+@usual_promotion()
 def minibatch_step(rule: Rule, network: Network, feedback: Any, example: Example) -> MinibatchStep:
     """What a rule computes on one minibatch from given weights, feedback parameters and noise.
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._checks import CheckedModule, check_array, check_is, check_number
+from .._promotion import usual_promotion
 from ..errors import ConfigError
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
@@ -242,6 +243,7 @@ class Rule(CheckedModule):
         return ()
 
 
+@usual_promotion()
 def prepare(rule: Rule, network: Network, feedback: Any, example: Example) -> Minibatch:
     """The minibatch that a rule gets: the trace of the network, and the output update.
 
@@ -258,6 +260,7 @@ def prepare(rule: Rule, network: Network, feedback: Any, example: Example) -> Mi
     return Minibatch(trace, dh, loss, target, example.key, example.noise)
 
 
+@usual_promotion()
 def assign(rule: Rule, network: Network, feedback: Any, example: Example) -> Credit:
     """The core step: what the network and the feedback learn from one minibatch.
 
@@ -277,6 +280,7 @@ def assign(rule: Rule, network: Network, feedback: Any, example: Example) -> Cre
     return rule.credit(network, feedback, batch)
 
 
+@usual_promotion()
 def output_update(loss: Loss, h: Float[Array, "batch n_L"], target: Target, stepsize: Any) -> Float[Array, "batch n_L"]:
     """`dh_L = -stepsize * e_L` per sample, not divided by the batch size.
 

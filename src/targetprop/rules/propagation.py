@@ -4,7 +4,6 @@ import abc
 from collections.abc import Sequence
 from typing import ClassVar
 
-import equinox as eqx
 from jaxtyping import Array, Float
 
 from .._checks import CheckedModule

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._checks import check_is, shown, whole
+from .._promotion import usual_promotion
 from ..errors import ConfigError
 from ..networks.layers import parameters
 from ..networks.network import Network, Trace
@@ -15,6 +16,7 @@ from ..networks.network import Network, Trace
 Layers = tuple[int, ...] | None
 
 
+@usual_promotion()
 def local_gradients(network: Network, trace: Trace, updates: Sequence[Array], trainable: Layers = None) -> Network:
     """Gradients of the local losses `L_i = 1/2 ||h_i + dh_i - h_i||^2`, averaged over the batch.
 

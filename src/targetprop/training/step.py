@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .._checks import check_is, check_key, check_number, shown
+from .._promotion import usual_promotion
 from ..errors import ConfigError
 from ..losses import Loss, LossFunction, SoftmaxCrossEntropy
 from ..networks.layers import parameters
@@ -112,6 +113,7 @@ def value_and_grad(
     check_layers(trainable)
     check_is("penalty", penalty, (Penalty, type(None)))
 
+    @usual_promotion()
     def gradients(network: Network, feedback: Any, x: Array, y: Array, *, key: PRNGKeyArray | None = None):
         check_network(network)
         check_trainable(trainable, network)
@@ -142,6 +144,7 @@ def network_gradients(network: Network, credit: Credit, trainable: Layers, penal
     return penalized(penalty, gradients, trainable_parameters(network, trainable))
 
 
+@usual_promotion()
 def mask_updates(mask: UpdateMask | None, updates: Any, key: PRNGKeyArray) -> Any:
     """The updates of an optimizer, zero for the layers that the mask does not select.
 
@@ -206,6 +209,7 @@ class Info(NamedTuple):
     feedback_losses: Float[Array, " mappings"] | None
 
 
+@usual_promotion()
 def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
     """The state before the first `step`.
 
@@ -237,6 +241,7 @@ def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
     )
 
 
+@usual_promotion()
 def take_step(state: State, batch: tuple[Array, Array], joint: bool = True) -> tuple[State, Info]:
     """`step` without compilation, for use inside another program."""
     check_is("state", state, State)
