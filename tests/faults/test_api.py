@@ -6,6 +6,8 @@ import pytest
 
 import targetprop as tp
 from faults.api_calls import calls
+from faults.api_calls_functions import functions
+from faults.api_calls_runs import runs
 from targetprop.training.step import init_state, take_step
 
 CALLS = list(calls())
@@ -28,6 +30,19 @@ def test_there_are_many():
 def test_a_bad_field_is_refused_by_name(call):
     with pytest.raises((tp.UserError, TypeError), match=call.argument):
         call.make()
+
+
+def test_a_bad_argument_is_refused_by_name(tmp_path):
+    wrong = []
+    for name, argument, make in [*functions(tmp_path), *runs(tmp_path)]:
+        try:
+            make()
+        except (tp.UserError, TypeError) as error:
+            if argument.rstrip("s?").lower() not in str(error).lower():
+                wrong.append(f"{name}: {error}")
+        else:
+            wrong.append(f"{name} is accepted")
+    assert not wrong
 
 
 @pytest.mark.parametrize("name", ["bp", "dtpdrl"])
