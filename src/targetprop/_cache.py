@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from .errors import UserError
+
 CACHE_VARIABLE = "TARGETPROP_CACHE"
 
 
@@ -14,7 +16,10 @@ def cache() -> Path:
     """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
-        return Path(named).expanduser()
+        try:
+            return Path(named).expanduser()
+        except RuntimeError as error:
+            raise UserError(f"{CACHE_VARIABLE} is {named} ({error}): name a folder that exists or can be made.") from error
     import pooch
 
     return Path(pooch.os_cache("targetprop"))

@@ -16,13 +16,14 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
+from ._checks import CheckedModule
 from .errors import ConfigError
 
 Output = Float[Array, "batch n_L"]
 Target = Int[Array, " batch"] | Float[Array, "batch n_L"]
 
 
-class Loss(eqx.Module):
+class Loss(CheckedModule):
     """A loss of the output: value, output error, Hessian-vector product and prediction.
 
     A loss declares which targets `check_target` accepts:
@@ -64,6 +65,10 @@ class SquaredError(Loss):
     def _target(self, h: Output, target: Target) -> Output:
         if jnp.issubdtype(target.dtype, jnp.integer):
             return jax.nn.one_hot(target, h.shape[-1], dtype=h.dtype)
+        if target.shape != h.shape:
+            raise ConfigError(
+                f"The `target` has the shape {target.shape}, and the outputs have {h.shape}: give them one shape."
+            )
         return target
 
     def value(self, h: Output, target: Target) -> Float[Array, " batch"]:
@@ -147,7 +152,7 @@ class LossFunction(Loss):
         return h
 
 
-class Score(eqx.Module):
+class Score(CheckedModule):
     """A score of the outputs on a data set: one number per sample, lower is better.
 
     The mean over the samples is reported.

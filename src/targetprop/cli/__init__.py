@@ -61,6 +61,10 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(f"{error} All names: targetprop recipes")
     except UserError as error:
         return _fail(with_flags(str(error)), error.status)
+    except RuntimeError as error:  # JAX has no class of its own for a platform that is not there
+        if "Unable to initialize backend" not in str(error):
+            raise
+        return _fail(f"{str(error).splitlines()[0]}: correct or remove JAX_PLATFORMS.")
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the program that reads the output, for example `head`, has stopped

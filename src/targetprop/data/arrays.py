@@ -54,6 +54,10 @@ def checked_options(given: ArrayOptions) -> Chosen:
         raise ConfigError(f'`channels` is {chosen.channels!r}: use "first" or "last".')
     if not isinstance(chosen.seed, int | np.integer) or chosen.seed < 0:
         raise ConfigError(f"`seed` is {chosen.seed!r}: use a whole number from 0 on.")
+    if not isinstance(chosen.name, str) or not chosen.name:
+        raise ConfigError(f"`name` is {chosen.name!r}: use a string.")
+    if chosen.classify not in (None, True, False):
+        raise ConfigError(f"`classify` is {chosen.classify!r}: use True or False.")
     return chosen
 
 
@@ -113,6 +117,8 @@ def inputs(what: str, x: Any, channels: Literal["first", "last"] | None) -> Samp
 
 def _array(what: str, values: Any) -> np.ndarray:
     """An array of any kind of array, list, data frame or sparse matrix."""
+    if np.ma.is_masked(values):
+        raise DataError(f"{what} is a masked array with {np.ma.count_masked(values)} missing values: remove these samples")
     try:
         return np.asarray(values.toarray() if hasattr(values, "toarray") else values)
     except ValueError as error:

@@ -6,6 +6,7 @@ from typing import Any, Unpack, final
 
 import numpy as np
 
+from .._checks import whole
 from .._html import html_table
 from .arrays import ArrayOptions, assemble
 from .errors import DataError
@@ -42,11 +43,21 @@ class Dataset:
     labels: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise DataError(f"`name` is {self.name!r}, expected a string")
         if not isinstance(self.shape, tuple | list):
             raise DataError(f"{self.name}: shape is {self.shape}, expected a tuple, for example ({self.shape},)")
         for part in ("train_x", "train_y", "test_x", "test_y"):
             if not hasattr(array := getattr(self, part), "dtype"):
                 raise DataError(f"{self.name}: {part} is a {type(array).__name__}, expected an array: use numpy.asarray")
+        if any((whole(size) or 0) < 1 for size in self.shape):
+            raise DataError(f"{self.name}: shape is {self.shape}, expected whole numbers above 0")
+        if self.classes is not None and (whole(self.classes) or 0) < 1:
+            raise DataError(f"{self.name}: classes is {self.classes!r}, expected a whole number, or None for regression")
+        if whole(self.validation) is None or self.validation > len(self.train_x):
+            raise DataError(f"{self.name}: validation is {self.validation!r}, expected a number of training samples")
+        if self.labels is not None and not isinstance(self.labels, tuple | list):
+            raise DataError(f"{self.name}: labels is {self.labels!r}, expected a tuple, one for each class")
         if self.validation < 0:
             object.__setattr__(self, "validation", len(self.train_x) // 10)
         for part, x, y in (("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)):

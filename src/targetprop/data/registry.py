@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 from .._cache import cache
+from .._checks import check_is
 from .catalog import SOURCES
 from .dataset import Dataset
 from .errors import DataError
@@ -67,6 +68,7 @@ def load(name: str, **options: Any) -> Dataset:
     **Raises:** `DataError` if the name is unknown, or a file is missing or damaged. `ConfigError`
     for an unknown option or an invalid value.
     """
+    check_is("name", name, str, "give the name of a data set")
     base, scaling = _split(name)
     dataset = _source(base).load(**options)
     return SCALINGS[scaling](dataset) if scaling else dataset
@@ -77,6 +79,7 @@ def canonical(name: str) -> str:
 
     An unknown name stays as it is.
     """
+    check_is("dataset", name, str, "give the name of a data set")
     base, scaling = _split(name)
     found = NAMES.get(_plain(base), base)
     return f"{found}:{scaling}" if scaling else found

@@ -9,6 +9,8 @@ from typing import NamedTuple, final
 
 import numpy as np
 
+from .._checks import check_fields
+from .._memory import check_memory
 from ..errors import ConfigError, check_not_negative, check_positive
 from .dataset import Dataset
 from .errors import DataError
@@ -136,10 +138,13 @@ class StudentTeacherTask(SyntheticTask):
 
 
 def _check_sizes(task: TeacherTask | StudentTeacherTask, sizes: tuple[int, ...]) -> None:
+    check_fields(task)
     if len(sizes) < 2:
         raise ConfigError(f"{type(task).__name__} takes no sizes = {sizes}: give two or more widths, the input first.")
     check_positive(task, "sizes", "train", "test")
     check_not_negative(task, "seed")
+    numbers = (task.train + task.test) * (sizes[0] + sizes[-1]) + sum(m * n for m, n in pairwise(sizes))
+    check_memory(8 * numbers, f"{type(task).__name__} with train = {task.train}, test = {task.test} and sizes = {sizes}")
 
 
 def _outputs(weights: list[np.ndarray], x: np.ndarray, negative_slope: float = 0.0) -> np.ndarray:

@@ -8,8 +8,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._checks import CheckedModule
 from .._linear_algebra import decomposed
-from ..errors import ConfigError
+from ..errors import ConfigError, check_count
 from ..feedback.gauss_newton import PseudoInverse, Solver, Tikhonov, gauss_newton_update, output_jacobians
 from ..feedback.maps import layerwise_paths
 from ..networks.network import Network
@@ -65,7 +66,7 @@ class Sample(NamedTuple):
         return cls(rule, network, feedback, example.x, error, batch, updates, gradients, forward)
 
 
-class Diagnostic(eqx.Module):
+class Diagnostic(CheckedModule):
     """A measurement on a minibatch."""
 
     @abc.abstractmethod
@@ -272,7 +273,7 @@ def named_diagnostics(names: Sequence[str]) -> tuple[Diagnostic, ...]:
     return tuple(NAMED[name] for name in names)
 
 
-class Probe(eqx.Module):
+class Probe(CheckedModule):
     """Diagnostics at every `every`-th step of a joint pass, from its first step on.
 
     They are computed on the minibatch of the step, before the network learns it. The values of an
@@ -283,8 +284,7 @@ class Probe(eqx.Module):
     diagnostics: tuple[Diagnostic, ...] = DIAGNOSTICS
 
     def __check_init__(self):
-        if self.every < 1:
-            raise ConfigError(f"A probe cannot run every {self.every} steps: use 1 or more.")
+        check_count(self, "every")
 
     def __call__(self, sample: Sample) -> dict[str, Array]:
         """The values of all diagnostics, named `diagnostics/NAME`."""

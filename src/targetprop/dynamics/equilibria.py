@@ -10,8 +10,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from .._checks import CheckedModule
 from .._linear_algebra import solve
-from ..errors import ConfigError, check_positive
+from ..errors import check_count, check_positive
 from ._base import Displacements, Dynamics, norms
 from ._engine import IntegrationMethod, Problem, RungeKutta, explicit_solver, until
 from .trajectories import typical_sizes
@@ -37,7 +38,7 @@ class Equilibrium(eqx.Module):
         return tuple(jax.vmap(lambda x, reached: jnp.where(reached, x, jnp.nan))(x, self.reached) for x in self.d)
 
 
-class EquilibriumSolver(eqx.Module):
+class EquilibriumSolver(CheckedModule):
     """Finds the equilibrium of a system.
 
     An equilibrium is where no layer of a sample moves faster than `tolerance` times its size in
@@ -64,8 +65,7 @@ class EquilibriumSolver(eqx.Module):
 
     def __check_init__(self):
         check_positive(self, "tolerance")
-        if self.steps < 1:
-            raise ConfigError(f"{type(self).__name__}: steps is {self.steps}; use 1 or more.")
+        check_count(self, "steps")
 
 
 class Sweeps(EquilibriumSolver):

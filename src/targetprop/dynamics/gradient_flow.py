@@ -16,12 +16,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._checks import CheckedModule
 from ..errors import check_positive
 from ..networks.layers import Activity, LayerLike, Point, difference
 from ..networks.network import Trace
 
 
-class LocalCost(eqx.Module):
+class LocalCost(CheckedModule):
     """The cost of a layer's distance `residual = target - h` to its target, per sample."""
 
     @abc.abstractmethod
@@ -126,7 +127,7 @@ class Flow(eqx.Module):
         return self.pullback(self.cost.descent(self.point.h, self.above))[1]
 
 
-class Start(eqx.Module):
+class Start(CheckedModule):
     """Where the flow of an activity begins."""
 
     @abc.abstractmethod

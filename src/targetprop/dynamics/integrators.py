@@ -10,14 +10,15 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from .._checks import CheckedModule, check_given
 from .._linear_algebra import one_by_one
-from ..errors import ConfigError, check_positive
+from ..errors import ConfigError, check_count, check_positive
 from ..networks.layers import Activity
 from ._engine import IntegrationMethod, Problem, RungeKutta, implicit_solver, until
 from .gradient_flow import Flow
 
 
-class Integrator(eqx.Module):
+class Integrator(CheckedModule):
     """Follows a flow from its start to a target."""
 
     @abc.abstractmethod
@@ -68,8 +69,7 @@ class Euler(Integrator):
 
     def __check_init__(self):
         check_positive(self, "tau")
-        if self.steps < 1:
-            raise ConfigError(f"{type(self).__name__}: steps is {self.steps}; use 1 or more.")
+        check_count(self, "steps")
 
     def displacement(self, flow: Flow, start: Activity, layer: int) -> Activity:
         first = start + self.tau * flow.first_velocity()
@@ -133,7 +133,8 @@ class SteadyState(Integrator):
     solver: RungeKutta = eqx.field(static=True, default_factory=implicit_solver)
 
     def __check_init__(self):
-        check_positive(self, "tolerance", "steps")
+        check_positive(self, "tolerance")
+        check_count(self, "steps")
 
     def displacement(self, flow: Flow, start: Activity, layer: int) -> Activity:
         rest = self.follow(flow, start)
@@ -189,6 +190,9 @@ class PerLayerIntegrator(Integrator):
     """
 
     integrators: tuple[Integrator, ...]
+
+    def __check_init__(self):
+        check_given(self, "integrators")
 
     def displacement(self, flow: Flow, start: Activity, layer: int) -> Activity:
         return self._of(layer).displacement(flow, start, layer)

@@ -13,7 +13,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ..errors import ConfigError
+from .._checks import CheckedModule
+from ..errors import check_count, check_positive
 from ._base import Displacements
 from .circuit import Motion
 from .trajectories import trajectory
@@ -22,7 +23,7 @@ Read = Callable[[Displacements], Any]
 """Makes a pytree of arrays, with one row per sample, from displacements."""
 
 
-class Plasticity(eqx.Module):
+class Plasticity(CheckedModule):
     """When the weights learn from a moving network."""
 
     @abc.abstractmethod
@@ -75,8 +76,5 @@ class ContinuousPlasticity(Plasticity):
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), jax.vmap(read)(course))
 
     def __check_init__(self):
-        if self.samples < 1 or (isinstance(self.duration, float | int) and self.duration <= 0):
-            raise ConfigError(
-                f"{type(self).__name__}: samples is {self.samples} and duration is {self.duration}; use 1 sample or more, "
-                "and a duration above 0."
-            )
+        check_positive(self, "duration")
+        check_count(self, "samples")

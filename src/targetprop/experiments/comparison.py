@@ -9,17 +9,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._checks import shown, whole
 from .._files import write_whole
 from .._html import html_table
 from ..data import Dataset, load
 from ..errors import ConfigError
 from ..figures import dataset_name, kinds, training_figure
 from ..figures import save as save_figure
-from ..rules import Rule
-from ..training.arguments import Seeds
+from ..rules import Preset, Rule
+from ..training.arguments import Seeds, check_data
 from ..training.folder import check_run_folder
 from ..training.frame import data_frame, rows
 from ..training.locking import locked
+from ..training.paths import as_path
 from ..training.provenance import environment
 from ..training.recipe import Recipe
 from ..training.result import FINISHED, Result, finite_or_none
@@ -244,22 +246,30 @@ def compare(
     """
     if isinstance(rules, str | Rule | Recipe):
         rules = [rules]
+    if not isinstance(rules, Mapping | list | tuple):
+        raise ComparisonError(f"`rules` is {shown(rules)}: give a list of rules, or a mapping from names to rules.")
+    if epochs is not None and (whole(epochs) or 0) < 1:
+        raise ComparisonError(f"`epochs` is {shown(epochs)}: use a whole number from 1 on.")
+    check_data(data)
+    out = None if out is None else as_path(out)
     if not rules:
         raise ComparisonError("Name at least one rule to compare.")
     named = rules if isinstance(rules, Mapping) else _named(rules)
+    for name, entry in named.items():
+        _check_entry(name, entry)
     check_baseline(baseline, list(named))
     dataset = dataset or _dataset(list(named.values()))
     recipes = {name: _recipe(entry, dataset) for name, entry in named.items()}
     if epochs is not None:
         recipes = {n: r.replace(schedule=dataclasses.replace(r.schedule, epochs=epochs)) for n, r in recipes.items()}
     _check_comparable(recipes)
-    folders = {name: None if out is None else Path(out) / name.replace("/", "-") for name in recipes}
+    folders = {name: None if out is None else out / name.replace("/", "-") for name in recipes}
     for folder in folders.values():
         if folder is not None:
             check_run_folder(folder, resume, overwrite)
-    if out is not None and (Path(out) / COMPARISON).exists() and not (resume or overwrite):
+    if out is not None and (out / COMPARISON).exists() and not (resume or overwrite):
         raise ComparisonError(f"There is a comparison in {out} already: give `resume` or `overwrite`, or another `out`.")
-    with contextlib.nullcontext() if out is None else locked(Path(out)):
+    with contextlib.nullcontext() if out is None else locked(out):
         data = data or load(dataset)
         results = []
         for name, entry in recipes.items():
@@ -269,11 +279,26 @@ def compare(
                 break
         comparison = Comparison(data.name, results[0].unit, results, baseline)
         if out is not None:
-            comparison.save(Path(out))
+            comparison.save(out)
         return comparison
 
 
+def _check_entry(name: Any, entry: Any) -> None:
+    """Check a name, which also names a folder, and its entry.
+
+    **Raises:** `ComparisonError` if the name is none, `TypeError` if the entry is no rule.
+    """
+    if not isinstance(name, str) or not name or name in (".", "..") or "\0" in name:
+        raise ComparisonError(f"`rules` has the name {shown(name)}: use a string that can name a folder.")
+    if not isinstance(entry, str | Rule | Recipe):
+        named = isinstance(entry, type | Preset)
+        hint = f"write {getattr(entry, '__name__', 'it')}()" if named else "give a name of a rule, a rule object or a recipe"
+        raise TypeError(f"`rules` has {shown(entry)}: {hint}.")
+
+
 def _named(rules: Sequence[str | Rule | Recipe]) -> dict[str, str | Rule | Recipe]:
+    for entry in rules:
+        _check_entry("rule", entry)
     names = [entry if isinstance(entry, str) else _rule(entry).name for entry in rules]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

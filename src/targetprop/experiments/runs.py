@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .._checks import shown
 from ..training.checkpoint import CHECKPOINT, checkpoint_files, read_checkpoint
+from ..training.paths import as_path
 from ..training.provenance import same_settings
 from ..training.result import Result
 from .comparison import SHARED, Comparison, ComparisonError, check_baseline, difference_in
@@ -33,6 +35,10 @@ def compare_runs(
     """
     if isinstance(folders, str | Path):
         folders = [folders]
+    if not isinstance(folders, Mapping | list | tuple):
+        raise ComparisonError(f"`folders` is {shown(folders)}: give a list of folders of runs.")
+    for folder in folders.values() if isinstance(folders, Mapping) else folders:
+        as_path(folder, "folders")
     paths = {name: Path(folder) for name, folder in (folders if isinstance(folders, Mapping) else _named(folders)).items()}
     if not paths:
         raise ComparisonError("Name at least one folder of a run to compare.")

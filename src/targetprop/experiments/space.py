@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .._checks import check_fields, shown
 from ..errors import ConfigError
 from ..training.ensemble import check_alike
 from ..training.recipe import Recipe
@@ -28,6 +29,7 @@ class Range:
     log: bool = True
 
     def __post_init__(self):
+        check_fields(self)
         if not (-math.inf < self.low <= self.high < math.inf):
             raise ConfigError(
                 f"From {self.low:g} to {self.high:g} is no interval: give finite numbers, the smaller one first."
@@ -54,8 +56,9 @@ class OneOf:
     values: tuple[float, ...]
 
     def __post_init__(self):
+        check_fields(self)
         if not self.values:
-            raise ConfigError("`OneOf` needs at least one number.")
+            raise ConfigError("`OneOf` needs at least one number in `values`.")
 
     @property
     def extremes(self) -> tuple[float, ...]:
@@ -88,8 +91,12 @@ def space_of(recipe: Recipe, space: Space) -> dict[str, Range | OneOf]:
 
     **Raises:** `ConfigError` for an entry of the user that the recipe cannot take.
     """
+    if not isinstance(space, Mapping) or not space:
+        raise ConfigError(f"`space` is {shown(space)}: give a Range or OneOf by the name of each number.")
     found = {}
     for name, values in space.items():
+        if not isinstance(name, str) or not isinstance(values, Range | OneOf):
+            raise ConfigError(f"`space` has {shown(values)} for {shown(name)}: give a Range or OneOf by a name.")
         if SPACE.get(name) != values:
             _check(recipe, name, values)
         elif not (has_value(recipe, name) and _matters(recipe, name)):

@@ -16,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from .._checks import check_is
 from ..errors import ConfigError
 from ..training.bars import ProgressBar
 from ..training.callbacks import Callback, LiveRun
@@ -44,6 +45,7 @@ def open_storage(storage: str | BaseStorage | None, journal: Path | None) -> Bas
 
     **Raises:** `ConfigError` if the database cannot be opened, or if the file is damaged.
     """
+    check_is("storage", storage, (str, BaseStorage, type(None)), "give a URL such as sqlite:///search.db")
     if isinstance(storage, BaseStorage):
         return storage
     if storage is not None:

@@ -93,10 +93,9 @@ def _seconds(entry: Recipe, probe: Probe | None) -> float:
     ensemble = Ensemble([entry], [0], load(entry.dataset))
     passes = entry.schedule.passes(ensemble.trained_maps > 0)
     total = 0.0
-    for learning in {at.learning for at in passes}:
-        alike = [at for at in passes if at.learning == learning]
-        at, count = alike[0], len(alike)
-        ensemble.compile(learning)
+    for at in passes.kinds():
+        count = passes.number(at.learning)
+        ensemble.compile(at.learning)
         began = time.perf_counter()
         steps = min(30, ensemble.steps)
         ensemble.advance(at, 0, steps)

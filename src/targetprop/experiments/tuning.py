@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._checks import check_is, shown, whole
 from .._files import write_whole
 from ..data import Dataset, load
 from ..errors import ConfigError
-from ..training.arguments import Seeds, seed_list
+from ..training.arguments import Seeds, check_data, seed_list
 from ..training.bars import ProgressBar
 from ..training.callbacks import Callback
-from ..training.paths import check_file, make_folder
+from ..training.paths import as_path, check_file, make_folder
 from ..training.provenance import describe, describe_data, environment, first_difference
 from ..training.recipe import Recipe
 from ..training.result import SeedResult, finite_or_none
@@ -117,15 +118,21 @@ def search(
 
     Source: Bergstra et al. 2011.
     """
-    if trials < 1:
-        raise ConfigError(f"A search of {trials} trials finds nothing: use 1 or more.")
-    if together < 1:
-        raise ConfigError(f"`together` is {together} settings: use 1 or more.")
+    check_is("recipe", recipe, Recipe, "write tp.recipe(name)")
+    for field, number in (("trials", trials), ("together", together)):
+        if (whole(number) or 0) < 1:
+            raise ConfigError(f"`{field}` is {shown(number)}: use 1 or more.")
+    check_is("prune", prune, bool)
+    check_is("name", name, (str, type(None)))
+    check_data(data)
+    out = None if out is None else as_path(out)
     if recipe.validation == 0:
         raise ConfigError("A search is judged by validation error: give the recipe validation samples.")
     if out is not None:
-        check_file(Path(out) / f"{recipe.rule.name}.json")
+        check_file(out / f"{recipe.rule.name}.json")
     seeds = seed_list(seeds)
+    if not seeds:
+        raise ConfigError("`seeds` is empty: give one at least.")
     space = space_of(recipe, space)
     data = data or load(recipe.dataset)
     title = f"{recipe.rule.name} on {data.name}"
@@ -139,8 +146,8 @@ def search(
 
     journal = None
     if out is not None and storage is None:
-        make_folder(Path(out))
-        journal = Path(out) / f"{recipe.rule.name}.journal"
+        make_folder(out)
+        journal = out / f"{recipe.rule.name}.journal"
 
     from .study import SharedStudy, open_storage, open_study  # Optuna takes a second to import
 

@@ -15,8 +15,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._checks import CheckedModule, check_array, check_given, check_is
 from .._linear_algebra import counted, decomposed, eigh, solve_positive
-from ..errors import check_positive
+from .._promotion import usual_promotion
+from ..errors import ConfigError, check_positive
 from ..networks.layers import Activity, Dense, Point, parameters, split_parameters
 from ..networks.network import Network, Trace
 
@@ -41,7 +43,7 @@ def output_jacobians(trace: Trace) -> tuple[Jacobian, ...]:
     return tuple(reversed(jacobians))
 
 
-class Solver(eqx.Module):
+class Solver(CheckedModule):
     """Maps a displacement of the output to the smallest displacement of a layer that causes it.
 
     With damping, the result causes it only approximately.
@@ -112,9 +114,12 @@ class PerLayerSolver(Solver):
 
     solvers: tuple[Solver, ...]
 
+    def __check_init__(self):
+        check_given(self, "solvers")
+
     def __call__(self, jacobian: Jacobian, v: Float[Array, "batch m"], layer: int) -> Float[Array, "batch n"]:
         if not 1 <= layer <= len(self.solvers):
-            raise ValueError(
+            raise ConfigError(
                 f"There are {len(self.solvers)} solvers but none for layer {layer}: give one for each hidden layer."
             )
         return self.solvers[layer - 1](jacobian, v, layer)
@@ -124,6 +129,7 @@ def _apply_transpose(jacobian: Jacobian, v: Float[Array, "batch m"]) -> Float[Ar
     return jnp.einsum("bmn,bm->bn", jacobian, v)
 
 
+@usual_promotion()
 def gauss_newton_update(network: Network, x: Array, output_error: Float[Array, "batch n_L"], solver: Solver) -> Network:
     """The Gauss-Newton update of the parameters on a minibatch, block-diagonal over the layers.
 
@@ -144,8 +150,15 @@ def gauss_newton_update(network: Network, x: Array, output_error: Float[Array, "
     - `solver`: the damped or exact solver.
 
     **Returns:** the update, in the structure of `parameters(network)`. Add it to the parameters.
+
+    **Raises:** `TypeError` if an argument is of another kind, `ConfigError` if shapes do not fit.
     """
+    check_is("network", network, Network)
+    check_is("solver", solver, Solver)
+    check_array("output_error", output_error)
     trace = network.trace(x)
+    if output_error.shape != trace.output.shape:
+        raise ConfigError(f"`output_error` has the shape {output_error.shape}, and the output has {trace.output.shape}.")
     units = jnp.broadcast_to(jnp.eye(trace.output.shape[1], dtype=trace.output.dtype), (len(x), *output_error.shape[1:] * 2))
     jacobians = (*output_jacobians(trace), units)
 

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from .._checks import CheckedModule
 from .._linear_algebra import inverse, orthonormal_columns, solve_columns
-from ..errors import check_fraction, check_positive
+from ..errors import check_count, check_fraction, check_not_negative
 from ..networks.invertible import inverted_layers
 from ..networks.layers import Dense, LayerLike, Point, as_layer
 from ..networks.network import Network, Trace
@@ -26,7 +27,7 @@ LOW_RANK = 24
 """A rank-B update is cheaper if the layer is at least this many times as wide as the batch."""
 
 
-class Inverse(eqx.Module):
+class Inverse(CheckedModule):
     """How the inverse of a square weight is computed while the weight learns.
 
     One object serves all layers. Its `state` for one layer is a pytree, or `None`.
@@ -99,6 +100,9 @@ class KeptInverse(Inverse):
     """
 
     limit: eqx.AbstractVar[float]
+
+    def __check_init__(self):
+        check_not_negative(self, "limit")
 
     def init(self, weight):
         return _kept(weight)
@@ -184,7 +188,7 @@ class ConjugateGradients(FreshInverse):
     iterations: int = eqx.field(static=True, default=12)
 
     def __check_init__(self):
-        check_positive(self, "iterations")
+        check_count(self, "iterations")
 
     def apply(self, state, weight, v):
         x, converged = conjugate_gradients(weight, v, self.iterations)
@@ -202,6 +206,9 @@ class Automatic(Inverse):
     word: ClassVar[str] = "automatic"
 
     limit: float = 0.1
+
+    def __check_init__(self):
+        check_not_negative(self, "limit")
 
     def init(self, weight):
         return LUSolve().init(weight) if weight.shape[0] <= NARROW else _kept(weight)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._checks import CheckedModule, check_fields
 from ..errors import ConfigError, check_not_negative, check_positive
 from ..networks.layers import Activity, LayerLike, evaluate
 from ..networks.network import Network, Trace
@@ -28,7 +29,7 @@ from .reconstruction import (
 from .regularizers import NO_DECAY, Decay, Regularizer, WeightDecay
 
 
-class Learner(eqx.Module):
+class Learner(CheckedModule):
     """What the mappings of a rule learn from a minibatch.
 
     - `equation`: the loss of one mapping.
@@ -261,6 +262,7 @@ class DifferenceReconstruction(LoopLearner):
     equation: ClassVar[str] = "L_i = ||g^diff_i(h_L + J_i eps_i) - (h_i + eps_i)||^2 / sigma^2"
 
     def __check_init__(self):
+        check_fields(self)
         check_positive(self.noise, "sigma")
 
     def noisy_step(self, network, paths, trace, noise, root):

@@ -9,7 +9,8 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..errors import check_positive
+from .._checks import CheckedModule
+from ..errors import check_count
 from ..networks.activations import Activation, Identity, Tanh
 from ..networks.invertible import inverted_layers
 from ..networks.layers import Activity, Dense, Fixed, Layer, LayerLike, Point, parameters
@@ -30,7 +31,7 @@ from .maps import (
 from .readings import ActivityReading, HiddenReading, Reading, RecurrentReading, flat
 
 
-class Mappings(eqx.Module):
+class Mappings(CheckedModule):
     """The feedback mappings `g_1 .. g_{L-1}` of a network.
 
     Each kind of mapping declares:
@@ -153,7 +154,7 @@ class OnRandomHidden(Mappings):
     direct: ClassVar[bool] = True
 
     def __check_init__(self):
-        check_positive(self, "width")
+        check_count(self, "width")
 
     def init(self, network, *, key):
         hidden = random_hidden_layer(network, self.width, key=jax.random.fold_in(key, 0))

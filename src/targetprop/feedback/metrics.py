@@ -4,14 +4,13 @@ import abc
 from collections.abc import Callable
 from typing import ClassVar
 
-import equinox as eqx
-
+from .._checks import CheckedModule
 from ..errors import check_not_negative
 from ..networks.layers import Activity
 from .gauss_newton import CurvatureRoot, Root
 
 
-class OutputMetric(eqx.Module):
+class OutputMetric(CheckedModule):
     """How the distance of two outputs is measured."""
 
     @abc.abstractmethod

@@ -14,14 +14,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..errors import check_not_negative, check_positive
+from .._checks import CheckedModule
+from ..errors import ConfigError, check_count, check_not_negative
 from ..networks.layers import Activity, difference
 from ..networks.network import Network, Trace
 
 LayerNoise = Sequence[Float[Array, "batch ..."]]
 
 
-class Noise(eqx.Module):
+class Noise(CheckedModule):
     """The distribution of the noise on the activities.
 
     The entries are independent, with mean 0 and standard deviation `sigma`. A step of the feedback
@@ -32,7 +33,7 @@ class Noise(eqx.Module):
     samples: eqx.AbstractVar[int]
 
     def __check_init__(self):
-        check_positive(self, "samples")
+        check_count(self, "samples")
         check_not_negative(self, "sigma")
 
     @abc.abstractmethod
@@ -54,6 +55,10 @@ class Noise(eqx.Module):
         draw, and fewer random numbers are needed.
         """
         hidden = trace.h[1:-1]
+        if not hidden:
+            raise ConfigError(
+                "There is no hidden layer, so the feedback has nothing to learn: give the network one, or use bp."
+            )
         widths = [math.prod(h.shape[1:]) for h in hidden]
         draw = self.draw(key, (hidden[0].shape[0], max(widths)), hidden[0].dtype)
         return [draw[:, :width].reshape(h.shape) for width, h in zip(widths, hidden, strict=True)]

@@ -4,17 +4,17 @@ import abc
 import math
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._checks import CheckedModule
 from ..errors import check_not_negative
 from ..networks.layers import Activity, parameters
 from .noise import Noise
 
 
-class Regularizer(eqx.Module):
+class Regularizer(CheckedModule):
     """A penalty that keeps the Jacobian of a feedback path small.
 
     It acts like the Tikhonov damping in equation (11) of Meulemans et al. 2020.

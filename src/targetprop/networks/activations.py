@@ -16,6 +16,7 @@ with the difference of the slopes in a form that does not cancel. The other way 
 """
 
 import abc
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -24,14 +25,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._checks import CheckedModule
+from ..errors import ConfigError
+
 Values = Float[Array, "..."]
 
 
-class NotInvertibleError(ValueError):
+class NotInvertibleError(ConfigError):
     """The activation has no inverse."""
 
 
-class Activation(eqx.Module):
+class Activation(CheckedModule):
     """An element-wise nonlinearity `s`.
 
     Subclasses implement `__call__`, `slope` and `difference`, and the two inverses. If `s` has no
@@ -329,7 +333,7 @@ class ReLU(Activation):
 class LeakyReLU(Activation):
     """`s(a) = a` for `a > 0`, otherwise `negative_slope * a`.
 
-    **Raises:** `ValueError` if the slope is not positive.
+    **Raises:** `ConfigError` if the slope is not positive.
     """
 
     word: ClassVar[str] = "leaky-relu"
@@ -337,8 +341,10 @@ class LeakyReLU(Activation):
     negative_slope: float = eqx.field(static=True, default=0.2)
 
     def __check_init__(self):
-        if not self.negative_slope > 0:
-            raise ValueError(f"LeakyReLU needs a positive slope, not {self.negative_slope}: for a slope of 0 use ReLU.")
+        if isinstance(self.negative_slope, int | float) and not 0 < self.negative_slope < math.inf:
+            raise ConfigError(
+                f"LeakyReLU needs a positive slope as negative_slope, not {self.negative_slope}: for a slope of 0 use ReLU."
+            )
 
     def __call__(self, a: Values) -> Values:
         return jnp.where(a > 0, a, self.negative_slope * a)

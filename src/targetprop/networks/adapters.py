@@ -20,6 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_is
 from ..errors import ConfigError
 from .activations import Activation, Identity
 from .layers import Dense, Layer, parameter_dtype
@@ -92,6 +93,7 @@ def to_equinox(network: Network, like: Model) -> Model:
     **Raises:** `ConfigError` if the network has other layers than `from_equinox(like)`. The
     message names the first one.
     """
+    check_is("network", network, Network)
     _check_same_layers(network, from_equinox(like, network.input_shape))
     taken = _take_apart(like)
     trained = iter([part for layer in network.layers for part in _trained_parts(layer)])

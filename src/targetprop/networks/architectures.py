@@ -11,9 +11,11 @@ import equinox as eqx
 import jax
 from jaxtyping import PRNGKeyArray
 
-from ..errors import ConfigError, check_not_negative, check_positive
+from .._checks import check_fields
+from .._memory import check_memory
+from ..errors import ConfigError, check_count
 from .activations import Activation, Identity, LeakyReLU, Sigmoid, Tanh
-from .convolution import ConvPool
+from .convolution import ConvPool, check_odd
 from .initializers import (
     UNIFORM_INPUTS,
     clipped,
@@ -96,7 +98,8 @@ class MLP(Architecture):
     """Initial weights."""
 
     def __post_init__(self):
-        check_positive(self, "hidden")
+        check_fields(self)
+        check_count(self, "hidden")
 
     def build(self, input_shape, outputs, *, key, dtype):
         return _dense(mlp, self, (math.prod(input_shape), *self.hidden, outputs), key, dtype)
@@ -122,12 +125,15 @@ class SquareMLP(Architecture):
     """Width of all layers. Default: the number of inputs."""
 
     def __post_init__(self):
-        check_positive(self, "width")
-        check_not_negative(self, "depth")
+        check_fields(self)
+        check_count(self, "width")
+        check_count(self, "depth", least=0)
 
     def build(self, input_shape, outputs, *, key, dtype):
         inputs = math.prod(input_shape)
-        return _dense(invertible_mlp, self, (inputs, *[self.width or inputs] * (self.depth + 1)), key, dtype)
+        width = self.width or inputs
+        check_memory(self.depth * width**2 * dtype.itemsize, f"A network of {self.depth} hidden layers of {width} units")
+        return _dense(invertible_mlp, self, (inputs, *[width] * (self.depth + 1)), key, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +156,8 @@ class ShrinkingMLP(Architecture):
     """Initial weights."""
 
     def __post_init__(self):
-        check_positive(self, "hidden")
+        check_fields(self)
+        check_count(self, "hidden")
 
     def build(self, input_shape, outputs, *, key, dtype):
         return _dense(invertible_mlp, self, (math.prod(input_shape), *self.hidden, outputs), key, dtype)
@@ -187,7 +194,9 @@ class CNN(Architecture):
     """Side of the square kernels in pixels, odd."""
 
     def __post_init__(self):
-        check_positive(self, "channels", "hidden", "kernel")
+        check_fields(self)
+        check_count(self, "channels", "hidden", "kernel")
+        check_odd("kernel", self.kernel)
 
     def build(self, input_shape, outputs, *, key, dtype):
         if len(input_shape) != 3:
@@ -245,6 +254,10 @@ class NeuronUncertaintyMLP(Architecture):
     hidden: tuple[int, ...] = (100,)
     bias: bool = False
     variance: Literal["published", "corrected"] = "published"
+
+    def __post_init__(self):
+        check_fields(self)
+        check_count(self, "hidden")
 
     def build(self, input_shape, outputs, *, key, dtype):
         initializer = UNCERTAINTY[self.variance]

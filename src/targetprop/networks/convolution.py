@@ -10,6 +10,7 @@ from jax import lax
 from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._checks import check_fields, check_key, check_parameter, check_sizes, floating_type
 from ..errors import ConfigError
 from .activations import Activation
 from .layers import Activity, Layer, Point
@@ -26,6 +27,12 @@ def xavier_normal_kernels(gain: float = 1.0) -> Initializer:
     Bengio 2010).
     """
     return jax.nn.initializers.variance_scaling(gain**2, "fan_avg", "normal", in_axis=1, out_axis=0)
+
+
+def check_odd(name: str, size: int) -> None:
+    """Raises `ConfigError` if the side of a kernel is even: it could not keep rows and columns."""
+    if size < 1 or size % 2 == 0:
+        raise ConfigError(f"`{name}`: a kernel of size {size} cannot be centered on a pixel: use an odd size.")
 
 
 class ConvPool(Layer):
@@ -48,6 +55,13 @@ class ConvPool(Layer):
     weight: Float[Array, "c_out c_in k k"]
     bias: Float[Array, " c_out"]
     activation: Activation
+
+    def __check_init__(self):
+        check_fields(self)
+        check_parameter(self, "weight", (None,) * 4)
+        if hasattr(self.weight, "shape"):  # not in the structure of gradients that are left out
+            check_parameter(self, "bias", self.weight.shape[:1])
+            check_odd("weight", self.weight.shape[-1])
 
     @classmethod
     def create(
@@ -76,9 +90,9 @@ class ConvPool(Layer):
         **Raises:** `ConfigError` if `size` is even: such a convolution cannot keep rows and
         columns.
         """
-        if size < 1 or size % 2 == 0:
-            raise ConfigError(f"A kernel of size {size} cannot be centered on a pixel: use an odd size.")
-        dtype, (c_in, c_out) = jnp.dtype(dtype or jnp.result_type(float)), channels
+        check_odd("size", size)
+        dtype, (c_in, c_out) = floating_type(dtype), check_sizes("channels", channels, least=2)
+        check_key(key)
         weight = (initializer or xavier_normal_kernels())(key, (c_out, c_in, size, size), dtype)
         return cls(weight, jnp.zeros(c_out, dtype), activation)
 

@@ -10,7 +10,9 @@ import numpy as np
 from jax import lax
 from jax.nn.initializers import Initializer
 
+from .._checks import check_is, check_number
 from .._linear_algebra import one_decomposed
+from ..errors import ConfigError
 from .activations import Activation, Sigmoid
 
 __all__ = [
@@ -134,7 +136,7 @@ class Uncertainty(NamedTuple):
         y = self.low + (self.high - self.low) * (nodes + 1) / 2
         mass = weights * (self.high - self.low) / 2 * self.density(y)
         if not abs(mass.sum() - 1) < 1e-6:
-            raise ValueError(
+            raise ConfigError(
                 f"The density of an uncertainty integrates to 1, not to {mass.sum():.6g}: divide it by that number."
             )
         mean = float(mass @ y)
@@ -180,13 +182,21 @@ def published_neuron_uncertainty(
 
 
 def _uncertain(activation, uncertainty, inputs, slope, power) -> Initializer:
+    check_is("activation", activation, (Activation, type(None)))
+    check_is("uncertainty", uncertainty, (Uncertainty, type(None)))
+    check_is("inputs", inputs, (Moments, type(None)))
+    if slope is not None:
+        check_number("slope", slope)
     activation, spread = activation or Sigmoid(), (uncertainty or Uncertainty()).moments()
     if slope is None:
         with jax.ensure_compile_time_eval():
             slope = float(activation.slope(jnp.zeros(())))
     if slope == 0:
-        raise ValueError(f"{type(activation).__name__} has no slope at 0: give one, for example slope=1.")
-    scale = math.sqrt(spread.variance / power(inputs or spread)) / abs(slope)
+        raise ConfigError(f"{type(activation).__name__} has no slope at 0: give one, for example slope=1.")
+    power_of_inputs = power(inputs or spread)
+    if not 0 < power_of_inputs < math.inf:
+        raise ConfigError(f"`inputs` are {inputs}: give a mean, and a variance of 0 or above, that are not both 0.")
+    scale = math.sqrt(spread.variance / power_of_inputs) / abs(slope)
 
     def initialize(key, shape, dtype=jnp.float32, out_sharding=None):
         return scale / math.sqrt(shape[1]) * jax.random.normal(key, shape, dtype)

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._checks import check_fields, check_is, check_key, check_sizes
+from .._promotion import usual_promotion
 from ..errors import ConfigError
 from .activations import Activation, NotInvertibleError
 from .initializers import Initializer
@@ -33,6 +35,9 @@ class DenseOnFirstUnits(Layer):
     """
 
     dense: Dense
+
+    def __check_init__(self):
+        check_fields(self)
 
     def at(self, x: Activity) -> Point:
         _, a, h = self.dense.at(x[..., : self._inputs])
@@ -63,6 +68,7 @@ class DenseOnFirstUnits(Layer):
         return self.dense.weight.shape[1]
 
 
+@usual_promotion()
 def invertible_mlp(
     sizes: Sequence[int],
     activation: Activation,
@@ -91,6 +97,9 @@ def invertible_mlp(
     **Raises:** `ConfigError` if a layer `i > 1` is wider than the layer below.
     """
     layers: list[LayerLike] = []
+    sizes = check_sizes("sizes", sizes, least=2)
+    check_is("activation", activation, Activation)
+    check_key(key)
     for i, (below, width) in enumerate(itertools.pairwise(sizes), start=1):
         if i > 1 and width > below:
             raise ConfigError(

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._checks import check_fields, check_key, check_parameter, check_sizes, floating_type
 from .activations import Activation
 from .initializers import Initializer, xavier_normal
 
@@ -130,6 +131,12 @@ class Dense(Layer):
     bias: Float[Array, " outputs"] | None
     activation: Activation
 
+    def __check_init__(self):
+        check_fields(self)
+        check_parameter(self, "weight", (None, None))
+        if hasattr(self.weight, "shape"):  # not in the structure of gradients that are left out
+            check_parameter(self, "bias", self.weight.shape[:1])
+
     @classmethod
     def create(
         cls,
@@ -154,8 +161,9 @@ class Dense(Layer):
 
         **Returns:** the layer.
         """
-        inputs, outputs = sizes
-        dtype = jnp.dtype(dtype or jnp.result_type(float))
+        inputs, outputs = check_sizes("sizes", sizes, least=2)
+        check_key(key)
+        dtype = floating_type(dtype)
         weight = (initializer or xavier_normal())(key, (outputs, inputs), dtype)
         return cls(weight, jnp.zeros(outputs, dtype) if bias else None, activation)
 

@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from .._checks import check_array, check_is, check_key, check_sizes, shown, whole
 from .._html import html_table
+from .._promotion import usual_promotion
 from ..errors import ConfigError
 from .activations import Activation, Identity, Tanh
 from .initializers import Initializer
@@ -65,24 +67,28 @@ class Network(eqx.Module):
     - `layers`: the maps `f_1 .. f_L`.
     - `input_shape`: the shape of one input, without the batch axis.
 
-    **Raises:** `ValueError` if the shapes do not fit, or if a layer is not mapped over the batch. The
-    message names the layer.
+    **Raises:** `ConfigError` if the shapes do not fit, or if a layer is not mapped over the batch. The
+    message names the layer. `TypeError` if something is no layer.
     """
 
     layers: tuple[LayerLike, ...]
     input_shape: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(self, layers: Sequence[LayerLike], input_shape: int | tuple[int, ...]):
+        if not isinstance(layers, Sequence):
+            raise TypeError(f"`layers` is {shown(layers)}: give a list of layers.")
         self.layers = tuple(layers)
-        self.input_shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+        self.input_shape = check_sizes("input_shape", (input_shape,) if whole(input_shape) is not None else input_shape, 0)
 
     def __check_init__(self):
         if not self.layers:
-            raise ValueError("A network needs at least one layer.")
+            raise ConfigError("A network needs `layers`: give at least one.")
         shape = self.input_shape
         for i, layer in enumerate(self.layers, start=1):
+            if isinstance(layer, type) or (not callable(layer) and not isinstance(layer, Layer)):
+                raise TypeError(f"Layer {i} in `layers` is {shown(layer)}: give a Layer, or a callable for a batch.")
             if isinstance(layer, Dense) and layer.weight.shape[1] != math.prod(shape):
-                raise ValueError(
+                raise ConfigError(
                     f"Layer {i} takes {layer.weight.shape[1]} inputs but layer {i - 1} gives activities of shape {shape}: "
                     f"use a weight of shape ({layer.weight.shape[0]}, {math.prod(shape)}) in layer {i}."
                 )
@@ -91,27 +97,30 @@ class Network(eqx.Module):
             except (TypeError, ValueError) as error:
                 kind = type(layer).__name__
                 _check_mapped(layer, shape, f"Layer {i}, a {kind},")
-                raise ValueError(
+                raise ConfigError(
                     f"Layer {i}, a {kind}, does not take the activities of shape {shape} that layer {i - 1} gives: {error}"
                 ) from error
 
+    @usual_promotion()
     def __call__(self, x: Activity) -> Activity:
-        """The output `h_L` for a batch of inputs."""
+        """The output `h_L` for a batch of inputs.
+
+        **Raises:** as `trace`.
+        """
+        self._check_inputs(x)
         warn_if_narrowed(self)
         for layer in self.layers:
             x = evaluate(layer, x).h
         return x
 
+    @usual_promotion()
     def trace(self, x: Activity) -> Trace:
         """A forward pass of a batch, with all that the rules need.
 
-        **Raises:** `ValueError` if the inputs have another shape than `input_shape`.
+        **Raises:** `TypeError` if the inputs are no array. `ConfigError` if they have another shape
+        than `input_shape`, or if there are none.
         """
-        if x.shape[1:] != self.input_shape:
-            raise ValueError(
-                f"The network takes inputs of shape {self.input_shape} but the batch holds {x.shape[1:]}: "
-                f"pass an array of shape (batch, {', '.join(map(str, self.input_shape))})."
-            )
+        self._check_inputs(x)
         warn_if_narrowed(self)
         points, pullbacks = [], []
         for layer in self.layers:
@@ -121,6 +130,15 @@ class Network(eqx.Module):
             x = point.h
         return Trace(tuple(points), tuple(pullbacks))
 
+    def _check_inputs(self, x: Any) -> None:
+        check_array("inputs", x)
+        if x.shape[1:] != self.input_shape or not x.shape:
+            raise ConfigError(
+                f"The network takes inputs of shape {self.input_shape} but the batch holds {x.shape[1:]}: "
+                f"pass an array of shape (batch, {', '.join(map(str, self.input_shape))})."
+            )
+
+    @usual_promotion()
     def trace_at(self, activities: Sequence[Activity]) -> Trace:
         """The trace of layers that are each evaluated at a given input.
 
@@ -225,6 +243,7 @@ def _linearize(layer: LayerLike, x: Activity) -> tuple[Point, Callable[[Array], 
     return point, pullback
 
 
+@usual_promotion()
 def mlp(
     sizes: Sequence[int],
     activation: Activation | tuple[Activation, Activation] | None = None,
@@ -248,10 +267,20 @@ def mlp(
     - `dtype`: floating-point type. Default: the one of JAX.
 
     **Returns:** the network.
+
+    **Raises:** `ConfigError` if sizes or initializers do not fit, `TypeError` if something is of
+    another kind.
     """
+    sizes = check_sizes("sizes", sizes, least=2)
+    check_is("bias", bias, bool)
+    check_key(key)
+    for one in activation if isinstance(activation, tuple) and len(activation) == 2 else (activation,):
+        check_is("activation", one, (Activation, type(None)), "give Tanh(), or a pair, for hidden layers and output")
     hidden, output = activation if isinstance(activation, tuple) else (activation or Tanh(), Identity())
     depth = len(sizes) - 1
     initializers = list(initializer) if isinstance(initializer, Sequence) else [initializer] * depth
+    if len(initializers) != depth or not all(one is None or callable(one) for one in initializers):
+        raise ConfigError(f"`initializer` is {shown(initializer)}: give a function, or one for each of {depth} layers.")
     layers = [
         Dense.create(
             (inputs, outputs),

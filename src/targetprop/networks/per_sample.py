@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._checks import shown
 from .activations import Activation, Identity
 from .convolution import convolve_images, is_plain_convolution
 from .layers import Activity, Layer, Point
@@ -50,6 +51,12 @@ class PerSample(Layer):
         self.module = module
         self.then = then if isinstance(then, tuple) else (then,)
         self.before = before if isinstance(before, tuple) else (before,)
+
+    def __check_init__(self):
+        for name, parts in (("module", (self.module,)), ("then", self.then), ("before", self.before)):
+            for part in parts:
+                if not callable(part) and jax.tree.leaves(part):
+                    raise TypeError(f"`{name}` has {shown(part)}: give an activation, or a callable for one sample.")
 
     def at(self, x: Activity) -> Point:
         below = x

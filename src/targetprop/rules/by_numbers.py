@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from .._checks import check_is
+from .._promotion import usual_promotion
 from ..errors import ConfigError, UserError
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
@@ -33,6 +35,7 @@ class MinibatchStep(NamedTuple):
     feedback: FeedbackStep | None
 
 
+@usual_promotion()
 def minibatch_step(rule: Rule, network: Network, feedback: Any, example: Example) -> MinibatchStep:
     """What a rule computes on one minibatch from given weights, feedback parameters and noise.
 
@@ -61,6 +64,9 @@ def minibatch_step(rule: Rule, network: Network, feedback: Any, example: Example
       missing or not that of the rule, if the batch is empty, or if the targets do not fit the loss.
     - `UserError` if the target updates are not finite.
     """
+    check_is("rule", rule, Rule, "give an object such as tp.dtp()")
+    check_is("network", network, Network)
+    check_is("example", example, Example)
     check_feedback(rule, network, feedback)
     if example.key is None:
         example = example._replace(key=jax.random.key(0))

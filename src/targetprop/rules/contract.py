@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from .._checks import CheckedModule, check_array, check_is, check_number
+from .._promotion import usual_promotion
 from ..errors import ConfigError
 from ..feedback.noise import NoiseDraw
 from ..feedback.reconstruction import FeedbackStep
@@ -124,7 +126,7 @@ class FirstOrder(NamedTuple):
     reconstruction: Updates
 
 
-class Rule(eqx.Module):
+class Rule(CheckedModule):
     """A credit-assignment rule: functions of the network, the feedback and a minibatch.
 
     The functions are pure. A new rule implements `target_updates`. A rule with feedback parameters
@@ -250,6 +252,7 @@ class Rule(eqx.Module):
         return ()
 
 
+@usual_promotion()
 def prepare(rule: Rule, network: Network, feedback: Any, example: Example) -> Minibatch:
     """The minibatch that a rule gets: the trace of the network, and the output update.
 
@@ -259,6 +262,9 @@ def prepare(rule: Rule, network: Network, feedback: Any, example: Example) -> Mi
 
     **Raises:** `ConfigError` if there are no samples, or if their targets do not fit the loss.
     """
+    check_is("rule", rule, Rule, "give an object such as tp.dtp()")
+    check_is("network", network, Network)
+    check_is("example", example, Example)
     if not len(example.x):
         raise ConfigError(f"The batch is empty, with inputs of shape {example.x.shape}: give at least one sample.")
     trace = rule.equilibrium(network, feedback, network.trace(example.x))
@@ -277,6 +283,7 @@ def check_hidden_layers(rule: Rule, network: Network) -> None:
         )
 
 
+@usual_promotion()
 def assign(rule: Rule, network: Network, feedback: Any, example: Example) -> Credit:
     """The core step: what the network and the feedback learn from one minibatch.
 
@@ -292,7 +299,8 @@ def assign(rule: Rule, network: Network, feedback: Any, example: Example) -> Cre
     **Returns:** the target updates, the activities to which they belong, and what the feedback
     learns.
     """
-    return rule.credit(network, feedback, prepare(rule, network, feedback, example))
+    batch = prepare(rule, network, feedback, example)
+    return rule.credit(network, feedback, batch)
 
 
 def feedback_step_after(rule: Rule, network: Network, feedback: Any, batch: Minibatch) -> FeedbackStep | None:
@@ -313,9 +321,20 @@ def feedback_step_after(rule: Rule, network: Network, feedback: Any, batch: Mini
     return rule.feedback_step(network, feedback, dataclasses.replace(batch, trace=trace))
 
 
+@usual_promotion()
 def output_update(loss: Loss, h: Float[Array, "batch n_L"], target: Target, stepsize: Any) -> Float[Array, "batch n_L"]:
     """`dh_L = -stepsize * e_L` per sample, not divided by the batch size.
 
     Meulemans et al. 2020, equation 2.
+
+    **Raises:** `TypeError` if an argument is of another kind. `ConfigError` if the targets do not
+    fit the outputs, or if the stepsize is not a number of 0 or above.
     """
+    check_is("loss", loss, Loss, "give an object such as tp.SquaredError()")
+    check_array("target", target)
+    check_number("stepsize", stepsize)
+    if target.shape[:1] != h.shape[:1]:
+        raise ConfigError(
+            f"The `target` has the shape {target.shape}, but there are {len(h)} samples: give one row for each."
+        )
     return -stepsize * loss.error(h, target)

@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import check_fields
 from ..dynamics._base import Displacements
 from ..dynamics.circuit import Circuit, Gains, Motion, scaled_up
 from ..dynamics.equilibria import EquilibriumSolver, Sweeps
 from ..dynamics.plasticity import AtEquilibrium, Plasticity
 from ..dynamics.targets import SoftTarget
-from ..errors import ConfigError
+from ..errors import ConfigError, check_range
 from ..feedback.learners import ActivityReconstruction, Learner, NoLearning
 from ..feedback.mappings import ExactInverses, Layerwise, Mappings
 from ..feedback.reconstruction import FeedbackStep
@@ -46,8 +47,8 @@ class Dendrites(Rule):
     family: ClassVar[str] = "continuous time"
 
     def __check_init__(self):
-        if isinstance(self.mu, float) and not 0 < self.mu < 0.5:
-            raise ConfigError(f"`mu` is {self.mu:g}, but the feedback must be weak: use a value between 0 and 0.5.")
+        check_fields(self)
+        check_range(self, "mu", lambda mu: (mu > 0) & (mu < 0.5), "between 0 and 0.5, because feedback must be weak")
         if self.mappings.direct:
             raise ConfigError(
                 f"Dendrites need mappings that read the next layer, but {type(self.mappings).__name__} read the output: "

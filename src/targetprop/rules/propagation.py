@@ -4,9 +4,9 @@ import abc
 from collections.abc import Sequence
 from typing import ClassVar
 
-import equinox as eqx
 from jaxtyping import Array, Float
 
+from .._checks import CheckedModule
 from ..dynamics.multiplexing import free_bursts
 from ..errors import ConfigError
 from ..feedback.mappings import Mappings
@@ -17,7 +17,7 @@ from ..networks.network import Trace
 OutputUpdate = Float[Array, "batch n_L"]
 
 
-class Propagation(eqx.Module):
+class Propagation(CheckedModule):
     """How the output update becomes the target updates of the hidden layers."""
 
     equation: ClassVar[str]

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import equinox as eqx
 
+from .._checks import check_fields
 from ..feedback.gauss_newton import Root
 from ..feedback.learners import Learner, NoLearning
 from ..feedback.mappings import Layerwise, Mappings
@@ -52,6 +53,7 @@ class TargetPropagation(Rule):
     name: str = eqx.field(static=True, default="target-propagation")  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __check_init__(self):
+        check_fields(self)
         self.propagation.check(self.mappings)
         self.learner.check(self.mappings)
         self.top.check(self.mappings, self.metric)

@@ -1,6 +1,7 @@
 """An ensemble on the device: its members, and the control of the compiled program."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._memory import check_memory
 from ..data import Dataset
 from ..diagnostics import Probe
 from ..errors import ConfigError
+from ..feedback.noise import Noise
 from ..networks.architectures import Architecture, build_network
 from ..networks.network import Network
 from ..rules.updates import Layers
@@ -66,6 +69,7 @@ class Ensemble:
                 "use a smaller `batch_size` or a smaller `validation`."
             )
         sizes = samples, validation
+        _check_fits(recipe, dataset, len(seeds))
         recipes = [_over_run(each, self.steps) for each in recipes]
         plan = _Plan(recipe.architecture, dataset.shape, dataset.outputs, sizes, dtype, recipe.trainable)
         self.members = stack(
@@ -168,11 +172,34 @@ def _over_run(recipe: Recipe, steps: int) -> Recipe:
     - `steps`: the number of steps in a pass.
     """
     passes = recipe.schedule.passes(recipe.rule.learns_feedback)
-    joint = sum(each.joint for each in passes)
     return recipe.replace(
-        optimizer=recipe.optimizer.over(joint * steps),
-        feedback_optimizer=recipe.feedback_optimizer.over(sum(each.feedback for each in passes) * steps),
+        optimizer=recipe.optimizer.over(passes.joint * steps),
+        feedback_optimizer=recipe.feedback_optimizer.over(passes.of_feedback * steps),
     )
+
+
+def _check_fits(recipe: Recipe, dataset: Dataset, members: int) -> None:
+    """Check by arithmetic that the members and a minibatch fit into the memory.
+
+    A member is its parameters with the states of the optimizers. A minibatch has the activities of
+    the network, once for each sample of the noise.
+
+    **Raises:** `ConfigError` if they do not fit.
+    """
+    one = structure(recipe, dataset.shape, dataset.outputs).state
+    own = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(one) if hasattr(leaf, "dtype"))
+    seeds = "one seed" if members == 1 else f"{members} seeds"
+    check_memory(members * own, f"The parameters and the optimizers of {seeds}")
+    activities = recipe.batch_size * sum(map(math.prod, one.network.shapes)) * jnp.dtype(recipe.dtype).itemsize
+    samples = _noise_samples(recipe.rule)
+    check_memory(samples * activities, f"The activities of a minibatch with {samples} `samples` of the noise")
+
+
+def _noise_samples(part: Any) -> int:
+    """The largest number of draws of the noise in a rule or in a part of it."""
+    own = [part.samples] if isinstance(part, Noise) else [1]
+    fields = dataclasses.fields(part) if dataclasses.is_dataclass(part) else ()
+    return max(*own, 1, *(_noise_samples(getattr(part, field.name)) for field in fields if hasattr(part, field.name)))
 
 
 def validation_size(recipe: Recipe, dataset: Dataset) -> int:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import check_is
 from ..data import Dataset
 from ..errors import ConfigError
 from ..losses import Loss
@@ -74,6 +75,7 @@ def evaluate(network: Network, data: Dataset, loss: Loss | None = None, *, part:
 
     **Raises:** `ConfigError` if the network does not fit the data set.
     """
+    check_is("network", network, Network)
     return evaluate_together([network], data, loss, part=part)[0]
 
 
@@ -95,6 +97,12 @@ def evaluate_together(
 
     **Raises:** `ConfigError` if the networks do not fit the data set.
     """
+    check_is("networks", networks, (list, tuple), "give a list of networks")
+    if not networks:
+        raise ConfigError("`networks` is empty: give one at least.")
+    for network in networks:
+        check_is("networks", network, Network)
+    check_is("loss", loss, (Loss, type(None)))
     x, y = _arrays(networks[0], data, part)
     loss, score = loss_and_score(output_loss(loss, data), networks[0], data)
     with precision(_dtype(networks[0])):
@@ -124,6 +132,9 @@ def predict(network: Network, data: Dataset, *, part: Part = "test") -> Predicti
 
 
 def _arrays(network: Network, data: Dataset, part: Part) -> tuple[jax.Array, jax.Array]:
+    check_is("network", network, Network)
+    if data is None:
+        raise TypeError("`data` is None: give a data set.")
     check_data(data)
     inputs = int(np.prod(network.input_shape))
     if inputs != data.inputs:

@@ -16,6 +16,7 @@ from .arguments import recipe_list
 from .checkpoint import CHECKPOINT, Checkpoint, CheckpointError, read_checkpoint
 from .ensemble import structure
 from .kept import BestAndLast, Weights
+from .paths import as_path
 from .precision import precision
 from .recipe import Recipe
 from .result import Result, Trained, results_of
@@ -147,7 +148,7 @@ def load_run(folder: Path | str, recipe: Recipe | Sequence[Recipe] | None = None
     **Raises:** `CheckpointError` if there is no checkpoint, or if an older version wrote it.
     `ConfigError` if a class is not known.
     """
-    checkpoint = read_checkpoint(Path(folder) / CHECKPOINT)
+    checkpoint = read_checkpoint(as_path(folder, "folder") / CHECKPOINT)
     header = checkpoint.header
     try:
         identity, statuses = header["identity"], header["statuses"]

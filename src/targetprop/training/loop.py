@@ -150,8 +150,8 @@ class Loop:
             with Interruption() as interruption:
                 self._call("start")
                 self._call("activity", "compiling")
-                for learning in {at.learning for at in self.passes[first:]}:
-                    self.ensemble.compile(learning)
+                for at in self.passes.kinds(first):
+                    self.ensemble.compile(at.learning)
                 if done == 0:
                     self._warn()
                 for number in range(first, len(self.passes)):

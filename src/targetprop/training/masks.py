@@ -3,16 +3,17 @@
 import abc
 from typing import ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PRNGKeyArray
+
+from .._checks import CheckedModule
 
 UPDATE_MASK = 2
 """The key of a step is also used for the noise of the feedback. This number makes another key."""
 
 
-class UpdateMask(eqx.Module):
+class UpdateMask(CheckedModule):
     """Selects the layers that move in a step.
 
     The other layers keep their parameters. The optimizer gets the gradients of all layers.

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from .._checks import check_is
 from ..errors import ConfigError
 from ..networks.network import Network
 from ..rules import Rule
 from .building import build
-from .paths import make_folder
+from .paths import as_path, make_folder
 from .precision import precision
 from .provenance import describe
 from .result import Result, Trained
@@ -35,6 +36,9 @@ def save_model(path: Path | str, network: Network, feedback: Any = None, *, rule
     - `feedback`: the feedback of its rule.
     - `rule`: the rule.
     """
+    path = as_path(path, "path")
+    check_is("network", network, Network)
+    check_is("rule", rule, (Rule, type(None)))
     structure = {
         "version": VERSION,
         "network": encode(network),
@@ -42,7 +46,7 @@ def save_model(path: Path | str, network: Network, feedback: Any = None, *, rule
         "rule": describe(rule),
     }
     arrays = named_arrays(network) | named_arrays(feedback, FEEDBACK)
-    _write(Path(path), arrays, {HEADER: json.dumps(structure)})
+    _write(path, arrays, {HEADER: json.dumps(structure)})
 
 
 def export_weights(path: Path | str, network: Network) -> None:
@@ -50,7 +54,9 @@ def export_weights(path: Path | str, network: Network) -> None:
 
     Dense weights have the shape `(outputs, inputs)`, as in PyTorch.
     """
-    _write(Path(path), named_arrays(network), {})
+    path = as_path(path, "path")
+    check_is("network", network, Network)
+    _write(path, named_arrays(network), {})
 
 
 def load_model(path: Path | str, like: Network | Trained | None = None) -> Trained:
@@ -67,7 +73,8 @@ def load_model(path: Path | str, like: Network | Trained | None = None) -> Train
     **Raises:** `ConfigError` if the file is missing, is damaged, does not fit `like`, or holds
     layers that are not of targetprop while `like` is not given.
     """
-    path = Path(path)
+    path = as_path(path, "path")
+    check_is("like", like, (Network, Trained, type(None)))
     arrays, metadata = _read(path)
     if HEADER not in metadata:
         raise ConfigError(f"{path} does not say how its network is built: write the file with `save_model`.")

@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar, Self
 
 import equinox as eqx
@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import optax
 from jax.tree_util import SequenceKey
 
+from .._checks import CheckedModule, check_given, check_is
 from ..errors import ConfigError, check_fraction, check_not_negative, check_positive
 from .rates import ConstantRate, RateSchedule
 
 
-class Optimizer(eqx.Module):
+class Optimizer(CheckedModule):
     """Turns gradients into steps of the parameters. Its numbers may be traced arrays."""
 
     @abc.abstractmethod
@@ -200,6 +201,9 @@ class PerLayer(Optimizer):
 
     optimizers: tuple[Optimizer, ...]
 
+    def __check_init__(self):
+        check_given(self, "optimizers")
+
     def transform(self) -> optax.GradientTransformation:
         transforms: dict[Hashable, optax.GradientTransformation] = {
             layer: optimizer.transform() for layer, optimizer in enumerate(self.optimizers)
@@ -239,6 +243,9 @@ class OptaxOptimizer(Optimizer):
     numbers: dict[str, Any]
 
     def __init__(self, transformation: optax.GradientTransformation, numbers: dict[str, Any] | None = None):
+        check_is("transformation", transformation, optax.GradientTransformation)
+        if numbers is not None:
+            check_is("numbers", numbers, Mapping)
         self.transformation = transformation
         self.numbers = _injected(transformation) if numbers is None else numbers
 

@@ -2,8 +2,27 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
-from ..errors import UserError
+from .._checks import check_is
+from ..errors import ConfigError, UserError
+
+
+def as_path(value: Any, field: str = "out") -> Path:
+    """A path that a caller gives.
+
+    **Arguments:**
+
+    - `value`: a string or a path.
+    - `field`: the setting that names it.
+
+    **Raises:** `TypeError` if it is neither. `ConfigError` if it is empty, or no path at all.
+    """
+    check_is(field, value, (str, os.PathLike), "give a path")
+    text = os.fspath(value)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ConfigError(f"`{field}` is {text!r}: give a path.")
+    return Path(value)
 
 
 def check_folder(folder: Path, field: str = "out") -> None:

@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._checks import CheckedModule
 from ..errors import check_not_negative
 from ..networks.layers import Dense
 
 Weight = Float[Array, "outputs inputs"]
 
 
-class Penalty(eqx.Module):
+class Penalty(CheckedModule):
     """A penalty on the weight matrix of each dense layer."""
 
     @abc.abstractmethod

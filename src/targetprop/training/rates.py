@@ -3,14 +3,14 @@
 import abc
 from typing import ClassVar
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._checks import CheckedModule
 from ..errors import check_fraction, check_not_negative, check_positive
 
 
-class RateSchedule(eqx.Module):
+class RateSchedule(CheckedModule):
     """The factor of the learning rate during the training."""
 
     @abc.abstractmethod

@@ -4,11 +4,13 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from ..errors import check_positive
+from .._checks import check_fields
+from ..errors import check_count, check_positive
 from ..losses import Loss
 from ..networks.architectures import MLP, Architecture
 from ..networks.network import Network
 from ..rules import Preset, Rule
+from ..rules.updates import check_layers
 from .annotations import Flattened, NoneAs
 from .building import build
 from .masks import UpdateMask
@@ -61,7 +63,11 @@ class Recipe:
             raise TypeError(f"{self.rule!r} is not a rule: {hint}.")
         for name in ("optimizer", "feedback_optimizer"):
             object.__setattr__(self, name, as_optimizer(getattr(self, name), name))
-        check_positive(self, "stepsize", "batch_size")
+        check_layers(self.trainable)
+        check_fields(self)
+        check_positive(self, "stepsize")
+        check_count(self, "batch_size")
+        check_count(self, "validation", least=0)
 
     def replace(self, **changes: Any) -> "Recipe":
         """A copy with some fields changed."""

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._checks import check_is
 from ..data import Dataset, load
 from ..diagnostics import Probe
 from ..errors import ConfigError
 from ..networks.layers import warn_if_narrowed
-from .arguments import Seeds, check_data, recipe_list, seed_list
+from .arguments import Seeds, check_arguments, check_data, recipe_list, seed_list
 from .callbacks import Callback
 from .checkpoint import CHECKPOINT
 from .configuration import Provenance, write_config
@@ -15,6 +16,7 @@ from .folder import EVENTS, METRICS, RESULT, check_run_folder, files_of_run, sto
 from .locking import locked
 from .loggers import JsonlLogger, TensorBoardLogger
 from .loop import Loop
+from .paths import as_path
 from .precision import precision
 from .progress import Progress
 from .recipe import Recipe
@@ -69,8 +71,10 @@ def train(
     - `TypeError` if the recipe or the data have the wrong type.
     """
     check_data(data)
-    if checkpoint_every < 1:
-        raise ConfigError(f"`checkpoint_every` is {checkpoint_every} epochs: use 1 or more.")
+    check_arguments(checkpoint_every, probe, callbacks)
+    for name, flag in (("resume", resume), ("overwrite", overwrite), ("progress", progress)):
+        check_is(name, flag, bool)
+    out = None if out is None else as_path(out)
     if resume and overwrite:
         raise ConfigError("A run is either continued or replaced: give `resume` or `overwrite`, not both.")
     if out is None and (resume or overwrite):
@@ -81,7 +85,7 @@ def train(
             "Without a folder there are no checkpoints: give a folder as `out`, or leave out `checkpoint_every`."
         )
     if out is not None:
-        check_run_folder(Path(out), resume, overwrite)
+        check_run_folder(out, resume, overwrite)
     seeds = seed_list(seeds)
     recipes = recipe_list(recipe, len(seeds))
     if not (seeds and recipes):
@@ -91,7 +95,7 @@ def train(
     with precision(recipes[0].dtype):
         for each in recipes:
             warn_if_narrowed(each.architecture)
-        dataset, folder = data or load(recipes[0].dataset), None if out is None else Path(out)
+        dataset, folder = data or load(recipes[0].dataset), out
         loop, shown = Loop(recipes, dataset, seeds, probe), [Progress()] if progress else []
         if folder is None:
             return loop.run([*shown, *callbacks], None)

@@ -1,10 +1,11 @@
 """The schedule of a run: its passes over the training set."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex, overload
 
-from ..errors import ConfigError
+from .._checks import check_fields
+from ..errors import ConfigError, check_count
 
 
 class Learning(NamedTuple):
@@ -60,25 +61,66 @@ class Schedule:
     """Whether network and feedback never learn in the same pass."""
 
     def __post_init__(self):
-        if self.epochs < 1 or self.pretraining < 0 or self.between < 0:
-            raise ConfigError(
-                "A schedule needs at least 1 epoch and no negative number of feedback passes, "
-                f"not epochs={self.epochs}, pretraining={self.pretraining}, between={self.between}."
-            )
+        check_fields(self)
+        check_count(self, "epochs")
+        check_count(self, "pretraining", "between", least=0)
         if self.alternating and self.pretraining < 1:
             raise ConfigError("An `alternating` schedule begins with a pass of the feedback: give `pretraining` 1 or more.")
 
-    def passes(self, trains_feedback: bool) -> list[Pass]:
+    def passes(self, trains_feedback: bool) -> "Passes":
         """All passes in order, without feedback passes if the rule does not train its feedback."""
-        return list(self._passes(trains_feedback))
+        return Passes(self if trains_feedback else Schedule(self.epochs))
 
-    def _passes(self, trains_feedback: bool) -> Iterator[Pass]:
-        pretraining, between = (self.pretraining, self.between) if trains_feedback else (0, 0)
-        together = not (self.alternating and trains_feedback)
-        for index in range(1, pretraining + 1):
-            yield Pass(0, index, joint=False, ends_epoch=index == pretraining)
-        for epoch in range(1, self.epochs + 1):
-            after = between if epoch < self.epochs else 0
-            yield Pass(epoch, 0, joint=True, ends_epoch=after == 0, feedback=together)
-            for index in range(1, after + 1):
-                yield Pass(epoch, index, joint=False, ends_epoch=index == after)
+
+class Passes(Sequence[Pass]):
+    """The passes of a schedule in order. Each is computed when it is asked for.
+
+    **Arguments:**
+
+    - `schedule`: the schedule.
+    """
+
+    def __init__(self, schedule: Schedule):
+        self._schedule = schedule
+
+    def __len__(self) -> int:
+        return self._schedule.pretraining + self.joint + (self._schedule.epochs - 1) * self._schedule.between
+
+    @property
+    def joint(self) -> int:
+        """The number of passes in which the network learns."""
+        return self._schedule.epochs
+
+    @property
+    def of_feedback(self) -> int:
+        """The number of passes in which the feedback may learn."""
+        return len(self) - self.joint * self._schedule.alternating
+
+    def number(self, learning: Learning) -> int:
+        """The number of passes in which this learns."""
+        return self.joint if learning.network else len(self) - self.joint
+
+    def kinds(self, first: int = 0) -> list[Pass]:
+        """One pass of each kind, by what learns, among those from number `first` on."""
+        alone = first if first < self._schedule.pretraining else len(self) - 2
+        found = [number for number in (len(self) - 1, alone) if number >= first]
+        return list({at.learning: at for at in map(self._at, found)}.values())
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Pass: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Pass]: ...
+
+    def __getitem__(self, index):
+        numbers = range(len(self))[index]
+        return [self._at(number) for number in numbers] if isinstance(index, slice) else self._at(numbers)
+
+    def _at(self, number: int) -> Pass:
+        pretraining, between, epochs = self._schedule.pretraining, self._schedule.between, self._schedule.epochs
+        if number < pretraining:
+            return Pass(0, number + 1, joint=False, ends_epoch=number == pretraining - 1)
+        epoch, index = divmod(number - pretraining, between + 1)
+        last = between if epoch + 1 < epochs else 0
+        together = index > 0 or not self._schedule.alternating
+        return Pass(epoch + 1, index, joint=index == 0, ends_epoch=index == last, feedback=together)

@@ -183,13 +183,25 @@ def initial_state(
 def numbers_of(recipe: Recipe, dtype: Any) -> Hyperparameters:
     """The numeric hyperparameters of a recipe as arrays, so none of them is compiled in.
 
-    **Raises:** `ConfigError` if one is `nan`.
+    **Raises:** `ConfigError` if one is `nan`, or if the type cannot represent it.
     """
     tree = Hyperparameters(recipe.rule, recipe.stepsize, recipe.optimizer, recipe.feedback_optimizer, recipe.penalty)
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if isinstance(leaf, float | jax.Array | np.ndarray) and bool(jnp.any(jnp.isnan(leaf))):
             raise ConfigError(f"{jax.tree_util.keystr(path).lstrip('.')} of the recipe is {leaf}: use a number.")
+        if isinstance(leaf, int | float) and not _representable(leaf, dtype):
+            name, kind = jax.tree_util.keystr(path).lstrip("."), jnp.dtype(dtype).name
+            raise ConfigError(
+                f"{name} of the recipe is {leaf:g}, which {kind} cannot represent: "
+                f"use 0, or a size from {jnp.finfo(dtype).tiny:.1e} to {jnp.finfo(dtype).max:.1e}."
+            )
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if isinstance(leaf, int | float) else leaf, tree)
+
+
+def _representable(number: float, dtype: Any) -> bool:
+    """Whether a number is 0, or neither too small nor too large for a type."""
+    limits = jnp.finfo(dtype)
+    return number == 0 or float(limits.tiny) <= abs(number) <= float(limits.max)
 
 
 def count_trained_maps(rule: Rule, network: Network, feedback: Any) -> int:

@@ -11,15 +11,19 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from .._checks import check_is, check_key, check_number, shown
+from .._promotion import usual_promotion
 from ..errors import ConfigError
 from ..losses import Loss, LossFunction, SoftmaxCrossEntropy, check_target
 from ..networks.layers import parameters, warn_if_narrowed
 from ..networks.network import Network
 from ..rules.by_numbers import check_feedback
 from ..rules.contract import Credit, Example, Rule, Updates, assign, feedback_step_after, prepare
-from ..rules.updates import Layers, local_gradients, trainable_parameters
+from ..rules.updates import Layers, check_layers, local_gradients, trainable_parameters
+from .arguments import check_seed
 from .masks import UPDATE_MASK, UpdateMask
 from .penalties import Penalty, penalized
 from .recipe import Recipe
@@ -52,6 +56,9 @@ def trained_parameters(rule: Rule, network: Network, feedback: Any, trainable: L
     - `network`, `feedback`: the network and its feedback.
     - `trainable`: the numbers of the layers that learn. 1 is the first. Default: all.
     """
+    check_is("rule", rule, Rule)
+    check_network(network)
+    check_trainable(trainable, network)
     learned = parameters(feedback) if rule.learns_feedback else None
     return Parameters(trainable_parameters(network, trainable), learned)
 
@@ -103,17 +110,24 @@ def value_and_grad(
 
     **Raises:**
 
-    - `TypeError` if `network` is not a `Network`.
-    - `ConfigError` if there is no `key` and the feedback learns, or if `trainable` names a layer
-      that does not exist. Also if the feedback is not that of the rule, the batch is empty, or the
-      targets do not fit the loss. Inside a compiled program the values of labels are not known, and
-      not checked.
+    - `TypeError` if an argument is of another kind.
+    - `ConfigError` if `stepsize` is negative, if there is no `key` and the feedback learns, or if
+      `trainable` names a layer that does not exist. Also if the feedback is not that of the rule,
+      the batch is empty, or the targets do not fit the loss. Inside a compiled program the values
+      of labels are not known, and not checked.
     """
+    check_is("rule", rule, Rule)
     loss = as_loss(loss)
+    check_number("stepsize", stepsize)
+    check_layers(trainable)
+    check_is("penalty", penalty, (Penalty, type(None)))
 
+    @usual_promotion()
     def gradients(network: Network, feedback: Any, x: Array, y: Array, *, key: PRNGKeyArray | None = None):
         check_network(network)
         check_trainable(trainable, network)
+        if key is not None:
+            check_key(key)
         if key is None and rule.learns_feedback:
             raise ConfigError(f"The feedback of {rule.name} learns, which needs random numbers: give a `key`.")
         check_feedback(rule, network, feedback)
@@ -140,6 +154,7 @@ def network_gradients(network: Network, credit: Credit, trainable: Layers, penal
     return penalized(penalty, gradients, trainable_parameters(network, trainable))
 
 
+@usual_promotion()
 def mask_updates(mask: UpdateMask | None, updates: Any, key: PRNGKeyArray) -> Any:
     """The updates of an optimizer, zero for the layers that the mask does not select.
 
@@ -151,6 +166,7 @@ def mask_updates(mask: UpdateMask | None, updates: Any, key: PRNGKeyArray) -> An
     """
     if mask is None:
         return updates
+    check_is("mask", mask, UpdateMask)
     moves = mask(len(updates.layers), jax.random.fold_in(key, UPDATE_MASK))
     layers = zip(updates.layers, moves, strict=True)
     chosen = tuple(jax.tree.map(lambda u, moves=moves: moves * u, layer) for layer, moves in layers)
@@ -205,6 +221,7 @@ class Info(NamedTuple):
     feedback_losses: Float[Array, " mappings"] | None
 
 
+@usual_promotion()
 def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
     """The state before the first `step`.
 
@@ -217,10 +234,13 @@ def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
 
     **Returns:** the state.
 
-    **Raises:** `TypeError` if `network` is not a `Network`. `ConfigError` if settings do not fit.
+    **Raises:** `TypeError` if an argument is of another kind. `ConfigError` if settings do not fit.
     """
+    check_is("recipe", recipe, Recipe)
     check_network(network)
     warn_if_narrowed(network)
+    if not isinstance(seed, Tracer):
+        check_seed(seed)
     check_trainable(recipe.trainable, network)
     hyperparameters = numbers_of(recipe, network.dtype)
     objective = Objective(recipe.loss or SoftmaxCrossEntropy(), recipe.trainable, recipe.update_mask)
@@ -234,10 +254,14 @@ def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
     )
 
 
+@usual_promotion()
 def take_step(
     state: State, batch: tuple[Array, Array], joint: bool = True, feedback_learns: bool = True
 ) -> tuple[State, Info]:
     """`step` without compilation, for use inside another program."""
+    check_is("state", state, State)
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise TypeError(f"`batch` is {shown(batch)}: give a pair of inputs and targets.")
     if not (joint or feedback_learns):
         raise ConfigError("Nothing learns in this step: set `joint` or `feedback_learns`.")
     (x, y), numbers, objective = batch, state.hyperparameters, state.objective
@@ -302,19 +326,20 @@ def as_loss(loss: LossLike) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, type) or not callable(loss):
-        raise TypeError(f"{loss!r} is not a loss: give a Loss, such as SoftmaxCrossEntropy(), or a function.")
+        raise TypeError(f"`loss` is {shown(loss)}: give a Loss, such as SoftmaxCrossEntropy(), or a function.")
     return LossFunction(loss)
 
 
 def check_network(network: Any) -> None:
     """Raises `TypeError` if `network` is not a `Network`."""
     if not isinstance(network, Network):
-        raise TypeError(f"A {type(network).__name__} is not a Network: write tp.from_equinox(model) for a model of Equinox.")
+        raise TypeError(
+            f"`network` is {shown(network)}, not a Network: write tp.from_equinox(model) for a model of Equinox."
+        )
 
 
 def check_trainable(trainable: Layers, network: Network) -> None:
     """Raises `ConfigError` if `trainable` names no layer, one twice, or one that does not exist."""
-    if trainable is not None and len(set(trainable)) < len(trainable):
-        raise ConfigError(f"`trainable` is {trainable}: name each layer once.")
-    if trainable is not None and not (trainable and set(trainable) <= set(range(1, network.depth + 1))):
+    check_layers(trainable)
+    if trainable is not None and max(trainable) > network.depth:
         raise ConfigError(f"`trainable` is {trainable}: give one or more of the layers 1 to {network.depth}.")
