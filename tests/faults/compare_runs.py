@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from safetensors.numpy import load_file
 
 from faults.events import scalars
 from faults.processes import Finding
@@ -29,7 +29,8 @@ def differences(one: Path, other: Path) -> list[Finding]:
 
 
 def _counts(path: Path) -> bool:
-    return path.suffix in (".jsonl", ".json", ".safetensors", ".md", ".png", ".csv") or path.name == "checkpoint.npz"
+    """The checkpoint before the last one depends on where a run was interrupted."""
+    return path.suffix in (".jsonl", ".json", ".safetensors", ".md", ".png", ".csv") and ".previous." not in path.name
 
 
 def _files(one: Path, other: Path, name: str) -> list[Finding]:
@@ -39,7 +40,7 @@ def _files(one: Path, other: Path, name: str) -> list[Finding]:
         return _lines(one, other, name)
     if one.suffix == ".json":
         return _values(stable(one), stable(other), name)
-    if one.suffix == ".npz":
+    if one.name == "checkpoint.safetensors":
         return _values(arrays(one), arrays(other), name)
     if one.suffix == ".png":
         return [] if one.read_bytes().endswith(b"IEND\xaeB`\x82") else [("lost", f"{name} is cut off")]
@@ -93,5 +94,4 @@ def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def arrays(path: Path) -> dict[str, tuple]:
     """The arrays of a checkpoint by name, with type, shape and bytes. The header has times."""
-    with np.load(path, allow_pickle=False) as file:
-        return {n: (str(file[n].dtype), file[n].shape, file[n].tobytes()) for n in file.files if n.startswith("leaf")}
+    return {name: (str(leaf.dtype), leaf.shape, leaf.tobytes()) for name, leaf in load_file(path).items()}

@@ -1,13 +1,11 @@
 """Ways in which files are damaged."""
 
-import io
-import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from targetprop.training.checkpoint import previous, read_checkpoint, save_checkpoint
 
 Damage = Callable[[Path], None]
 
@@ -89,22 +87,17 @@ GENERAL: Mapping[str, Damage] = {
 
 
 def with_header(path: Path, change: Callable[[dict], None]) -> None:
-    """Change the header of a checkpoint, and write it as it was."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    (name,) = [name for name in arrays if name == "header"]
-    header = json.loads(arrays[name].tobytes())
+    """Change the header of a checkpoint. Its checksum is right, and the one before stays."""
+    found, before = read_checkpoint(path), previous(path).read_bytes()
+    header = dict(found.header)
     change(header)
-    arrays[name] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    path.write_bytes(buffer.getvalue())
+    save_checkpoint(path, list(found.arrays), header)
+    previous(path).write_bytes(before)
 
 
 def header_damages(path: Path) -> Iterator[tuple[str, Damage]]:
     """Each field of the header removed, or replaced by values that cannot be."""
-    with np.load(path, allow_pickle=False) as file:
-        header = json.loads(file["header"].tobytes())
+    header = read_checkpoint(path).header
     for field in header:
         yield f"without {field}", lambda path, field=field: with_header(path, lambda found: found.pop(field))
         for value in (None, -1, 10**9, "x", []):

@@ -101,25 +101,25 @@ CONFIG: dict[str, Damage] = {
 @pytest.mark.parametrize("name", {**CHECKPOINT, **GENERAL, "is missing": removed})
 def test_a_damaged_checkpoint(name, made, worker, case, tmp_path):
     damage = {**CHECKPOINT, **GENERAL, "is missing": removed}[name]
-    this = case("faults", f"checkpoint.npz of a half run {name}", " ".join(RESUME))
-    resumed(this, worker, made, damage, "checkpoint.npz", tmp_path)
+    this = case("faults", f"checkpoint.safetensors of a half run {name}", " ".join(RESUME))
+    resumed(this, worker, made, damage, "checkpoint.safetensors", tmp_path)
 
 
 def test_a_header_with_fields_that_cannot_be(made, worker, case, tmp_path):
-    for number, (name, damage) in enumerate(header_damages(made("half") / "run" / "checkpoint.npz")):
-        this = case("faults", f"the header of checkpoint.npz: {name}", " ".join(RESUME))
-        resumed(this, worker, made, damage, "checkpoint.npz", tmp_path / str(number))
+    for number, (name, damage) in enumerate(header_damages(made("half") / "run" / "checkpoint.safetensors")):
+        this = case("faults", f"the header of checkpoint.safetensors: {name}", " ".join(RESUME))
+        resumed(this, worker, made, damage, "checkpoint.safetensors", tmp_path / str(number))
 
 
 @pytest.mark.parametrize("name", ["foreign", "step", "wide", "rule"])
 def test_a_foreign_checkpoint(name, made, worker, case, tmp_path):
-    this = case("faults", f"checkpoint.npz of another run ({name})", " ".join(RESUME))
+    this = case("faults", f"checkpoint.safetensors of another run ({name})", " ".join(RESUME))
     resumed(
         this,
         worker,
         made,
         lambda path: shutil.copy(made(name) / "run" / path.name, path) and None,
-        "checkpoint.npz",
+        "checkpoint.safetensors",
         tmp_path,
     )
 
@@ -145,9 +145,14 @@ def test_a_damaged_result(name, made, worker, case, tmp_path):
 
 READERS = {
     ("plot", "run"): ("config.json", "result.json", "metrics.jsonl"),
-    ("evaluate", "run"): ("config.json", "checkpoint.npz"),
-    ("predict", "run"): ("config.json", "checkpoint.npz"),
-    ("compare", "--from", "run", "--out", "beside"): ("config.json", "result.json", "metrics.jsonl", "checkpoint.npz"),
+    ("evaluate", "run"): ("config.json", "checkpoint.safetensors"),
+    ("predict", "run"): ("config.json", "checkpoint.safetensors"),
+    ("compare", "--from", "run", "--out", "beside"): (
+        "config.json",
+        "result.json",
+        "metrics.jsonl",
+        "checkpoint.safetensors",
+    ),
     ("train", "--config", "run/config.json", "--epochs", "1"): ("config.json",),
 }
 

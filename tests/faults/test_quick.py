@@ -26,8 +26,8 @@ WRITING = {
     "the folder is removed": Fault("remove", 2, "fsync", "metrics.jsonl"),
 }
 READING: dict[str, tuple[str, Damage]] = {
-    "a bit of the checkpoint is flipped": ("checkpoint.npz", flipped(0)),
-    "half of the checkpoint is missing": ("checkpoint.npz", cut(0.5)),
+    "a bit of the checkpoint is flipped": ("checkpoint.safetensors", flipped(0)),
+    "half of the checkpoint is missing": ("checkpoint.safetensors", cut(0.5)),
     "the metrics have lost a line": ("metrics.jsonl", without_line(0)),
     "the metrics were edited": ("metrics.jsonl", edited(b'"epoch": 1', b'"epoch": 7')),
     "the configuration is missing": ("config.json", removed),
