@@ -51,30 +51,30 @@ class InverseFeedback(Layer):
     - `linear`: `a -> Q a + c`.
     - `activation`: `s`.
     - `outputs`: the shape of the activity that is predicted.
-    - `statistics`: the `Statistics` of that activity, if the layer that is read normalizes it. Then
+    - `normalization`: the `Statistics` of that activity, if the layer that is read normalizes it. Then
       `Q s^{-1}(h) + c` is the normalized activity (Meulemans 2019, Algorithm A.1).
     """
 
     linear: Dense
     activation: Activation
     outputs: tuple[int, ...] = eqx.field(static=True)
-    statistics: Fixed | None = None
+    normalization: Fixed | None = None
 
     def at(self, x: Activity) -> Point:
         a = h = self.linear.at(self.activation.inverse(x)).h
-        if self.statistics is not None:
-            h = h * self.statistics.value.deviation + self.statistics.value.mean
+        if self.normalization is not None:
+            h = h * self.normalization.value.deviation + self.normalization.value.mean
         return Point(x, a, h.reshape(x.shape[0], *self.outputs))
 
     def difference(self, point: Point, dx: Float[Array, "..."]) -> Float[Array, "..."]:
         moved = self.activation.inverse_difference(point.x, dx) @ self.linear.weight.T
-        if self.statistics is not None:
-            moved = moved * self.statistics.value.deviation
+        if self.normalization is not None:
+            moved = moved * self.normalization.value.deviation
         return moved.reshape(*moved.shape[:-1], *self.outputs)
 
     def with_statistics(self, statistics: Statistics | None) -> "InverseFeedback":
         """The mapping for a minibatch with these statistics. `None`: without normalization."""
-        return dataclasses.replace(self, statistics=None if statistics is None else Fixed(statistics))
+        return dataclasses.replace(self, normalization=None if statistics is None else Fixed(statistics))
 
 
 FeedbackMap = DenseFeedback | InverseFeedback
@@ -154,8 +154,10 @@ def without_normalization(network: Network, maps: Sequence[Layer]) -> tuple[Netw
     """
     layers, inner = list(network.layers), list(maps)
     for i, g in enumerate(maps):
-        if isinstance(g, InverseFeedback) and g.statistics is not None:
-            layers[i + 1], inner[i] = as_layer(layers[i + 1]).inverted_part(), g.with_statistics(None)
+        if isinstance(g, InverseFeedback) and g.normalization is not None:
+            dense = as_layer(layers[i + 1]).inverted_part()
+            assert dense is not None  # `inverse_maps` checked it
+            layers[i + 1], inner[i] = dense, g.with_statistics(None)
     return eqx.tree_at(lambda tree: tree.layers, network, tuple(layers)), tuple(inner)
 
 
