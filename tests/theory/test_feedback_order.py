@@ -11,9 +11,10 @@ import targetprop as tp
 from targetprop.papers.thesis2019.recipes import RECIPES
 from targetprop.training.step import init_state, step
 
-SLOPE, STEPSIZE, STRENGTH = 0.35, 0.2, 0.1
-RATE, FEEDBACK_RATE = 1 / 16, 1 / 32  # exact in float32 too, in which optimizers count
+SLOPE, STEPSIZE, STRENGTH, SIGMA, RATE, FEEDBACK_RATE = 0.375, 0.25, 0.125, 0.125, 1 / 16, 1 / 32
 KEY = jax.random.key(0)
+# Programs without most optimizations lose digits after the step; the two orders differ by far more.
+CLOSE = {"rtol": 1e-7, "atol": 1e-9}
 
 
 def numbers(seed: int, *shape: int) -> np.ndarray:
@@ -80,7 +81,7 @@ def test_a_step_is_that_of_algorithms_a_10_and_a_12(plain, published):
     for layer, expected in zip(after.network.layers, new, strict=True):
         np.testing.assert_allclose(layer.weight, expected, rtol=1e-9, atol=1e-12)
     for g, expected in zip(after.feedback, feedback_step(new if published else weights, q, noise), strict=True):
-        np.testing.assert_allclose(g.linear.weight, expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(g.linear.weight, expected, **CLOSE)
     assert len(info.feedback_losses) == 2
 
 
@@ -95,10 +96,10 @@ def test_all_of_q_learns_where_one_layer_moves():
     q = [np.asarray(g.linear.weight) for g in state.feedback]
     expected = feedback_step([np.asarray(layer.weight) for layer in after.network.layers], q, noise)
     for g, wanted in zip(after.feedback, expected, strict=True):
-        np.testing.assert_allclose(g.linear.weight, wanted, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(g.linear.weight, wanted, **CLOSE)
 
 
-@pytest.mark.parametrize("inner", [tp.dtp(), tp.InverseSlopes(tp.TargetPropExact())], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("inner", [tp.dtp(sigma=SIGMA), tp.InverseSlopes(tp.TargetPropExact())], ids=lambda rule: rule.name)
 def test_a_loop_of_ones_own_has_the_same_order(inner):
     """For feedback that reads activities, these are those of the new weights."""
     rule = tp.FeedbackAfterStep(inner)
@@ -115,7 +116,7 @@ def test_a_loop_of_ones_own_has_the_same_order(inner):
         feedback = jax.tree.map(lambda q, g: q - FEEDBACK_RATE * g, feedback, late.gradients)
         assert not all(map(np.array_equal, jax.tree.leaves(late.gradients), jax.tree.leaves(grads.feedback)))
     for one, other in zip(jax.tree.leaves(after.feedback), jax.tree.leaves(feedback), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(one, other, **CLOSE)
 
 
 def test_the_recipes_have_the_published_order():
