@@ -154,7 +154,7 @@ def check_key(key: Any, name: str = "key") -> None:
     **Raises:** `TypeError` if it is none.
     """
     dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
-    new = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+    new = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
     if not (shape == () if new else dtype == np.uint32 and shape in ((2,), (4,))):
         raise TypeError(f"`{name}` is {shown(key)}, not a random key: give jax.random.key(0).")
 

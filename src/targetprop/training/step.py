@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .._checks import check_is, check_key, check_number, shown
@@ -226,7 +227,7 @@ def init_state(recipe: Recipe, network: Network, *, seed: int = 0) -> State:
     """
     check_is("recipe", recipe, Recipe)
     check_network(network)
-    if not isinstance(seed, jax.core.Tracer):
+    if not isinstance(seed, Tracer):
         check_seed(seed)
     check_trainable(recipe.trainable, network)
     hyperparameters = numbers_of(recipe, network.dtype)
