@@ -248,7 +248,7 @@ MISTAKES = {
     "train": "needs a name",
     "train bq": "No rule or recipe is called 'bq'",
     "train bp --epochs many": "--epochs",
-    "train bp --epochs 0": "at least 1 epoch",
+    "train bp --epochs 0": "needs epochs above 0, not 0",
     "train bp --frob 3": "--frob",
     "train bp --batch-size 5000": "--batch-size",
     "train bp --validation 9999": "--validation",

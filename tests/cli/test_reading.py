@@ -123,6 +123,6 @@ def test_bash_completes_verbs_names_and_flags(capfd, monkeypatch, tmp_path):
         return subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
     assert completed("targetprop", "c") == ["cite", "compare", "completion"]
-    assert completed("targetprop", "cite", "dt") == ["dtp", "dtp-ai", "dtpdrl"]
+    assert completed("targetprop", "cite", "dt") == ["dtp", "dtp-ai", "dtp-lee", "dtpdrl"]
     assert completed("targetprop", "compare", "--se") == ["--seeds"]
     assert set(completed("targetprop", "data", "f")) == {"fetch"}

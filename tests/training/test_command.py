@@ -78,7 +78,7 @@ def test_a_run_that_diverges_is_no_success(tmp_path, capsys):
     [
         (["--batch-size", "2000"], "A batch of 2000 is larger than the"),
         (["--validation", "5000"], "--validation is 5000, but there are"),
-        (["--epochs", "0"], "at least 1 epoch"),
+        (["--epochs", "0"], "needs epochs above 0, not 0"),
         (["--checkpoint-every", "0"], "--checkpoint-every is 0 epochs"),
         (["--seeds", "0"], "give at least one seed"),
         (["--first-seed", "-5"], "-5 is not a seed: use whole numbers from 0 to 4294967295"),

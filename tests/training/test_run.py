@@ -56,7 +56,13 @@ def test_what_the_folder_holds(folder, dtp):
     assert config["seeds"] == [0, 1, 2]
     assert config["recipe"]["rule"]["name"] == "dtp"
     assert config["recipe"]["rule"]["learner"]["noise"]["sigma"] == dtp.rule.learner.noise.sigma
-    assert config["recipe"]["schedule"] == {"type": "Schedule", "epochs": 2, "pretraining": 1, "between": 1}
+    assert config["recipe"]["schedule"] == {
+        "type": "Schedule",
+        "epochs": 2,
+        "pretraining": 1,
+        "between": 1,
+        "alternating": False,
+    }
     assert (config["data"]["name"], config["data"]["train"], config["data"]["test"]) == ("toy", 60, 20)
     assert config["versions"]["jax"] == jax.__version__
 

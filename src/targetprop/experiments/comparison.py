@@ -16,7 +16,7 @@ from ..data import Dataset, load
 from ..errors import ConfigError
 from ..figures import dataset_name, kinds, training_figure
 from ..figures import save as save_figure
-from ..rules import Preset, Rule
+from ..rules import Rule
 from ..training.arguments import Seeds, check_data
 from ..training.folder import check_run_folder
 from ..training.frame import data_frame, rows
@@ -291,8 +291,8 @@ def _check_entry(name: Any, entry: Any) -> None:
     if not isinstance(name, str) or not name or name in (".", "..") or "\0" in name:
         raise ComparisonError(f"`rules` has the name {shown(name)}: use a string that can name a folder.")
     if not isinstance(entry, str | Rule | Recipe):
-        named = isinstance(entry, type | Preset)
-        hint = f"write {getattr(entry, '__name__', 'it')}()" if named else "give a name of a rule, a rule object or a recipe"
+        name = getattr(entry, "__name__", None)  # of a class or a preset
+        hint = f"write {name}()" if name else "give a name of a rule, a rule object or a recipe"
         raise TypeError(f"`rules` has {shown(entry)}: {hint}.")
 
 

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .._checks import check_is
 from ..errors import ConfigError, UserError
 
 
@@ -18,7 +17,8 @@ def as_path(value: Any, field: str = "out") -> Path:
 
     **Raises:** `TypeError` if it is neither. `ConfigError` if it is empty, or no path at all.
     """
-    check_is(field, value, (str, os.PathLike), "give a path")
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"`{field}` is {value!r}, a {type(value).__name__}: give a path.")
     text = os.fspath(value)
     if not isinstance(text, str) or not text or "\0" in text:
         raise ConfigError(f"`{field}` is {text!r}: give a path.")

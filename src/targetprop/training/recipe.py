@@ -64,8 +64,8 @@ class Recipe:
         for name in ("optimizer", "feedback_optimizer"):
             object.__setattr__(self, name, as_optimizer(getattr(self, name), name))
         check_layers(self.trainable)
-        check_fields(self)
         check_positive(self, "stepsize")
+        check_fields(self)
         check_count(self, "batch_size")
         check_count(self, "validation", least=0)
 
