@@ -174,7 +174,7 @@ def test_a_circuit_without_rest_says_where_and_what_to_change():
         "Newton()",
     ):
         assert part in message
-    with pytest.raises(ConfigError, match="1 or more"):
+    with pytest.raises(ConfigError, match="needs steps above 0"):
         Sweeps(steps=0)
 
 
