@@ -16,7 +16,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from ._checks import CheckedModule
+from ._checks import CheckedModule, check_is
 from .errors import ConfigError
 
 Output = Float[Array, "batch n_L"]
@@ -248,6 +248,7 @@ def check_target(loss: Loss, h: Output, target: Any) -> None:
     **Raises:** `ConfigError` if the targets are no labels, but the loss needs labels, or if a label
     is not the number of an output.
     """
+    check_is("loss", loss, Loss, "give an object such as tp.SoftmaxCrossEntropy()")
     outputs = h.shape[-1]
     while isinstance(loss, LossOnFirstUnits):
         loss, outputs = loss.loss, loss.outputs

@@ -123,16 +123,16 @@ def test_a_hard_target_makes_an_output_that_rests_between_prediction_and_target(
     np.testing.assert_allclose(h[-1], expected, rtol=1e-3)
 
 
-def test_networks_of_one_layer_and_of_images():
-    one = mlp((4, 3), key=KEY)
+def test_networks_of_images_and_none_of_one_layer():
+    with pytest.raises(ConfigError, match="two-phase learns feedback to hidden layers, but the network has none"):
+        TwoPhase().init(mlp((4, 3), key=KEY), key=KEY)
     image = Network([ConvPool.create((1, 2), Tanh(), size=3, key=KEY), mlp((18, 4), key=KEY).layers[0]], (1, 6, 6))
-    for network, x in ((one, jnp.ones((2, 4))), (image, jnp.linspace(0, 1, 72).reshape(2, 1, 6, 6))):
-        rule = TwoPhase()
-        feedback = rule.init(network, key=KEY)
-        rest = rule.equilibrium(network, feedback, network.trace(x))
-        updates = rule.target_updates(network, feedback, Minibatch(rest, jnp.ones_like(rest.output)))
-        assert [dh.shape for dh in updates] == [h.shape for h in rest.h[1:]]
-        assert all(bool(jnp.all(jnp.isfinite(dh))) and bool(jnp.any(dh != 0)) for dh in updates)
+    rule, x = TwoPhase(), jnp.linspace(0, 1, 72).reshape(2, 1, 6, 6)
+    feedback = rule.init(image, key=KEY)
+    rest = rule.equilibrium(image, feedback, image.trace(x))
+    updates = rule.target_updates(image, feedback, Minibatch(rest, jnp.ones_like(rest.output)))
+    assert [dh.shape for dh in updates] == [h.shape for h in rest.h[1:]]
+    assert all(bool(jnp.all(jnp.isfinite(dh))) and bool(jnp.any(dh != 0)) for dh in updates)
 
 
 def test_other_mixtures_compile_nothing_anew():
@@ -174,7 +174,7 @@ def test_a_circuit_without_rest_says_where_and_what_to_change():
         "Newton()",
     ):
         assert part in message
-    with pytest.raises(ConfigError, match="Sweeps needs steps above 0"):
+    with pytest.raises(ConfigError, match="needs steps above 0"):
         Sweeps(steps=0)
 
 

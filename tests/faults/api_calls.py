@@ -210,5 +210,5 @@ def _special() -> Iterator[Call]:
         yield _with(kind, name, value)
     yield Call("Range(2, 1)", "no interval", lambda: Range(2, 1))
     yield Call("Range('a', 'b')", "low", lambda: Range("a", "b"))
-    yield Call("Range(nan, 1)", "low", lambda: Range(math.nan, 1))
+    yield Call("Range(nan, 1)", "no interval", lambda: Range(math.nan, 1))
     yield Call("Range(0, 1)", "interval", lambda: Range(0, 1))

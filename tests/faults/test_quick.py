@@ -17,6 +17,7 @@ from faults.worker import ended, findings
 
 ARGS = ["train", "bp", "--hidden", "4", "--epochs", "2", "--out", "run", "--resume"]
 ROOT = Path(__file__).parent.parent.parent
+FIGURES = ROOT / "benchmarks" / "faults.json"
 Ask = Callable[[], dict[str, Any]]
 
 WRITING = {
@@ -36,16 +37,19 @@ READING: dict[str, tuple[str, Damage]] = {
 
 
 @pytest.fixture
-def ask(capfd, monkeypatch, tmp_path) -> Ask:
+def ask(capfd, caplog, monkeypatch, tmp_path) -> Ask:
     """Runs the command in this process, in the folder `files` of the test."""
     (tmp_path / "files").mkdir()
     monkeypatch.chdir(tmp_path / "files")
 
     def asked() -> dict[str, Any]:
+        (tmp_path / "files").mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / "files")  # it may have been removed and made again
         capfd.readouterr()
+        caplog.clear()
         answer = ended(ARGS)
         out, err = capfd.readouterr()
-        return answer | {"out": out, "err": err}
+        return answer | {"out": out, "err": err + "\n".join(caplog.messages)}  # outside of tests the log goes there
 
     return asked
 
@@ -112,7 +116,8 @@ def test_a_run_that_is_killed_within_a_write_ends_as_an_unbroken_one(case, tmp_p
     assert not WARNING.search(done.err)
 
 
+@pytest.mark.skipif(not FIGURES.exists(), reason="the whole harness was not run yet")
 def test_the_table_of_the_page_is_made_from_the_figures():
-    page, figures = ROOT / "docs" / "trust.md", ROOT / "benchmarks" / "faults.json"
+    page = (ROOT / "docs" / "trust.md").read_text()
     fill = runpy.run_path(str(ROOT / "tools" / "faults.py"))["fill"]
-    assert fill(page.read_text(), json.loads(figures.read_text())) == page.read_text()
+    assert fill(page, json.loads(FIGURES.read_text())) == page

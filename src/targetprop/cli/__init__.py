@@ -5,7 +5,9 @@ The library names fields in its errors. `main` turns them into flags.
 
 import contextlib
 import importlib
+import os
 import sys
+import traceback
 
 from ..errors import UnknownRecipeError, UserError
 from ..version import __version__
@@ -61,10 +63,10 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(f"{error} All names: targetprop recipes")
     except UserError as error:
         return _fail(with_flags(str(error)), error.status)
-    except RuntimeError as error:  # JAX has no class of its own for a platform that is not there
-        if "Unable to initialize backend" not in str(error):
+    except (AssertionError, RuntimeError) as error:
+        if not _lacks_platform(error):
             raise
-        return _fail(f"{str(error).splitlines()[0]}: correct or remove JAX_PLATFORMS.")
+        return _fail(f"JAX finds no platform {os.environ.get('JAX_PLATFORMS')!r}: correct or remove JAX_PLATFORMS.")
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the program that reads the output, for example `head`, has stopped
@@ -100,6 +102,12 @@ def read(args: list[str]) -> Call:
         return importlib.import_module(f".{verb}", __name__).command(args[1:])
 
     return Reader(Group("a verb", VERBS, choose), args).read(DESCRIPTION)
+
+
+def _lacks_platform(error: Exception) -> bool:
+    """Whether JAX failed to find the platform to compute on, for which it has no class of error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename.endswith("xla_bridge.py")
 
 
 def _fail(message: str, status: int = 2) -> int:

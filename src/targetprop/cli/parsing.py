@@ -6,6 +6,7 @@ of a verb may depend on the words before them: `train dtp` has other flags than 
 
 import dataclasses
 import difflib
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Union
 
@@ -58,6 +59,7 @@ class Reader:
         **Raises:** `UsageError` where the arguments do not fit. Errors of the settings themselves
         are raised as they are.
         """
+        self._check_empty()
         try:
             with registry, events.on_parse_error(self._refuse):
                 call: Any = tyro.cli(self.root, args=self.args, prog=PROG, description=description)
@@ -66,6 +68,12 @@ class Reader:
                 raise
             raise UsageError(f"The arguments do not fit{self._see_help()}") from None
         return call
+
+    def _check_empty(self) -> None:
+        """Raises `UsageError` for a flag with an empty value: an empty path would be this folder."""
+        for word, following in itertools.pairwise([*self.args, "end"]):
+            if word.startswith("--") and (following == "" or (word.endswith("=") and word != "--=")):
+                raise UsageError(f"{word.removesuffix('=')} is empty: give a value, or leave out the flag.")
 
     def _type(self, path: tuple[str, ...], node: Callable[[], Command | Group]) -> type[Subcommand]:
         def load() -> StructConstructorSpec:

@@ -17,8 +17,8 @@ from .tree import Group, UsageError
 class SearchOptions:
     """The flags of `targetprop search RULE`."""
 
-    dataset: str | None = None
-    """Data set. Default: that of a published recipe, or else digits."""
+    dataset: str = "digits"
+    """Data set."""
     trials: int = 48
     """Number of settings to try."""
     epochs: int = 40

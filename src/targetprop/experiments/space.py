@@ -29,11 +29,12 @@ class Range:
     log: bool = True
 
     def __post_init__(self):
-        check_fields(self)
-        if not (-math.inf < self.low <= self.high < math.inf):
+        numbers = isinstance(self.low, int | float) and isinstance(self.high, int | float)
+        if numbers and not (-math.inf < self.low <= self.high < math.inf):
             raise ConfigError(
                 f"From {self.low:g} to {self.high:g} is no interval: give finite numbers, the smaller one first."
             )
+        check_fields(self)
         if self.log and self.low <= 0:
             raise ConfigError(
                 f"The interval from {self.low:g} to {self.high:g} has no logarithm: begin above 0, "

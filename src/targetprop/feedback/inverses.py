@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from .._checks import CheckedModule
 from .._linear_algebra import inverse, orthonormal_columns, solve_columns
-from ..errors import check_count, check_fraction, check_not_negative
+from ..errors import check_count, check_fraction, check_range
 from ..networks.invertible import inverted_layers
 from ..networks.layers import Dense, LayerLike, Point, as_layer
 from ..networks.network import Network, Trace
@@ -102,7 +102,7 @@ class KeptInverse(Inverse):
     limit: eqx.AbstractVar[float]
 
     def __check_init__(self):
-        check_not_negative(self, "limit")
+        check_range(self, "limit", lambda limit: limit >= 0, "0 or above")
 
     def init(self, weight):
         return _kept(weight)
@@ -208,7 +208,7 @@ class Automatic(Inverse):
     limit: float = 0.1
 
     def __check_init__(self):
-        check_not_negative(self, "limit")
+        check_range(self, "limit", lambda limit: limit >= 0, "0 or above")
 
     def init(self, weight):
         return LUSolve().init(weight) if weight.shape[0] <= NARROW else _kept(weight)

@@ -133,7 +133,9 @@ class SquareMLP(Architecture):
     def build(self, input_shape, outputs, *, key, dtype):
         inputs = math.prod(input_shape)
         width = self.width or inputs
-        check_memory(self.depth * width**2 * jnp.dtype(dtype).itemsize, f"A network of {self.depth} hidden layers of {width} units")
+        check_memory(
+            self.depth * width**2 * jnp.dtype(dtype).itemsize, f"A network of {self.depth} hidden layers of {width} units"
+        )
         return _dense(invertible_mlp, self, (inputs, *[width] * (self.depth + 1)), key, dtype)
 
 

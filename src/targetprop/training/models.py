@@ -94,7 +94,7 @@ def _rebuilt(path: Path, structure: dict, arrays: dict[str, np.ndarray], like: N
     own = {name: array for name, array in arrays.items() if name not in others}
     try:
         if like is None:
-            network = decode(structure["network"], own)
+            network = _decoded(structure["network"], own)
         else:
             network = fill(like.network if isinstance(like, Trained) else like, own)
         feedback = (
@@ -110,6 +110,16 @@ def _rebuilt(path: Path, structure: dict, arrays: dict[str, np.ndarray], like: N
         raise TypeError(f"it holds a {type(network).__name__} in place of a network")
     rule = structure["rule"]
     return Trained(network, feedback, None if rule is None else build(Rule, rule, "rule"))
+
+
+def _decoded(structure: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """`decode`, with a `ValueError` for parts that do not fit each other: the file is damaged."""
+    try:
+        return decode(structure, arrays)
+    except UnknownTypeError:
+        raise
+    except ConfigError as error:
+        raise ValueError(error) from error
 
 
 def save_models(folder: Path, result: Result) -> None:
