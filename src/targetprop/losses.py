@@ -16,7 +16,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from ._checks import CheckedModule, check_is
+from ._checks import CheckedModule, check_array, check_is
 from .errors import ConfigError
 
 Output = Float[Array, "batch n_L"]
@@ -246,9 +246,10 @@ def check_target(loss: Loss, h: Output, target: Any) -> None:
     - `target`: their targets.
 
     **Raises:** `ConfigError` if the targets are no labels, but the loss needs labels, or if a label
-    is not the number of an output.
+    is not the number of an output. `TypeError` if the loss is none, or the targets are no array.
     """
     check_is("loss", loss, Loss, "give an object such as tp.SoftmaxCrossEntropy()")
+    check_array("target", target)
     outputs = h.shape[-1]
     while isinstance(loss, LossOnFirstUnits):
         loss, outputs = loss.loss, loss.outputs

@@ -265,6 +265,7 @@ def prepare(rule: Rule, network: Network, feedback: Any, example: Example) -> Mi
     check_is("rule", rule, Rule, "give an object such as tp.dtp()")
     check_is("network", network, Network)
     check_is("example", example, Example)
+    check_array("inputs", example.x)
     if not len(example.x):
         raise ConfigError(f"The batch is empty, with inputs of shape {example.x.shape}: give at least one sample.")
     trace = rule.equilibrium(network, feedback, network.trace(example.x))
