@@ -128,7 +128,7 @@ def test_float32_keeps_small_target_updates_where_subtraction_loses_them(activat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda dh: dh[1:], "gives 3 target updates for 4 layers"),
+        (lambda dh: dh[1:], "There are 3 target `updates` for 4 layers"),
         (lambda dh: (dh[0], dh[1][:, :5], *dh[2:]), "dh_2 is float32 (4, 5), but the activity of layer 2 is float32 (4, 6)"),
         (lambda dh: (*dh[:3], dh[3][0]), "dh_4 is float32 (3,), but the activity of layer 4 is float32 (4, 3)"),
         (lambda dh: (jnp.zeros(dh[0].shape, int), *dh[1:]), "dh_1 is int32 (4, 7), but the activity of layer 1 is float32"),

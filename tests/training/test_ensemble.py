@@ -205,7 +205,7 @@ def test_evaluation_is_the_mean_over_samples_that_fill_no_whole_number_of_batche
     [
         ({"batch_size": 49}, "A batch of 49 is larger than the 48 training samples: use a smaller `batch_size` or"),
         ({"validation": 60}, "`validation` is 60, but there are 60 training samples: use a number from 0 to 59"),
-        ({"validation": -1}, "`validation` is -1, but there are"),
+        ({"validation": -1}, "Recipe needs validation 0 or above, not -1"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(bp, toy, changes, message):
