@@ -22,6 +22,7 @@ ROOMS = (
     "_cache",
     "_files",
     "_checks",
+    "_array_checks",
     "_memory",
     "_promotion",
     "_linear_algebra",

@@ -1,7 +1,7 @@
 """Checks of what a caller gives: the fields of an object by their annotations, arguments by class.
 
 They look at types, and at the values of plain numbers. They never wait for a device, and cost
-nothing in a compiled program.
+nothing in a compiled program. JAX is not imported here, since the data room does without it.
 """
 
 import dataclasses
@@ -15,19 +15,9 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .errors import MOST_COUNTED, ConfigError
-
-
-class CheckedModule(eqx.Module):
-    """A module whose fields are checked against their annotations when an object is made."""
-
-    def __check_init__(self):
-        check_fields(self)
 
 
 def check_fields(owner: Any) -> None:
@@ -40,7 +30,7 @@ def check_fields(owner: Any) -> None:
     """
     for field, hint in _annotated(type(owner)):
         value = getattr(owner, field.name)
-        fits = _fits(hint, value) and not (field.metadata.get("static") and isinstance(value, jax.Array | np.ndarray))
+        fits = _fits(hint, value) and not (field.metadata.get("static") and _is_array(value))
         if value is not field.default and not fits:
             raise ConfigError(f"{type(owner).__name__} needs {_in_words(hint)} as {field.name}, not {shown(value)}.")
 
@@ -114,51 +104,6 @@ def check_array(name: str, value: Any, advice: str = "") -> None:
         raise TypeError(f"`{name}` is {shown(value)}, not an array: {advice or 'use jnp.asarray'}.")
 
 
-def check_parameter(owner: Any, name: str, shape: tuple[int | None, ...]) -> None:
-    """Check that a field is an array of floating-point numbers, or `None`.
-
-    **Arguments:**
-
-    - `owner`, `name`: the object and its field.
-    - `shape`: the size of each axis, or `None` for any.
-
-    **Raises:** `ConfigError` if it is not.
-    """
-    value, kind = getattr(owner, name), type(owner).__name__
-    if value is None:
-        return
-    if not (hasattr(value, "shape") and hasattr(value, "dtype")) or not jnp.issubdtype(value.dtype, jnp.floating):
-        raise ConfigError(f"{kind} needs floating-point numbers as {name}, not {shown(value)}: use jnp.asarray(.., float).")
-    if len(value.shape) != len(shape) or any(own not in (None, size) for own, size in zip(shape, value.shape, strict=True)):
-        wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        raise ConfigError(f"{kind} needs {name} of shape ({wanted}), not of shape {tuple(value.shape)}.")
-
-
-def floating_type(dtype: Any) -> jnp.dtype:
-    """The type of new parameters. `None` stands for that of JAX.
-
-    **Raises:** `ConfigError` if it is no floating-point type.
-    """
-    try:
-        found = jnp.dtype(dtype or jnp.result_type(float))
-    except TypeError as error:
-        raise ConfigError(f"`dtype` is {shown(dtype)}: use float32 or float64.") from error
-    if not jnp.issubdtype(found, jnp.floating):
-        raise ConfigError(f"`dtype` is {found}: use float32 or float64.")
-    return found
-
-
-def check_key(key: Any, name: str = "key") -> None:
-    """Check that an argument is one random key of JAX, of the new or the old kind.
-
-    **Raises:** `TypeError` if it is none.
-    """
-    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
-    new = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-    if not (shape == () if new else dtype == np.uint32 and shape in ((2,), (4,))):
-        raise TypeError(f"`{name}` is {shown(key)}, not a random key: give jax.random.key(0).")
-
-
 def whole(value: Any) -> int | None:
     """A whole number as a plain one, or `None` for anything else, such as 2.0 or `True`."""
     if isinstance(value, bool | np.bool_):
@@ -212,6 +157,11 @@ def _is_plain_class(hint: Any) -> bool:
     )
 
 
+def _is_array(value: Any) -> bool:
+    """Whether a value is an array of NumPy or JAX. A scalar of NumPy is none."""
+    return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, np.generic)
+
+
 def _is_real(value: Any) -> bool:
     """Whether a value is a real number, or an array of such, and not `nan`."""
     if isinstance(value, int | float | np.number):
@@ -219,7 +169,7 @@ def _is_real(value: Any) -> bool:
     dtype = getattr(value, "dtype", None)
     if dtype is None or not hasattr(value, "shape"):
         return False
-    real = jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer)
+    real = getattr(dtype, "kind", "") in ("f", "i", "u") or "float" in str(dtype)  # bfloat16 has a kind of its own
     return real and not (isinstance(value, np.ndarray) and bool(np.isnan(value).any()))
 
 

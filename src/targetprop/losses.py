@@ -16,7 +16,8 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
-from ._checks import CheckedModule, check_array, check_is
+from ._array_checks import CheckedModule
+from ._checks import check_array, check_is
 from .errors import ConfigError
 
 Output = Float[Array, "batch n_L"]

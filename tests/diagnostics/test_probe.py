@@ -173,4 +173,4 @@ def test_the_command_writes_diagnostics(tmp_path, capfd):
     assert main(["train", "bp", "--diagnose-every", "30", "--diagnose", "angle", *small]) == 2
     assert "there are angle-bp" in capfd.readouterr().err
     assert main(["train", "bp", "--diagnose-every", "0", *small]) == 2
-    assert "A probe cannot run every 0 steps" in capfd.readouterr().err
+    assert "Probe needs every above 0, not 0" in capfd.readouterr().err

@@ -212,9 +212,11 @@ def test_frozen_layers_have_no_gradients():
     np.testing.assert_array_equal(some.layers[1].weight, every.layers[1].weight)
 
 
-@pytest.mark.parametrize("layers", [(), (0,), (1, 4)])
-def test_only_layers_that_exist_can_be_trained(layers):
-    with pytest.raises(ConfigError, match="layers 1 to 2"):
+@pytest.mark.parametrize(
+    ("layers", "message"), [((), "name each layer once"), ((0,), "1 is the first"), ((1, 4), "layers 1 to 2")]
+)
+def test_only_layers_that_exist_can_be_trained(layers, message):
+    with pytest.raises(ConfigError, match=message):
         train(Recipe(Backprop(), architecture=MLP((4,)), trainable=layers), progress=False)
 
 

@@ -23,7 +23,7 @@ def alternating(dtp) -> tp.Recipe:
 
 def test_passes_alternate(alternating):
     passes = alternating.schedule.passes(trains_feedback=True)
-    assert passes == [
+    assert list(passes) == [
         Pass(0, 1, joint=False, ends_epoch=True),
         Pass(1, 0, joint=True, ends_epoch=False, feedback=False),
         Pass(1, 1, joint=False, ends_epoch=True),
@@ -33,8 +33,8 @@ def test_passes_alternate(alternating):
 
 
 def test_feedback_that_does_not_learn_changes_nothing(alternating):
-    plain = tp.Schedule(2).passes(trains_feedback=False)
-    assert alternating.schedule.passes(trains_feedback=False) == plain
+    plain = list(tp.Schedule(2).passes(trains_feedback=False))
+    assert list(alternating.schedule.passes(trains_feedback=False)) == plain
     assert {at.learning for at in plain} == {TOGETHER}
 
 

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from .._linear_algebra import decomposed
 from ..errors import ConfigError, check_count
 from ..feedback.gauss_newton import PseudoInverse, Solver, Tikhonov, gauss_newton_update, output_jacobians

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from .._linear_algebra import solve
 from ..errors import check_count, check_positive
 from ._base import Displacements, Dynamics, norms

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from ..errors import check_positive
 from ..networks.layers import Activity, LayerLike, Point, difference
 from ..networks.network import Trace

@@ -10,7 +10,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from .._checks import CheckedModule, check_given
+from .._array_checks import CheckedModule
+from .._checks import check_given
 from .._linear_algebra import one_by_one
 from ..errors import ConfigError, check_count, check_positive
 from ..networks.layers import Activity

@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from ..errors import check_count, check_positive
 from ._base import Displacements
 from .circuit import Motion

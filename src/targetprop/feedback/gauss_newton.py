@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import CheckedModule, check_array, check_given, check_is
+from .._array_checks import CheckedModule
+from .._checks import check_array, check_given, check_is
 from .._linear_algebra import counted, decomposed, eigh, solve_positive
 from .._promotion import usual_promotion
 from ..errors import ConfigError, check_positive

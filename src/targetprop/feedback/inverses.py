@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from .._linear_algebra import inverse, orthonormal_columns, solve_columns
 from ..errors import check_count, check_fraction, check_range
 from ..networks.invertible import inverted_layers

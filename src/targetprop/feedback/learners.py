@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._checks import CheckedModule, check_fields
+from .._array_checks import CheckedModule
+from .._checks import check_fields
 from ..errors import ConfigError, check_not_negative, check_positive
 from ..networks.layers import Activity, LayerLike, evaluate
 from ..networks.network import Network, Trace

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from ..errors import check_count
 from ..networks.activations import Activation, Identity, Tanh
 from ..networks.invertible import inverted_layers

@@ -4,7 +4,7 @@ import abc
 from collections.abc import Callable
 from typing import ClassVar
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from ..errors import check_not_negative
 from ..networks.layers import Activity
 from .gauss_newton import CurvatureRoot, Root

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from ..errors import ConfigError, check_count, check_not_negative
 from ..networks.layers import Activity, difference
 from ..networks.network import Network, Trace

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from ..errors import check_not_negative
 from ..networks.layers import Activity, parameters
 from .noise import Noise

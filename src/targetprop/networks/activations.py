@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from ..errors import ConfigError
 
 Values = Float[Array, "..."]

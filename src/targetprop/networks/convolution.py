@@ -10,7 +10,8 @@ from jax import lax
 from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._checks import check_fields, check_key, check_parameter, check_sizes, floating_type
+from .._array_checks import check_key, check_parameter, floating_type
+from .._checks import check_fields, check_sizes
 from ..errors import ConfigError
 from .activations import Activation
 from .layers import Activity, Layer, Point

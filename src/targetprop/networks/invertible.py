@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._checks import check_fields, check_is, check_key, check_sizes
+from .._array_checks import check_key
+from .._checks import check_fields, check_is, check_sizes
 from .._promotion import usual_promotion
 from ..errors import ConfigError
 from .activations import Activation, NotInvertibleError

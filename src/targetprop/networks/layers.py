@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._checks import check_fields, check_key, check_parameter, check_sizes, floating_type
+from .._array_checks import check_key, check_parameter, floating_type
+from .._checks import check_fields, check_sizes
 from .activations import Activation
 from .initializers import Initializer, xavier_normal
 

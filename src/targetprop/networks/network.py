@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from .._checks import check_array, check_is, check_key, check_sizes, shown, whole
+from .._array_checks import check_key
+from .._checks import check_array, check_is, check_sizes, shown, whole
 from .._html import html_table
 from .._promotion import usual_promotion
 from ..errors import ConfigError

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._checks import CheckedModule, check_array, check_is, check_number
+from .._array_checks import CheckedModule
+from .._checks import check_array, check_is, check_number
 from .._promotion import usual_promotion
 from ..errors import ConfigError
 from ..feedback.noise import NoiseDraw

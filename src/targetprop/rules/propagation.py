@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from jaxtyping import Array, Float
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from ..dynamics.multiplexing import free_bursts
 from ..errors import ConfigError
 from ..feedback.mappings import Mappings

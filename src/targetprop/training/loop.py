@@ -96,7 +96,7 @@ class Loop:
             result.status = RUNNING if result.status == FINISHED else result.status
 
     def _position(self, number: int, step: int) -> tuple[int, int]:
-        if not (0 <= number <= len(self.passes) and 0 <= step < self.ensemble.steps):
+        if not (0 <= number <= len(self.passes) and 0 <= step <= self.ensemble.steps):
             raise ValueError(f"it is at step {step} of pass {number}, which this run does not have")
         return number, step
 

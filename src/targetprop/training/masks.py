@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PRNGKeyArray
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 
 UPDATE_MASK = 2
 """The key of a step is also used for the noise of the feedback. This number makes another key."""

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import optax
 from jax.tree_util import SequenceKey
 
-from .._checks import CheckedModule, check_given, check_is
+from .._array_checks import CheckedModule
+from .._checks import check_given, check_is
 from ..errors import ConfigError, check_fraction, check_not_negative, check_positive
 from .rates import ConstantRate, RateSchedule
 

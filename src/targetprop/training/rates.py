@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._checks import CheckedModule
+from .._array_checks import CheckedModule
 from ..errors import check_fraction, check_not_negative, check_positive
 
 

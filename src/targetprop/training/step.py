@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from .._checks import check_is, check_key, check_number, shown
+from .._array_checks import check_key
+from .._checks import check_is, check_number, shown
 from .._promotion import usual_promotion
 from ..errors import ConfigError
 from ..losses import Loss, LossFunction, SoftmaxCrossEntropy, check_target
